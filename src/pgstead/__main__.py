@@ -1,0 +1,5 @@
+"""`python -m pgstead`."""
+
+from pgstead.cli.main import run
+
+run()

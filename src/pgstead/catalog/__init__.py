@@ -1,0 +1,1 @@
+"""Facts as data: what PostgreSQL and PgBouncer know, who owns each setting."""

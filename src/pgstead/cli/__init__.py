@@ -1,0 +1,1 @@
+"""One module per command; stages are imported inside the function."""

@@ -1,0 +1,1 @@
+"""Manifest -> wanted. Pure; each derived value carries its reason."""

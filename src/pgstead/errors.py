@@ -1,0 +1,186 @@
+"""The error tree. Every error that a user may meet has a code, a hint and an exit status.
+
+    SteadError                      exit 1  something failed
+    ├── UsageError                  exit 2  the command line asks for what cannot be
+    ├── ManifestError               exit 2  the manifest is wrong (carries the key path)
+    │   └── BudgetError             exit 2  the connection or memory budget does not add up
+    ├── DriftError                  exit 3  the plan is not empty
+    ├── NotAllowedError             exit 3  the plan holds an impact that was not allowed
+    ├── InitializationError         exit 5  the first initialization failed
+    ├── HostError                   exit 1  the machine lacks or refuses something
+    │   ├── PortTakenError
+    │   ├── MissingLibraryError
+    │   ├── MissingPoolerError
+    │   ├── NoNetworkError
+    │   ├── StateDirectoryError
+    │   └── NoServerUserError
+    ├── CertificateError            exit 1  a certificate is corrupt, expired or foreign
+    ├── ForeignStateError           exit 1  the state belongs to another stead or major version
+    ├── NotRunningError             exit 1  the stead (or a part of it) is not running
+    ├── BusyError                   exit 1  another pgstead command holds the lock
+    └── SqlError                    exit 1  the server refused a statement of ours
+
+Anything else that escapes is a bug and is reported as one, with the path of its log.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What the process tells its caller (DESIGN, hard rule 6)."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    DRIFT = 3
+    UNPROVEN = 4
+    INITIALIZATION = 5
+
+
+class SteadError(Exception):
+    """something failed"""
+
+    code = "stead-error"
+    exit_status = ExitStatus.FAILED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        """Keep a lower-case message that says what was tried, and a hint that says what to do."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what `--json` prints."""
+        return {
+            "error": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_status": int(self.exit_status),
+        }
+
+
+class UsageError(SteadError):
+    """the command line asks for what cannot be"""
+
+    code = "usage"
+    exit_status = ExitStatus.USAGE
+
+
+class ManifestError(SteadError):
+    """the manifest is wrong"""
+
+    code = "manifest-invalid"
+    exit_status = ExitStatus.USAGE
+
+    def __init__(
+        self, message: str, *, hint: str = "", key: str = "", problems: tuple[str, ...] = ()
+    ) -> None:
+        """Name the key path (`server.port`); `problems` lists all that was found, one line each."""
+        super().__init__(message, hint=hint)
+        self.key = key
+        self.problems = problems
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what `--json` prints, with the key path and every problem."""
+        return {**super().as_dict(), "key": self.key, "problems": list(self.problems)}
+
+
+class BudgetError(ManifestError):
+    """the connection or memory budget does not add up"""
+
+    code = "budget-exceeded"
+
+
+class DriftError(SteadError):
+    """the plan is not empty"""
+
+    code = "drift"
+    exit_status = ExitStatus.DRIFT
+
+
+class NotAllowedError(SteadError):
+    """the plan holds an impact that was not allowed"""
+
+    code = "not-allowed"
+    exit_status = ExitStatus.DRIFT
+
+
+class InitializationError(SteadError):
+    """the first initialization failed"""
+
+    code = "initialization-failed"
+    exit_status = ExitStatus.INITIALIZATION
+
+
+class HostError(SteadError):
+    """the machine lacks or refuses something"""
+
+    code = "host"
+
+
+class PortTakenError(HostError):
+    """a port that the manifest names is taken"""
+
+    code = "port-taken"
+
+
+class MissingLibraryError(HostError):
+    """a system library that the binaries need is missing"""
+
+    code = "missing-library"
+
+
+class MissingPoolerError(HostError):
+    """PgBouncer is missing"""
+
+    code = "missing-pgbouncer"
+
+
+class NoNetworkError(HostError):
+    """a package registry could not be reached"""
+
+    code = "no-network"
+
+
+class StateDirectoryError(HostError):
+    """the state directory cannot be used (unwritable, full, path too long)"""
+
+    code = "state-directory"
+
+
+class NoServerUserError(HostError):
+    """running as root without any unprivileged user for the servers"""
+
+    code = "no-server-user"
+
+
+class CertificateError(SteadError):
+    """a certificate is corrupt, expired or foreign"""
+
+    code = "certificate"
+
+
+class ForeignStateError(SteadError):
+    """the state belongs to another stead or another major version"""
+
+    code = "foreign-state"
+
+
+class NotRunningError(SteadError):
+    """the stead, or a part of it, is not running"""
+
+    code = "not-running"
+
+
+class BusyError(SteadError):
+    """another pgstead command holds the lock"""
+
+    code = "busy"
+
+
+class SqlError(SteadError):
+    """the server refused a statement of ours"""
+
+    code = "sql"

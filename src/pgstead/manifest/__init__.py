@@ -1,0 +1,1 @@
+"""What the user writes: strict, frozen, errors with the key path."""

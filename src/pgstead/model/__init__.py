@@ -1,0 +1,1 @@
+"""The vocabulary: frozen values shared by every stage. No input, no output."""

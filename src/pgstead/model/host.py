@@ -1,0 +1,62 @@
+"""Facts of the machine and of the binaries at hand, as values that `design` reasons from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What the design must know of the machine. Memory in bytes."""
+
+    memory: int  # of the host
+    memory_limit: int | None  # of the cgroup (v1 or v2), None where unlimited
+    memory_source: str  # "/sys/fs/cgroup/memory.max" or "/proc/meminfo"
+    cpus: float  # usable: affinity and cgroup quota taken into account
+    cpus_source: str
+    ipv6: bool  # ::1 can be bound
+    hostnames: tuple[str, ...]  # of this machine, without localhost
+    os_user: str  # who runs pgstead
+    server_user: str  # who runs the servers; the same, unless os_user is root
+    service_user: str  # who runs the HTTP services; never server_user when os_user is root
+
+    @property
+    def usable_memory(self) -> int:
+        """The smaller of host and cgroup, in bytes."""
+        return self.memory if self.memory_limit is None else min(self.memory, self.memory_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBuild:
+    """One set of PostgreSQL binaries."""
+
+    major: int
+    version: str  # "18.6"
+    bindir: str
+    origin: str  # "manifest", "system", "toolchain"
+    tls: bool
+    io_uring: bool
+    lz4: bool
+    zstd: bool
+    modules: frozenset[str]  # loadable: "auth_delay", "pg_stat_statements", "pgaudit", ...
+    library_path: str = ""  # LD_LIBRARY_PATH that it needs, empty for none
+
+
+@dataclass(frozen=True, slots=True)
+class PoolerBuild:
+    """One PgBouncer."""
+
+    version: tuple[int, int, int]
+    path: str
+    origin: str
+    library_path: str = ""
+
+    @property
+    def text(self) -> str:
+        """The version as people write it."""
+        return ".".join(map(str, self.version))
+
+    @property
+    def prepares(self) -> bool:
+        """Protocol-level prepared statements (NEWS.md, 1.21.0)."""
+        return self.version >= (1, 21, 0)

@@ -1,0 +1,115 @@
+"""Where everything of a stead lies. Pure: paths as values, no look at the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The tree below the state directory.
+
+    As root with a checkout that the servers' user cannot traverse, `state` is
+    `/var/lib/pgstead/<id>` and `.pgstead` in the checkout is a pointer to it (docs/adr/0006).
+    """
+
+    state: PurePosixPath
+    manifest_directory: PurePosixPath
+
+    @property
+    def identity(self) -> PurePosixPath:
+        """The stead's id, name, major and the build that made its data directory (JSON)."""
+        return self.state / "identity.json"
+
+    @property
+    def lock(self) -> PurePosixPath:
+        """The file that one command at a time holds."""
+        return self.state / "lock"
+
+    @property
+    def journal(self) -> PurePosixPath:
+        """What was done, one JSON object a line."""
+        return self.state / "journal.jsonl"
+
+    @property
+    def tls(self) -> PurePosixPath:
+        """ca.crt, ca.key, server.crt, server.key, pooler.crt, pooler.key."""
+        return self.state / "tls"
+
+    @property
+    def ca(self) -> PurePosixPath:
+        """The certificate that clients verify against (sslrootcert)."""
+        return self.tls / "ca.crt"
+
+    @property
+    def secrets(self) -> PurePosixPath:
+        """One file of mode 0600 per role: its password and nothing else."""
+        return self.state / "secrets"
+
+    @property
+    def passfiles(self) -> PurePosixPath:
+        """libpq password files, one per role, mode 0600."""
+        return self.state / "passfiles"
+
+    @property
+    def connections(self) -> PurePosixPath:
+        """One JSON file per database for applications: hosts, ports, CA, passfile, figures."""
+        return self.state / "connections"
+
+    @property
+    def data(self) -> PurePosixPath:
+        """The data directory."""
+        return self.state / "server" / "data"
+
+    @property
+    def socket(self) -> PurePosixPath:
+        """The 0700 directory of the administrative socket (peer only)."""
+        return self.state / "server" / "run"
+
+    @property
+    def server(self) -> PurePosixPath:
+        """pgstead.conf, pg_hba.conf and pg_ident.conf; owned by the servers' user."""
+        return self.state / "server"
+
+    @property
+    def server_log(self) -> PurePosixPath:
+        """The server's own log directory."""
+        return self.state / "server" / "log"
+
+    @property
+    def pooler(self) -> PurePosixPath:
+        """pgbouncer.ini, userlist.txt, the pooler's log and console socket."""
+        return self.state / "pooler"
+
+    @property
+    def run(self) -> PurePosixPath:
+        """The supervisor's configuration, socket and pids."""
+        return self.state / "run"
+
+    @property
+    def logs(self) -> PurePosixPath:
+        """Logs of the supervisor and of supervised programs that have none of their own."""
+        return self.state / "log"
+
+    @property
+    def toolchain(self) -> PurePosixPath:
+        """Binaries fetched as data: postgresql/<version>, pgbouncer/<version>, lib."""
+        return self.state / "toolchain"
+
+    @property
+    def proofs(self) -> PurePosixPath:
+        """Reports of `prove`, newest last."""
+        return self.state / "proofs"
+
+    def secret(self, role: str) -> PurePosixPath:
+        """Return the password file of a role."""
+        return self.secrets / role
+
+    def passfile(self, role: str) -> PurePosixPath:
+        """Return the libpq passfile of a role (both doors, every database it may use)."""
+        return self.passfiles / role
+
+    def connection(self, database: str) -> PurePosixPath:
+        """Return the connection file of a database."""
+        return self.connections / f"{database}.json"

@@ -1,0 +1,1 @@
+"""Live -> found. Read-only by construction."""

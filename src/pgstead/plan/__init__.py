@@ -1,0 +1,1 @@
+"""Wanted x found -> plan. Pure."""

@@ -1,0 +1,234 @@
+"""Protocols of everything outside: what `host` implements and the stages above are handed.
+
+`cli/wiring.py` puts the adapters together; tests do the same with real servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from pgstead.model.design import DatabasePlan, Design, Program
+    from pgstead.model.resources import Certificate, Cluster
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """A file as found."""
+
+    text: str
+    mode: int
+    owner: str
+
+
+class Files(Protocol):
+    """Files below the state directory. Writes are atomic (temporary file, fsync, rename)."""
+
+    def read(self, path: PurePosixPath) -> FileFacts | None:
+        """Return the file, or None where there is none."""
+        ...
+
+    def mode(self, path: PurePosixPath) -> int | None:
+        """Return the permission bits without reading the file."""
+        ...
+
+    def write(
+        self, path: PurePosixPath, text: str, *, mode: int = 0o644, owner: str | None = None
+    ) -> None:
+        """Write a file whole; parents are made. `owner` is an OS user, applied only as root."""
+        ...
+
+    def make_directory(
+        self, path: PurePosixPath, *, mode: int = 0o755, owner: str | None = None
+    ) -> None:
+        """Make a directory with exactly this mode, whatever the umask."""
+        ...
+
+    def remove(self, path: PurePosixPath) -> None:
+        """Remove a file or a whole tree; nothing there is no error."""
+        ...
+
+
+class Sql(Protocol):
+    """Connections as the bootstrap superuser over the 0700 socket (peer)."""
+
+    def connect(
+        self, database: str = "postgres", *, read_only: bool = False
+    ) -> AbstractContextManager[psycopg.Connection[dict[str, Any]]]:
+        """Open a connection (autocommit, dict rows, 5 s to connect, statement timeout 60 s).
+
+        Raises NotRunningError when the server does not answer.
+        """
+        ...
+
+    def answers(self) -> bool:
+        """Say whether the server accepts connections now."""
+        ...
+
+
+class PoolerConsole(Protocol):
+    """PgBouncer's admin console."""
+
+    def rows(self, command: str) -> Sequence[Row]:
+        """Run a SHOW command. Raises NotRunningError."""
+        ...
+
+    def run(self, command: str) -> None:
+        """Run RELOAD, PAUSE, RESUME, RECONNECT, KILL, SET ... Raises NotRunningError."""
+        ...
+
+    def answers(self) -> bool:
+        """Say whether the console accepts connections now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramState:
+    """A supervised program as the supervisor sees it."""
+
+    name: str
+    running: bool
+    state: str  # RUNNING, STARTING, BACKOFF, STOPPED, EXITED, FATAL
+    pid: int | None
+    digest: str  # of the program as it was started
+    detail: str = ""
+
+
+class Supervisor(Protocol):
+    """What keeps the programs running."""
+
+    def states(self) -> Mapping[str, ProgramState]:
+        """Return all programs that it knows; empty when no supervisor runs."""
+        ...
+
+    def configure(self, programs: Sequence[Program]) -> None:
+        """Write the supervisor's configuration, and start it (or make it re-read)."""
+        ...
+
+    def start(self, name: str, *, timeout: float = 60) -> None:
+        """Start a program and wait until it runs. Raises SteadError with the log's last lines."""
+        ...
+
+    def stop(self, name: str, *, timeout: float = 60) -> None:
+        """Stop a program with its own signal and wait."""
+        ...
+
+    def restart(self, name: str, *, timeout: float = 60) -> None:
+        """Stop and start a program."""
+        ...
+
+    def shutdown(self, *, timeout: float = 120) -> None:
+        """Stop all programs and the supervisor itself; leaves no process, socket or pid file."""
+        ...
+
+    def orphans(self) -> Iterator[int]:
+        """Yield pids of our servers that run without a living supervisor."""
+        ...
+
+    def end_orphans(self) -> None:
+        """End them: fast shutdown first, SIGKILL last."""
+        ...
+
+
+class Secrets(Protocol):
+    """Password files (mode 0600). Values never leave through repr, logs or diffs."""
+
+    def names(self) -> Sequence[str]:
+        """Return the names that have a file."""
+        ...
+
+    def mode(self, name: str) -> int | None:
+        """Return the permission bits of a secret's file, None where there is none."""
+        ...
+
+    def ensure(self, name: str, *, mode: int = 0o600) -> None:
+        """Make a strong password where there is none, and mend the mode."""
+        ...
+
+    def value(self, name: str) -> str:
+        """Return the value. Raises SteadError where there is none."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a secret."""
+        ...
+
+
+class Certificates(Protocol):
+    """The certificate store in `layout.tls`."""
+
+    def inspect(self, name: str) -> Certificate | None:
+        """Judge a certificate and its key. Raises CertificateError when it cannot be parsed."""
+        ...
+
+    def issue(self, wanted: Certificate) -> None:
+        """Make (or renew) a certificate; the CA first. Never replaces one the user brought."""
+        ...
+
+    def fingerprint(self, name: str) -> str:
+        """Return the SHA-256 of a certificate, for reports."""
+        ...
+
+
+class ClusterHost(Protocol):
+    """The data directory."""
+
+    def inspect(self) -> Cluster | None:
+        """Return what the data directory is. Raises ForeignStateError for another stead's."""
+        ...
+
+    def initialize(self, wanted: Cluster, design: Design) -> None:
+        """Run initdb in a temporary directory, fsync, rename. Raises InitializationError."""
+        ...
+
+
+class Migrations(Protocol):
+    """Alembic, per database, on a direct connection as the migrator."""
+
+    def heads(self, plan: DatabasePlan) -> tuple[str, ...]:
+        """Return the revisions that the scripts lead to."""
+        ...
+
+    def upgrade(self, plan: DatabasePlan, design: Design) -> None:
+        """Run `alembic upgrade heads`. Raises SteadError with Alembic's own words."""
+        ...
+
+
+class Journal(Protocol):
+    """What was done; survives a crash."""
+
+    def record(self, event: str, **details: object) -> None:
+        """Append one line and fsync it. Details carry no secret."""
+        ...
+
+
+class Progress(Protocol):
+    """Where long work is told to people."""
+
+    def step(self, text: str) -> None:
+        """Say what is being done now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All adapters of one stead."""
+
+    files: Files
+    sql: Sql
+    console: PoolerConsole
+    supervisor: Supervisor
+    secrets: Secrets
+    certificates: Certificates
+    cluster: ClusterHost
+    migrations: Migrations
+    journal: Journal
+    progress: Progress

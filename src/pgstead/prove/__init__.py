@@ -1,0 +1,1 @@
+"""Promises: each a live experiment. Never imports the provisioner."""

@@ -1,0 +1,1 @@
+"""Wanted -> files. Pure; touches no disk."""

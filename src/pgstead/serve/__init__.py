@@ -1,0 +1,1 @@
+"""HTTP: health and the mounting of the systems APIs."""
