@@ -1,0 +1,1 @@
+"""One manifest becomes a production-shaped PostgreSQL foundation, and proves it."""
