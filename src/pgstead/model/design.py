@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -77,6 +78,12 @@ class Program:
     priority: int
     stop_signal: str  # INT for postgres (fast), QUIT for PgBouncer
     stop_seconds: int = 60
+
+    @property
+    def digest(self) -> str:
+        """Identify the program as it is started: another digest means a restart."""
+        told = (self.name, self.kind, self.command, self.user, sorted(self.environment.items()))
+        return hashlib.sha256(repr((*told, self.directory)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

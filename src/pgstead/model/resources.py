@@ -141,6 +141,20 @@ class ConfigFile(Resource):
 
 
 @dataclass(frozen=True, slots=True)
+class PoolerFile(ConfigFile):
+    """A configuration file of the pooler."""
+
+    capability: ClassVar[Capability] = Capability.POOLER
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionFile(ConfigFile):
+    """What an application of one database reads: doors, CA, passfiles, figures."""
+
+    capability: ClassVar[Capability] = Capability.DATABASES
+
+
+@dataclass(frozen=True, slots=True)
 class ServerProcess(Resource):
     """A supervised program and whether it runs with the configuration of its kind."""
 

@@ -1,0 +1,44 @@
+"""pgbouncer.ini."""
+
+from __future__ import annotations
+
+import re
+
+from pgstead.model.design import Design, PoolerDatabase
+
+_PLAIN = re.compile(r"^[A-Za-z0-9_]+$")
+
+
+def identifier(name: str) -> str:
+    """Quote a database name as PgBouncer wants it (config.md, "Section [databases]")."""
+    return name if _PLAIN.match(name) else '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """Quote a value of a connection string."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _target(design: Design) -> str:
+    direct = design.door("direct")
+    if direct is not None and direct.tls:
+        return f"host={direct.hosts[0]} port={direct.port}"
+    # A server build without TLS opens no TCP port: its Unix socket is the only way (TLS-1).
+    return f"host={literal(str(design.layout.socket))} port={design.settings['port']}"
+
+
+def _database(design: Design, entry: PoolerDatabase) -> str:
+    figures = f"pool_size={entry.pool_size} reserve_pool={entry.reserve_pool}"
+    return (
+        f"{identifier(entry.name)} = {_target(design)} dbname={literal(entry.name)} {figures}"
+        f" max_db_connections={entry.max_connections}"
+    )
+
+
+def text(design: Design) -> str:
+    """Return pgbouncer.ini."""
+    lines = [f"; made by pgstead for {design.name!r}; edits are undone by `pgstead up`"]
+    lines += ["[databases]", *(_database(design, d) for d in design.pooler_databases)]
+    lines += ["", "[pgbouncer]"]
+    lines += [f"{name} = {value}" for name, value in sorted(design.pooler_settings.items())]
+    return "\n".join(lines) + "\n"
