@@ -1,0 +1,1 @@
+SELECT version_num AS revision FROM public.alembic_version ORDER BY version_num

@@ -1,0 +1,44 @@
+"""A read-only look at the server: connections per database, opened once, closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, LiteralString, Self
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from pgstead.ports import Sql
+
+
+class Reading:
+    """Read-only by construction: every connection has default_transaction_read_only on."""
+
+    def __init__(self, sql: Sql, major: int) -> None:
+        """Keep the port; nothing is opened yet."""
+        self.major = major
+        self._sql = sql
+        self._stack = ExitStack()
+        self._open: dict[str, psycopg.Connection[dict[str, Any]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def rows(
+        self, statement: LiteralString, values: Mapping[str, object], database: str = "postgres"
+    ) -> list[dict[str, Any]]:
+        """Run one query. Raises NotRunningError when the server does not answer."""
+        if database not in self._open:
+            opened = self._sql.connect(database, read_only=True)
+            self._open[database] = self._stack.enter_context(opened)
+        return self._open[database].execute(statement, values).fetchall()

@@ -1,0 +1,59 @@
+"""take(design, ports): what is there now, as the same type as what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgstead.errors import NotRunningError
+from pgstead.model.design import Design
+from pgstead.model.resources import Database, Kind, PoolerSetting, Resource
+from pgstead.model.stead import Stead
+from pgstead.observe import databases, local, pooler, roles, schema, server
+from pgstead.observe.reading import Reading
+from pgstead.ports import Ports
+
+SERVER_KINDS = (
+    Kind.SETTING,
+    Kind.OVERRIDE,
+    Kind.ROLE,
+    Kind.MEMBERSHIP,
+    Kind.DATABASE,
+    Kind.ROLE_SETTING,
+    Kind.SCHEMA,
+    Kind.EXTENSION,
+    Kind.ROUTINE,
+    Kind.DEFAULT_PRIVILEGE,
+    Kind.GRANT,
+    Kind.REVISION,
+)
+
+
+def take(design: Design, ports: Ports) -> Stead:
+    """Observe everything that the design speaks of.
+
+    Raises ForeignStateError or CertificateError where going on would be wrong; what merely
+    cannot be seen (the server is down) becomes `unseen`.
+    """
+    found: list[Resource] = list(local.resources(design, ports))
+    unseen: dict[str, str] = {}
+    if ports.sql.answers():
+        with Reading(ports.sql, design.build.major) as reading:
+            found += _on_the_server(design, reading, ports)
+    else:
+        unseen |= {str(kind): "the server does not answer" for kind in SERVER_KINDS}
+    if any(True for _ in design.stead.all(PoolerSetting)):
+        try:
+            found += pooler.resources(design, ports.console)
+        except NotRunningError:
+            unseen[str(Kind.POOLER_SETTING)] = "the pooler does not answer"
+    return Stead.of(found, unseen)
+
+
+def _on_the_server(design: Design, reading: Reading, ports: Ports) -> Iterator[Resource]:
+    yield from server.resources(design, reading)
+    yield from roles.resources(design, reading, ports.secrets)
+    there = list(databases.resources(design, reading))
+    yield from there
+    for database in (d.name for d in there if isinstance(d, Database)):
+        yield from databases.inside(design, reading, database)
+        yield from schema.resources(reading, database)
