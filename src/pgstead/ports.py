@@ -56,6 +56,10 @@ class Files(Protocol):
         """Remove a file or a whole tree; nothing there is no error."""
         ...
 
+    def sweep(self, directory: PurePosixPath) -> tuple[PurePosixPath, ...]:
+        """Remove a directory when it is empty; return what lies in it otherwise."""
+        ...
+
 
 class Sql(Protocol):
     """Connections as the bootstrap superuser over the 0700 socket (peer)."""

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from pgstead.model.design import Design
 from pgstead.model.resources import Override, Resource, Setting
-from pgstead.observe.sql_files import query
 from pgstead.observe.reading import Reading
+from pgstead.observe.sql_files import query
 
 
 def resources(design: Design, reading: Reading) -> Iterator[Resource]:

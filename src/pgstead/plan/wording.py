@@ -72,10 +72,9 @@ def change(operation: Operation) -> str:
         case None, None:
             return ""
         case _:
-            told = "; ".join(
+            return "; ".join(
                 f"{name}: {_shown(old)} -> {_shown(new)}" for name, old, new in operation.changes()
             )
-            return told
 
 
 def _file_change(before: ConfigFile, after: ConfigFile) -> str:

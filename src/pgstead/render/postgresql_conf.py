@@ -21,7 +21,8 @@ def digest(design: Design) -> str:
 def text(design: Design) -> str:
     """Return the file: each setting with the formula it comes from."""
     lines = [
-        f"# made by pgstead for {design.name!r} from design {digest(design)}; edits are undone by `pgstead up`",
+        f"# made by pgstead for {design.name!r} from design {digest(design)}",
+        "# edits are undone by `pgstead up`; ALTER SYSTEM is drift, use server.settings",
         "# `pgstead explain server.NAME` says where a value comes from",
     ]
     for name, value in sorted(design.settings.items()):

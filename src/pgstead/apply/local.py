@@ -1,0 +1,123 @@
+"""Effects on the disk and at the supervisor."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from pgstead.errors import SteadError
+from pgstead.model.design import Design
+from pgstead.model.operation import Operation
+from pgstead.model.passfile import passfile_line, userlist_line
+from pgstead.model.resources import (
+    Certificate,
+    Cluster,
+    ConfigFile,
+    PoolerFile,
+    SecretFile,
+    ServerProcess,
+)
+from pgstead.ports import Ports
+
+
+def cluster(operation: Operation, design: Design, ports: Ports) -> None:
+    """Run initdb. An existing data directory is never altered."""
+    match operation.before, operation.after:
+        case None, Cluster() as wanted:
+            ports.cluster.initialize(wanted, design)
+        case _:
+            told = ", ".join(f"{n} is {old}, wanted {new}" for n, old, new in operation.changes())
+            raise SteadError(
+                f"the data directory cannot be altered in place: {told}",
+                hint="bring the manifest back to it, or dump, `pgstead destroy` and load again",
+            )
+
+
+def secret(operation: Operation, design: Design, ports: Ports) -> None:
+    """Make a password, or the file in which another program reads it."""
+    wanted = operation.after
+    if not isinstance(wanted, SecretFile):
+        return  # a secret that is no longer wanted stays: it may be the only copy
+    if "/" not in wanted.name:
+        ports.secrets.ensure(wanted.name, mode=wanted.mode)
+        return
+    folder, _, role = wanted.name.partition("/")
+    if folder == "pooler":
+        line = userlist_line(design.lookup_role, ports.secrets.value(design.lookup_role))
+    else:
+        line = passfile_line(role, ports.secrets.value(role))
+    path = design.layout.state / wanted.name
+    ports.files.write(path, line, mode=wanted.mode, owner=_owner(design, wanted.name))
+
+
+def _owner(design: Design, name: str) -> str | None:
+    """Return who must be able to read a file: the servers, or whoever runs pgstead."""
+    return design.host.server_user if name.startswith(("server/", "pooler/")) else None
+
+
+def certificate(operation: Operation, ports: Ports) -> None:
+    """Make or renew a certificate."""
+    if isinstance(operation.after, Certificate):
+        ports.certificates.issue(operation.after)
+
+
+def file(operation: Operation, design: Design, ports: Ports) -> None:
+    """Write a configuration file whole."""
+    match operation.before, operation.after:
+        case _, ConfigFile() as wanted:
+            path = design.layout.state / wanted.name
+            owner = _owner(design, wanted.name)
+            ports.files.write(path, wanted.text, mode=wanted.mode, owner=owner)
+        case ConfigFile() as found, None:
+            ports.files.remove(design.layout.state / found.name)
+        case _:
+            return
+
+
+def directories(design: Design, ports: Ports) -> None:
+    """Make the tree of the state directory, whatever the umask."""
+    layout, servers = design.layout, design.host.server_user
+    mine: list[tuple[PurePosixPath, int]] = [
+        (layout.state, 0o711),
+        (layout.tls, 0o711),
+        (layout.secrets, 0o700),
+        (layout.passfiles, 0o711),
+        (layout.connections, 0o755),
+        (layout.run, 0o711),
+        (layout.logs, 0o711),
+        (layout.proofs, 0o700),
+    ]
+    for path, mode in mine:
+        ports.files.make_directory(path, mode=mode)
+    for path in (layout.server, layout.socket, layout.server_log, layout.pooler):
+        ports.files.make_directory(path, mode=0o700, owner=servers)
+
+
+def process(operation: Operation, ports: Ports) -> None:
+    """Start, restart or stop a supervised program; `run` configured the supervisor before."""
+    match operation.before, operation.after:
+        case ServerProcess(running=True), ServerProcess(running=True) as wanted:
+            ports.supervisor.restart(wanted.name)
+        case _, ServerProcess(running=True) as wanted:
+            ports.supervisor.start(wanted.name)
+        case ServerProcess() as found, _:
+            ports.supervisor.stop(found.name)
+        case _:
+            return
+
+
+def touches_pooler(operation: Operation) -> bool:
+    """Say whether a file change makes the pooler reload."""
+    resource = operation.resource
+    if isinstance(resource, SecretFile):
+        return resource.name.startswith("pooler/")
+    return isinstance(resource, PoolerFile) or (
+        isinstance(resource, Certificate) and resource.name in ("ca", "pooler")
+    )
+
+
+def touches_server(operation: Operation) -> bool:
+    """Say whether a file change makes the server reload."""
+    resource = operation.resource
+    if isinstance(resource, ConfigFile):
+        return resource.name.startswith("server/")
+    return isinstance(resource, Certificate) and resource.name in ("ca", "server")

@@ -1,0 +1,179 @@
+"""execute(plan, design, ports): the operations in order, each one journaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pgstead.apply import databases, local, roles, server
+from pgstead.apply.session import Session
+from pgstead.errors import InitializationError, NotRunningError
+from pgstead.model.design import Design, Program
+from pgstead.model.operation import Impact, Operation, Plan
+from pgstead.model.resources import Kind, ServerProcess
+from pgstead.ports import Ports
+
+
+@dataclass
+class _Run:
+    """One execution, with what has to happen once after a group of operations."""
+
+    design: Design
+    ports: Ports
+    session: Session
+    configured: bool = False
+    services: list[Operation] = field(default_factory=list[Operation])  # start after migrations
+    later: set[str] = field(default_factory=set[str])  # reload, restart, pooler-reload
+
+
+def execute(plan: Plan, design: Design, ports: Ports) -> None:
+    """Carry out a plan. Stops at the first failure; running it again continues.
+
+    Raises SteadError of the failing step.
+    """
+    local.directories(design, ports)
+    with Session(ports.sql) as session:
+        run = _Run(design, ports, session)
+        for operation in plan.operations:
+            if run.later and operation.address.kind is not Kind.FILE:
+                _settle_before(run, operation)
+            ports.journal.record("doing", operation=operation.verb, at=str(operation.address))
+            _perform(run, operation)
+            ports.journal.record("done", operation=operation.verb, at=str(operation.address))
+        _settle(run)
+        if not plan.unknown:
+            _start_services(run)
+
+
+def _perform(run: _Run, operation: Operation) -> None:
+    match operation.address.kind:
+        case Kind.CLUSTER | Kind.SECRET | Kind.CERTIFICATE | Kind.FILE | Kind.PROCESS:
+            _perform_locally(run, operation)
+        case Kind.SETTING:
+            run.later.add("restart" if operation.impact is Impact.RESTART else "reload")
+        case Kind.OVERRIDE:
+            server.override(operation, run.design, run.ports, run.session)
+            run.later.add("reload")
+        case Kind.POOLER_SETTING:
+            run.later.add(
+                "pooler-restart" if operation.impact is Impact.RESTART else "pooler-reload"
+            )
+        case Kind.REVISION:
+            _migrate(run, operation)
+        case _:
+            _perform_sql(run, operation)
+
+
+def _perform_locally(run: _Run, operation: Operation) -> None:
+    design, ports = run.design, run.ports
+    match operation.address.kind:
+        case Kind.CLUSTER:
+            ports.progress.step("initializing the data directory")
+            local.cluster(operation, design, ports)
+        case Kind.SECRET:
+            local.secret(operation, design, ports)
+        case Kind.CERTIFICATE:
+            local.certificate(operation, ports)
+        case Kind.FILE:
+            local.file(operation, design, ports)
+        case _:
+            _process(run, operation)
+    if local.touches_server(operation):
+        run.later.add("reload")
+    if local.touches_pooler(operation):
+        run.later.add("pooler-reload")
+
+
+def _process(run: _Run, operation: Operation) -> None:
+    assert isinstance(operation.resource, ServerProcess)
+    name = operation.resource.name
+    if operation.after is not None and name in _services(run.design):
+        run.services.append(operation)
+        return
+    if not run.configured:
+        run.ports.supervisor.end_orphans()
+        run.ports.supervisor.configure(_early_programs(run))
+        run.configured = True
+    run.ports.progress.step(f"starting {name}" if operation.after else f"stopping {name}")
+    local.process(operation, run.ports)
+    run.later -= {"reload", "restart"} if name == "postgres" else {"pooler-reload"}
+
+
+def _services(design: Design) -> frozenset[str]:
+    return frozenset(p.name for p in design.programs if p.kind == "service")
+
+
+def _early_programs(run: _Run) -> list[Program]:
+    """Return the programs that may start now: not the services of databases still to be made."""
+    there = run.ports.supervisor.states()
+    services = _services(run.design)
+    return [p for p in run.design.programs if p.name not in services or p.name in there]
+
+
+def _start_services(run: _Run) -> None:
+    """Start the HTTP services; their databases have been migrated by now (API-6)."""
+    if not run.services:
+        return
+    run.ports.supervisor.configure(run.design.programs)
+    for operation in run.services:
+        run.ports.progress.step(f"starting {operation.resource.key}")
+        local.process(operation, run.ports)
+
+
+def _perform_sql(run: _Run, operation: Operation) -> None:
+    match operation.address.kind:
+        case Kind.ROLE:
+            roles.role(operation, run.ports.secrets, run.session)
+        case Kind.MEMBERSHIP:
+            roles.membership(operation, run.design.build.major, run.session)
+        case Kind.ROLE_SETTING:
+            roles.setting(operation, run.session)
+        case Kind.DATABASE:
+            databases.database(operation, run.session)
+        case Kind.SCHEMA:
+            databases.schema(operation, run.session)
+        case Kind.EXTENSION:
+            databases.extension(operation, run.session)
+        case Kind.ROUTINE:
+            databases.routine(operation, run.session)
+        case Kind.GRANT:
+            databases.grant(operation, run.session)
+        case Kind.DEFAULT_PRIVILEGE:
+            databases.default_privilege(operation, run.session)
+        case other:
+            raise AssertionError(f"nothing carries out {other}")
+
+
+def _migrate(run: _Run, operation: Operation) -> None:
+    database = run.design.database(operation.address.key)
+    if database is None:
+        raise InitializationError(f"no database {operation.address.key!r} in the manifest")
+    run.ports.progress.step(f"migrating {database.name}")
+    run.ports.migrations.upgrade(database, run.design)
+
+
+def _settle_before(run: _Run, operation: Operation) -> None:
+    """Reload before SQL that may depend on it; restarts wait for the end of the plan."""
+    if operation.address.kind in (Kind.SETTING, Kind.OVERRIDE, Kind.PROCESS):
+        return
+    if "reload" in run.later and "restart" not in run.later and run.ports.sql.answers():
+        server.reload(run.session)
+        run.later.discard("reload")
+
+
+def _settle(run: _Run) -> None:
+    pooled = run.design.pooler is not None
+    if "restart" in run.later:
+        run.ports.progress.step("restarting postgres")
+        server.restart(run.ports, pooled=pooled)
+    elif "reload" in run.later and run.ports.sql.answers():
+        server.reload(run.session)
+    if not pooled:
+        return
+    if "pooler-restart" in run.later:
+        run.ports.progress.step("restarting pgbouncer")
+        run.ports.supervisor.restart("pgbouncer")
+    elif "pooler-reload" in run.later:
+        try:
+            run.ports.console.run("RELOAD")
+        except NotRunningError:
+            return  # it reads its file when it starts

@@ -1,0 +1,74 @@
+"""Connections that write, one per database, opened when first needed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import psycopg
+from psycopg import sql
+
+from pgstead.errors import SqlError
+
+if TYPE_CHECKING:
+    from pgstead.ports import Sql
+
+# Verifiers must not reach the server's log, whatever log_statement says.
+_QUIET = sql.SQL(
+    "SET log_statement = 'none'; SET log_min_duration_statement = -1;"
+    " SET log_min_error_statement = 'panic'; SET search_path = pg_catalog, pg_temp"
+)
+
+
+class Session:
+    """Run statements as the bootstrap superuser; close everything together."""
+
+    def __init__(self, port: Sql) -> None:
+        """Keep the port; nothing is opened yet."""
+        self._port = port
+        self._stack = ExitStack()
+        self._open: dict[str, psycopg.Connection[dict[str, Any]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def run(self, *statements: sql.Composable, database: str = "postgres") -> None:
+        """Run statements, several of them in one transaction. Raises SqlError."""
+        connection = self._connection(database)
+        try:
+            if len(statements) == 1:
+                connection.execute(statements[0])
+                return
+            with connection.transaction():
+                for statement in statements:
+                    connection.execute(statement)
+        except psycopg.Error as error:
+            raise SqlError(
+                f"the server refused a change of database {database!r}: {_said(error)}",
+                hint="look at `pgstead logs postgres`; `pgstead plan` shows what is left to do",
+            ) from error
+
+    def rows(self, statement: sql.Composable, database: str = "postgres") -> list[dict[str, Any]]:
+        """Run one query and return its rows."""
+        return self._connection(database).execute(statement).fetchall()
+
+    def _connection(self, database: str) -> psycopg.Connection[dict[str, Any]]:
+        if database not in self._open:
+            opened = self._stack.enter_context(self._port.connect(database))
+            opened.execute(_QUIET)
+            self._open[database] = opened
+        return self._open[database]
+
+
+def _said(error: psycopg.Error) -> str:
+    primary = error.diag.message_primary
+    return primary or type(error).__name__

@@ -1,0 +1,82 @@
+"""up: plan, apply, observe again, until nothing differs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pgstead.apply.run import execute
+from pgstead.errors import InitializationError, NotAllowedError, SteadError
+from pgstead.model.design import Design
+from pgstead.model.operation import Impact, Operation, Plan
+from pgstead.ports import Ports
+from pgstead.workflows.planning import plan as make_plan
+
+# Files and processes, then roles and databases, then what databases hold, then revisions and
+# their grants. One more round than that means that something is undone behind our back.
+_ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class UpResult:
+    """What `up` did."""
+
+    operations: tuple[Operation, ...]
+    initialized: bool
+
+    @property
+    def changed(self) -> bool:
+        """Say whether anything had to be done."""
+        return bool(self.operations)
+
+
+def up(design: Design, ports: Ports, *, allow: Impact = Impact.RELOAD) -> UpResult:
+    """Bring the stead to what the design says; a second run finds nothing to change.
+
+    `allow` is the gravest impact that may happen without asking. Raises NotAllowedError
+    before anything of a round is done; InitializationError when the first start fails.
+    """
+    done: list[Operation] = []
+    fresh = ports.cluster.inspect() is None
+    previous: Plan | None = None
+    for _ in range(_ROUNDS):
+        plan = make_plan(design, ports)
+        if plan.empty:
+            return UpResult(tuple(done), fresh)
+        _refuse_repetition(plan, previous)
+        _refuse_impact(plan, allow)
+        try:
+            execute(plan, design, ports)
+        except InitializationError:
+            raise
+        except SteadError as error:
+            if fresh and not ports.sql.answers():
+                raise InitializationError(error.message, hint=error.hint) from error
+            raise
+        done += plan.operations
+        previous = plan
+    raise _unsettled(make_plan(design, ports))
+
+
+def _refuse_impact(plan: Plan, allow: Impact) -> None:
+    grave = [operation for operation in plan.operations if operation.impact > allow]
+    if not grave:
+        return
+    word = plan.worst.word
+    told = ", ".join(str(operation.address) for operation in grave[:5])
+    raise NotAllowedError(
+        f"the plan holds {len(grave)} operation(s) of impact {word}: {told}",
+        hint=f"look at `pgstead plan`, then `pgstead up --allow {word}`",
+    )
+
+
+def _refuse_repetition(plan: Plan, previous: Plan | None) -> None:
+    if previous is not None and plan == previous:
+        raise _unsettled(plan)
+
+
+def _unsettled(plan: Plan) -> SteadError:
+    told = [str(operation.address) for operation in plan.operations] or [w for w, _ in plan.unknown]
+    return SteadError(
+        f"it does not settle: still to change after being changed: {', '.join(told[:5])}",
+        hint="`pgstead plan` shows the difference, `pgstead logs postgres` the server's words",
+    )
