@@ -1,0 +1,127 @@
+"""Console: results to stdout, talk to stderr; understandable without colour.
+
+What a program would read (tables, URLs, JSON) goes to stdout. Progress, hints and notices go to
+stderr, and not at all with --quiet. Colour repeats what the words say already.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+if TYPE_CHECKING:
+    from pgstead.cli.invocation import Invocation
+
+PALETTE: Mapping[str, str] = {
+    "BROKEN": "red",
+    "RESTART": "yellow",
+    "REWRITE": "yellow",
+    "DESTRUCTIVE": "red",
+    "kept": "green",
+    "unproven": "yellow",
+    "running": "green",
+    "down": "red",
+    "warning": "yellow",
+}
+
+
+def plain(value: object) -> object:
+    """Return a value as JSON knows it: dataclasses as objects, enums by value, paths as text."""
+    match value:
+        case Enum():
+            return value.value if isinstance(value.value, str) else value.name.lower()
+        case None | bool() | int() | float() | str():
+            return value
+        case PurePath():
+            return str(value)
+        case Mapping():
+            mapping = cast("Mapping[object, object]", value)
+            return {str(k): plain(v) for k, v in mapping.items()}
+        case Set():
+            return sorted(str(v) for v in cast("Set[object]", value))
+        case Sequence():
+            return [plain(v) for v in cast("Sequence[object]", value)]
+        case _ if is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        case _:
+            return str(value)
+
+
+def aligned(rows: Sequence[Sequence[str]], *, gap: int = 2) -> list[str]:
+    """Return the rows as lines with aligned columns; the last column is never padded."""
+    columns = max((len(row) for row in rows), default=0)
+    widths = [max((len(r[i]) for r in rows if i < len(r) - 1), default=0) for i in range(columns)]
+    lines: list[str] = []
+    for row in rows:
+        cells = [cell.ljust(widths[i]) for i, cell in enumerate(row[:-1])]
+        lines.append((" " * gap).join([*cells, row[-1]] if row else []).rstrip())
+    return lines
+
+
+class Console:
+    """Where a command prints. Implements ports.Progress."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        """Talk as the invocation asks."""
+        self._json = invocation.json
+        self._quiet = invocation.quiet
+
+    def line(self, text: str = "") -> None:
+        """Print a line of the result."""
+        click.echo(text)
+
+    def data(self, value: object) -> None:
+        """Print the result for programs."""
+        click.echo(json.dumps(plain(value), indent=2))
+
+    def table(
+        self, rows: Sequence[Sequence[str]], header: Sequence[str] = (), *, indent: str = ""
+    ) -> None:
+        """Print rows with aligned columns."""
+        body = [*([header] if header else []), *rows]
+        for number, text in enumerate(aligned(body)):
+            is_header = bool(header) and number == 0
+            click.echo(indent + (click.style(text, bold=True) if is_header else coloured(text)))
+
+    def say(self, text: str = "") -> None:
+        """Tell people something that is not the result."""
+        if not self._quiet and not self._json:
+            click.echo(text, err=True)
+
+    def hint(self, text: str) -> None:
+        """Tell what to do next."""
+        self.say(f"hint: {text}")
+
+    def warn(self, text: str) -> None:
+        """Tell what needs attention; --quiet does not hide it."""
+        if not self._json:
+            click.echo(click.style("warning: ", fg="yellow") + text, err=True)
+
+    def step(self, text: str) -> None:
+        """Tell what is being done now (ports.Progress)."""
+        self.say(f"  {text}")
+
+
+def coloured(text: str) -> str:
+    """Colour the words that matter, where the output is a terminal that wants colour."""
+    if not sys.stdout.isatty():
+        return text
+    for word, colour in PALETTE.items():
+        if f" {word}" in text or text.startswith(word):
+            return text.replace(word, click.style(word, fg=colour), 1)
+    return text
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Return a dataclass as a dictionary for JSON."""
+    answer = plain(value)
+    if not isinstance(answer, dict):
+        raise AssertionError(f"{type(value).__name__} is no object")
+    return cast("dict[str, Any]", answer)

@@ -1,0 +1,138 @@
+"""What is said, and with which status pgstead leaves, when a command does not end well."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pgstead.errors import ExitStatus, ManifestError, SteadError
+
+if TYPE_CHECKING:
+    from pgstead.cli.invocation import Invocation
+
+INTERRUPTED = 128 + 2  # what shells report for SIGINT
+PIPE_CLOSED = 128 + 13  # and for SIGPIPE
+
+
+def report(error: BaseException, invocation: Invocation) -> int:
+    """Tell people (or, with --json, programs) about an error and return the exit status."""
+    match error:
+        case SystemExit():
+            raise error
+        case BrokenPipeError():
+            return _pipe_closed()
+        case KeyboardInterrupt() | click.Abort():
+            return _interrupted(invocation)
+        case SteadError():
+            return _failed(error, invocation)
+        case click.ClickException():
+            return _misused(error, invocation)
+        case _:
+            return _bug(error, invocation)
+
+
+def _tell(invocation: Invocation, message: str, hint: str, as_dict: dict[str, object]) -> None:
+    if invocation.json:
+        click.echo(json.dumps(as_dict, indent=2))
+        return
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+
+
+def _failed(error: SteadError, invocation: Invocation) -> int:
+    message = error.message
+    if isinstance(error, ManifestError) and len(error.problems) > 1:
+        message += "".join(f"\n  - {problem}" for problem in error.problems)
+    _tell(invocation, message, error.hint, error.as_dict())
+    return int(error.exit_status)
+
+
+def _misused(error: click.ClickException, invocation: Invocation) -> int:
+    words = error.format_message().rstrip(".")
+    message = words[:1].lower() + words[1:]
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return int(ExitStatus.USAGE)
+    hint = f"`{ctx.command_path} --help` shows what it takes" if ctx else ""
+    answer: dict[str, object] = {
+        "error": "usage",
+        "message": message,
+        "hint": hint,
+        "exit_status": int(ExitStatus.USAGE),
+    }
+    _tell(invocation, message, hint, answer)
+    return int(ExitStatus.USAGE)
+
+
+def _interrupted(invocation: Invocation) -> int:
+    message = "interrupted; run `pgstead up` again: it continues"
+    if not invocation.json:
+        click.echo(err=True)  # the terminal shows ^C on this line
+    answer: dict[str, object] = {
+        "error": "interrupted",
+        "message": message,
+        "hint": "",
+        "exit_status": INTERRUPTED,
+    }
+    _tell(invocation, message, "", answer)
+    return INTERRUPTED
+
+
+def _pipe_closed() -> int:
+    # Python flushes stdout once more at exit and would complain (docs.python.org/3/library/
+    # signal.html, "Note on SIGPIPE").
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return PIPE_CLOSED
+
+
+def _bug(error: BaseException, invocation: Invocation) -> int:
+    log = _write_log(error, invocation)
+    message = f"pgstead has a bug: {type(error).__name__}: {error}"
+    hint = f"please report it with {log}"
+    answer: dict[str, object] = {
+        "error": "bug",
+        "message": message,
+        "hint": hint,
+        "log": log,
+        "exit_status": int(ExitStatus.FAILED),
+    }
+    _tell(invocation, message, hint, answer)
+    return int(ExitStatus.FAILED)
+
+
+def _write_log(error: BaseException, invocation: Invocation) -> str:
+    """Keep the traceback where only this user reads it; return the path."""
+    name = f"bug-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.log"
+    text = "".join(traceback.format_exception(error))
+    for directory in (_log_directory(invocation), Path(tempfile.gettempdir())):
+        if directory is None:
+            continue
+        path = directory / name
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError:
+            continue
+        with os.fdopen(descriptor, "w", encoding="utf-8") as log:
+            log.write(text)
+        return str(path)
+    return "the traceback (which could be written nowhere: no directory is writable)"
+
+
+def _log_directory(invocation: Invocation) -> Path | None:
+    from pgstead.cli.place import find_manifest, state_directory
+
+    try:
+        directory = state_directory(find_manifest(invocation.manifest)) / "log"
+    except (SteadError, OSError):
+        return None
+    return directory if directory.is_dir() else None
