@@ -97,9 +97,9 @@ def _digest(folder: Path) -> str:
 
 
 def _read_heads(folder: Path) -> list[str]:
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-    from alembic.util import CommandError
+    from alembic.config import Config  # noqa: PLC0415  heavy, and only when scripts changed
+    from alembic.script import ScriptDirectory  # noqa: PLC0415  as above
+    from alembic.util import CommandError  # noqa: PLC0415  as above
 
     try:
         scripts = ScriptDirectory.from_config(Config(str(folder / "alembic.ini")))
