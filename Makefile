@@ -1,0 +1,64 @@
+# `make` lists what there is. Every target works on a fresh clone, and with an empty environment.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+PGSTEAD := $(BIN)/pgstead
+# A second worker halves the time of the live tests; more of them only wait for the disk.
+PYTEST := $(BIN)/pytest -n 2
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up down status prove
+up: runtime ## bring the server, the pooler and the services to what pgstead.toml says
+	@$(PGSTEAD) up --fix
+
+down: runtime ## stop everything; data stays
+	@$(PGSTEAD) down
+
+status: runtime ## show what runs, where, and how to connect
+	@$(PGSTEAD) status
+
+prove: runtime ## try every promise on the running system
+	@$(PGSTEAD) prove
+
+.PHONY: test soak bench
+test: dev ## run the whole suite on real servers; T="-k tls" selects
+	@$(PYTEST) $(T)
+
+soak: dev ## run the tests that take long; T selects
+	@$(BIN)/pytest -m soak $(T)
+
+bench: dev ## measure `up` against its floor, and the tuned against the stock configuration
+	@$(BIN)/python -m bench $(B)
+
+.PHONY: lint format types contracts dependencies
+lint: dev ## check style and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: dev ## format, and mend what can be mended safely
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+types: dev ## check types: strict on src and systems
+	@$(BIN)/basedpyright
+
+contracts: dev ## check who imports whom, and that the list of dependencies is honest
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/deptry .
+
+.PHONY: runtime dev lock clean
+runtime:
+	@tools/bootstrap runtime
+
+dev:
+	@tools/bootstrap dev
+
+lock: dev ## write the lock files anew from pyproject.toml
+	@tools/lock
+
+clean: ## remove .venv and caches; what the stead holds stays (see `pgstead destroy`)
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache .ci-out dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
