@@ -9,6 +9,7 @@
     ├── InitializationError         exit 5  the first initialization failed
     ├── HostError                   exit 1  the machine lacks or refuses something
     │   ├── PortTakenError
+    │   ├── MissingServerError
     │   ├── MissingLibraryError
     │   ├── MissingPoolerError
     │   ├── NoNetworkError
@@ -124,6 +125,12 @@ class PortTakenError(HostError):
     """a port that the manifest names is taken"""
 
     code = "port-taken"
+
+
+class MissingServerError(HostError):
+    """PostgreSQL's binaries are missing"""
+
+    code = "missing-postgresql"
 
 
 class MissingLibraryError(HostError):

@@ -1,1 +1,1 @@
-"""The adapters: the only place with effects."""
+"""Adapters: the only place with effects. Everything here stands behind a Protocol of `ports`."""

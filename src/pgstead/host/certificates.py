@@ -1,0 +1,367 @@
+"""The certificate store: the stead's own CA and what it signs, or what the user brought."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from pgstead.errors import CertificateError
+from pgstead.host import clock
+from pgstead.host.files import LocalFiles
+from pgstead.model.layout import Layout
+from pgstead.model.resources import Certificate
+
+RENEWAL = timedelta(days=30)
+_CA_LIFE = timedelta(days=3650)
+_LEAF_LIFE = timedelta(days=397)
+# Clocks of clients differ; a certificate that is valid from now on is refused by some of them.
+_SKEW = timedelta(hours=1)
+_CA = "ca"
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """A certificate that the user brought. A CA needs no key."""
+
+    certificate: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    certificate: x509.Certificate
+    key: PrivateKeyTypes | None
+
+
+class CertificateStore:
+    """`ports.Certificates` in `layout.tls`."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        owner: str,
+        provided: Mapping[str, Provided] | None = None,
+        now: Callable[[], datetime] = clock.now,
+    ) -> None:
+        """Keep where they lie; `owner` is the servers' user, who must read its keys."""
+        self._layout = layout
+        self._files = LocalFiles(layout.state)
+        self._owner = owner
+        self._provided = dict(provided or {})
+        self._now = now
+
+    def path(self, name: str) -> PurePosixPath:
+        """Return the path of a certificate; its key's ends in `.key`."""
+        folder, _, client = name.rpartition("/")
+        return self._layout.tls / folder / f"{client}.crt"
+
+    def inspect(self, name: str) -> Certificate | None:
+        """Judge a certificate and its key. Raises CertificateError when it cannot be parsed."""
+        pair = self._load(name)
+        if pair is None:
+            return None
+        given = self._provided.get(name)
+        fresh = given is None or self._is_copy(name, given)
+        if given is not None:
+            self._must_be_valid(pair.certificate, self.path(name))
+        return Certificate(
+            name=name,
+            names=_names(pair.certificate) if name != _CA else (),
+            issued_by_ca=self._chains(name, pair.certificate),
+            key_matches=_matches(pair) or (given is not None and given.key is None),
+            in_date=fresh and self._in_date(pair.certificate, renewable=given is None),
+            provided=given is not None,
+            not_after=clock.stamp(pair.certificate.not_valid_after_utc),
+        )
+
+    def issue(self, wanted: Certificate) -> None:
+        """Make (or renew) a certificate; the CA first. Never replaces one the user brought."""
+        given = self._provided.get(wanted.name)
+        if given is not None:
+            self._take(wanted.name, given)
+        elif wanted.name == _CA:
+            self._make_ca()
+        else:
+            self._sign(wanted)
+
+    def fingerprint(self, name: str) -> str:
+        """Return the SHA-256 of a certificate, for reports."""
+        pair = self._load(name)
+        if pair is None:
+            raise CertificateError(
+                f"there is no certificate {name!r}", hint="`pgstead up` makes what is missing"
+            )
+        return pair.certificate.fingerprint(hashes.SHA256()).hex()
+
+    # -- reading ------------------------------------------------------------------------------
+
+    def _load(self, name: str) -> _Pair | None:
+        path = self.path(name)
+        found = self._files.read(path)
+        if found is None:
+            return None
+        key = self._files.read(path.with_suffix(".key"))
+        certificate = _parse_certificate(found.text, path)
+        return _Pair(certificate, None if key is None else _parse_key(key.text, path))
+
+    def _chains(self, name: str, certificate: x509.Certificate) -> bool:
+        found = self._files.read(self._layout.ca)
+        if found is None:
+            return False
+        ca = _parse_certificate(found.text, self._layout.ca)
+        return name == _CA or _signed_by(certificate, ca)
+
+    def _in_date(self, certificate: x509.Certificate, *, renewable: bool) -> bool:
+        """Within the renewal window ours is due; the user's own is good until its last day."""
+        margin = RENEWAL if renewable else timedelta(0)
+        now = self._now()
+        return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - margin
+
+    def _must_be_valid(self, certificate: x509.Certificate, path: PurePosixPath) -> None:
+        now = self._now()
+        if certificate.not_valid_after_utc <= now:
+            raise CertificateError(
+                f"the certificate {path} expired at {clock.stamp(certificate.not_valid_after_utc)}",
+                hint="put a renewed one in its place; `pgstead up` takes it without a restart",
+            )
+        if certificate.not_valid_before_utc > now:
+            raise CertificateError(
+                f"the certificate {path} is not valid before"
+                f" {clock.stamp(certificate.not_valid_before_utc)}",
+                hint="check this machine's clock, or bring a certificate that is valid now",
+            )
+
+    # -- what the user brought ----------------------------------------------------------------
+
+    def _is_copy(self, name: str, given: Provided) -> bool:
+        """Say whether what lies in the store is what the user's files hold now."""
+        pairs = [(self.path(name), given.certificate)]
+        pairs += [(self.path(name).with_suffix(".key"), given.key)] if given.key else []
+        for ours, theirs in pairs:
+            found = self._files.read(ours)
+            if found is None or found.text != self._given_text(theirs):
+                return False
+        return True
+
+    def _given_text(self, path: str) -> str:
+        full = Path(self._layout.manifest_directory, path)
+        try:
+            return full.read_text(encoding="ascii")
+        except OSError as error:
+            raise CertificateError(
+                f"reading {full} failed: {(error.strerror or str(error)).lower()}",
+                hint="the paths in [tls] are relative to the manifest",
+            ) from error
+        except UnicodeDecodeError:
+            raise CertificateError(
+                f"{full} is not in PEM format", hint="`openssl x509 -inform der` converts DER"
+            ) from None
+
+    def _take(self, name: str, given: Provided) -> None:
+        path = self.path(name)
+        text = self._given_text(given.certificate)
+        certificate = _parse_certificate(text, PurePosixPath(given.certificate))
+        self._must_be_valid(certificate, PurePosixPath(given.certificate))
+        if given.key is not None:
+            key_text = self._given_text(given.key)
+            key = _parse_key(key_text, PurePosixPath(given.key))
+            if not _matches(_Pair(certificate, key)):
+                raise CertificateError(
+                    f"the key {given.key} does not belong to the certificate {given.certificate}",
+                    hint="compare `openssl x509 -pubkey -noout` with `openssl pkey -pubout`",
+                )
+            self._write_key(name, key_text)
+        elif name != _CA:
+            raise CertificateError(
+                f"the certificate {given.certificate} comes without a key",
+                hint=f"name it too: [tls] {name}_key",
+            )
+        self._files.write(path, text, mode=0o644)
+
+    # -- making -------------------------------------------------------------------------------
+
+    def _write_key(self, name: str, text: str) -> None:
+        owner = self._owner if name in {"server", "pooler"} else None
+        self._files.write(self.path(name).with_suffix(".key"), text, mode=0o600, owner=owner)
+
+    def _store(
+        self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        """Write key and certificate; a crash between them shows as a key that does not match."""
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        self._write_key(name, pem.decode("ascii"))
+        text = certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
+        self._files.write(self.path(name), text, mode=0o644)
+
+    def _make_ca(self) -> None:
+        key = ec.generate_private_key(ec.SECP384R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"pgstead CA {_mark()}")])
+        usage = _usage(signs_certificates=True)
+        certificate = (
+            self._builder(name, name, key.public_key(), _CA_LIFE)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .sign(key, hashes.SHA384())
+        )
+        self._store(_CA, certificate, key)
+
+    def _sign(self, wanted: Certificate) -> None:
+        ca, ca_key = self._signer(wanted.name)
+        key = ec.generate_private_key(ec.SECP256R1())
+        client = wanted.name.startswith("client/")
+        common = wanted.name.removeprefix("client/") if client else f"pgstead {wanted.name}"
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())  # pyright: ignore[reportArgumentType]
+        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH]
+        builder = (
+            self._builder(subject, ca.subject, key.public_key(), _LEAF_LIFE, ca)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(authority, critical=False)
+        )
+        if wanted.names:
+            alternatives = x509.SubjectAlternativeName([_general_name(n) for n in wanted.names])
+            builder = builder.add_extension(alternatives, critical=False)
+        self._store(wanted.name, builder.sign(ca_key, hashes.SHA256()), key)
+
+    def _builder(
+        self,
+        subject: x509.Name,
+        issuer: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        life: timedelta,
+        ca: x509.Certificate | None = None,
+    ) -> x509.CertificateBuilder:
+        now = self._now()
+        ends = now + life
+        if ca is not None:  # a leaf that outlives its issuer only misleads
+            ends = min(ends, ca.not_valid_after_utc)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - _SKEW)
+            .not_valid_after(ends)
+        )
+
+    def _signer(self, name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        pair = self._load(_CA)
+        if pair is None:
+            self._make_ca()
+            pair = self._load(_CA)
+        assert pair is not None
+        if not isinstance(pair.key, ec.EllipticCurvePrivateKey):
+            raise CertificateError(
+                f"the certificate {name!r} cannot be made: the CA in {self._layout.ca} has no key"
+                " here that could sign it (or one that is not ECDSA)",
+                hint=f"bring the {name} certificate and its key too, or leave the CA to pgstead",
+            )
+        return pair.certificate, pair.key
+
+
+def _mark() -> str:
+    """Return something that tells two CAs apart in a list."""
+    return f"{x509.random_serial_number():x}"[:8]
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        pass
+    try:
+        return x509.DNSName(text.encode("idna").decode("ascii") if not text.isascii() else text)
+    except ValueError:
+        raise CertificateError(
+            f"{text!r} cannot be a name in a certificate", hint="check tls.names"
+        ) from None
+
+
+def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    names = set(found.get_values_for_type(x509.DNSName))
+    names.update(str(address) for address in found.get_values_for_type(x509.IPAddress))
+    return tuple(sorted(names))
+
+
+def _matches(pair: _Pair) -> bool:
+    if pair.key is None:
+        return False
+    kind, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    ours = pair.key.public_key().public_bytes(kind, form)
+    return ours == pair.certificate.public_key().public_bytes(kind, form)
+
+
+def _signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(ca)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _parse_certificate(text: str, path: PurePosixPath) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(text.encode("ascii", "replace"))
+    except ValueError:
+        raise CertificateError(
+            f"the certificate {path} is corrupt: it cannot be parsed as PEM",
+            hint="remove it and run `pgstead up` (it makes a new one), or bring a whole one",
+        ) from None
+
+
+def _parse_key(text: str, path: PurePosixPath) -> PrivateKeyTypes:
+    where = path.with_suffix(".key")
+    try:
+        return serialization.load_pem_private_key(text.encode("ascii", "replace"), password=None)
+    except TypeError:
+        raise CertificateError(
+            f"the key {where} is encrypted with a passphrase",
+            hint="the servers start unattended: decrypt it with `openssl pkey`",
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise CertificateError(
+            f"the key {where} is corrupt: it cannot be parsed as PEM",
+            hint="remove it and its certificate and run `pgstead up`, or bring a whole one",
+        ) from None

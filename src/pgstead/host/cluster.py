@@ -1,0 +1,219 @@
+"""The data directory: made whole by initdb or not at all, and never taken for another's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pgstead.errors import ForeignStateError, InitializationError, StateDirectoryError
+from pgstead.host import clock, programs
+from pgstead.host.files import LocalFiles, problem, sync_directory
+from pgstead.model.design import Design
+from pgstead.model.host import HostFacts, ServerBuild
+from pgstead.model.layout import Layout
+from pgstead.model.resources import Cluster
+
+MARK = "pgstead.json"
+_CHECKSUMS = re.compile(r"^Data page checksum version:\s*(\d+)", re.MULTILINE)
+# Relative to the data directory, so that no path needs quoting and a moved state still works.
+_INCLUDE = "include '../pgstead.conf'"
+
+
+class DataDirectory:
+    """`ports.ClusterHost` by initdb and pg_controldata."""
+
+    def __init__(self, layout: Layout, host: HostFacts, build: ServerBuild, stead_id: str) -> None:
+        """Keep what a data directory of this stead must be."""
+        self._layout = layout
+        self._files = LocalFiles(layout.state)
+        self._user = host.server_user
+        self._build = build
+        self._stead_id = stead_id
+
+    def inspect(self) -> Cluster | None:
+        """Return what the data directory is. Raises ForeignStateError for another stead's."""
+        data = self._layout.data
+        version = self._files.read(data / "PG_VERSION")
+        if version is None:
+            self._must_be_vacant()
+            return None
+        mark = self._mark()
+        major = int(version.text.strip())
+        if mark["stead_id"] != self._stead_id:
+            raise ForeignStateError(
+                f"the data directory {data} belongs to another stead"
+                f" ({mark.get('name', mark['stead_id'])!r})",
+                hint='choose another directory for this one: state = "/a/directory"',
+            )
+        if major != self._build.major:
+            raise ForeignStateError(
+                f"the data directory {data} is of PostgreSQL {major}, the binaries in"
+                f" {self._build.bindir} are {self._build.version}",
+                hint=f"set server.major = {major}; a major upgrade is a step of its own",
+            )
+        return Cluster(
+            major=major,
+            checksums=self._checksums(),
+            encoding=mark["encoding"],
+            locale_provider=mark["locale_provider"],
+            locale=mark["locale"],
+            stead_id=mark["stead_id"],
+        )
+
+    def recorded_build(self) -> Mapping[str, str]:
+        """Return the build that made the data directory, empty where there is none."""
+        if self._files.read(self._layout.data / MARK) is None:
+            return {}
+        return self._mark()["build"]
+
+    def _must_be_vacant(self) -> None:
+        """Refuse a directory that holds something else: it is not ours to replace."""
+        try:
+            vacant = not any(Path(self._layout.data).iterdir())
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise problem(error, self._layout.data, "looking at") from error
+        if not vacant:
+            raise ForeignStateError(
+                f"{self._layout.data} is not empty, and it is no data directory of PostgreSQL",
+                hint='move it away, or choose another directory: state = "/a/directory"',
+            )
+
+    def _mark(self) -> dict[str, Any]:
+        path = self._layout.data / MARK
+        found = self._files.read(path)
+        if found is None:
+            raise ForeignStateError(
+                f"the data directory {self._layout.data} was not made by pgstead",
+                hint='choose another directory: state = "/a/directory"',
+            )
+        try:
+            told: dict[str, Any] = json.loads(found.text)
+            needed = {"stead_id", "encoding", "locale_provider", "locale", "build"}
+            if needed <= told.keys():
+                return told
+        except ValueError:
+            pass
+        raise ForeignStateError(
+            f"{path} does not say which stead the data directory belongs to",
+            hint="restore it from a backup of the data directory",
+        )
+
+    def _checksums(self) -> bool:
+        outcome = self._run("pg_controldata", "-D", str(self._layout.data))
+        match = _CHECKSUMS.search(outcome.out)
+        if match is None:
+            raise StateDirectoryError(
+                f"pg_controldata cannot read {self._layout.data}: {outcome.words}",
+                hint="restore the data directory from a backup",
+            )
+        return match[1] != "0"
+
+    def _run(self, program: str, *arguments: str, timeout: float = 60) -> programs.Outcome:
+        extra = {"LD_LIBRARY_PATH": self._build.library_path} if self._build.library_path else {}
+        command = [str(Path(self._build.bindir, program)), *arguments]
+        return programs.run(
+            command, user=self._user, environment=extra, timeout=timeout, umask=0o077
+        )
+
+    def initialize(self, wanted: Cluster, design: Design) -> None:
+        """Run initdb in a temporary directory, fsync, rename. Raises InitializationError."""
+        self.sweep()
+        server = self._layout.server
+        self._files.make_directory(server, mode=0o700, owner=self._user)
+        temporary = server / f"data.{os.getpid()}.new"
+        try:
+            self._initdb(temporary, wanted, design)
+            self._complete(temporary, wanted, design)
+            # Onto nothing or onto an empty directory: rename(2) refuses anything else.
+            Path(temporary).rename(self._layout.data)
+            sync_directory(server)
+        except OSError as error:
+            raise problem(error, self._layout.data, "making") from error
+        finally:
+            self._files.remove(temporary)
+
+    def sweep(self) -> None:
+        """Remove what a killed initdb left; it never had the data directory's name."""
+        for left in Path(self._layout.server).glob("data.*.new"):
+            self._files.remove(self._layout.server / left.name)
+
+    def _initdb(self, temporary: PurePosixPath, wanted: Cluster, design: Design) -> None:
+        arguments = [
+            "--pgdata",
+            str(temporary),
+            "--username",
+            design.superuser,
+            "--encoding",
+            wanted.encoding,
+            "--locale",
+            wanted.locale,
+            "--lc-messages",
+            "C",
+            "--auth-local",
+            "peer",
+            "--auth-host",
+            "reject",
+            "--text-search-config",
+            "pg_catalog.english",
+        ]
+        if wanted.locale_provider == "builtin":
+            arguments += ["--locale-provider", "builtin", "--builtin-locale", wanted.locale]
+        if wanted.checksums:
+            arguments.append("--data-checksums")
+        elif self._build.major >= 18:
+            arguments.append("--no-data-checksums")
+        outcome = self._run("initdb", *arguments, timeout=600)
+        log = self._layout.logs / "initdb.log"
+        self._files.write(log, f"{clock.stamp()} initdb {arguments}\n{outcome.words}\n", mode=0o600)
+        if not outcome.ok:
+            raise InitializationError(
+                f"initdb failed with status {outcome.status}: {_last_lines(outcome.words)}",
+                hint=f"all that it said is in {log}",
+            )
+
+    def _complete(self, temporary: PurePosixPath, wanted: Cluster, design: Design) -> None:
+        """Add the include and the mark; what initdb itself wrote it has fsynced."""
+        configuration = temporary / "postgresql.conf"
+        made = self._files.read(configuration)
+        assert made is not None
+        note = "# all settings of pgstead; the only line that it adds to this file"
+        text = f"{made.text.rstrip()}\n\n{note}\n{_INCLUDE}\n"
+        self._files.write(configuration, text, mode=0o600, owner=self._user)
+        mark = {
+            "stead_id": wanted.stead_id,
+            "name": design.name,
+            "encoding": wanted.encoding,
+            "locale_provider": wanted.locale_provider,
+            "locale": wanted.locale,
+            "created": clock.stamp(),
+            "build": self._identity(),
+        }
+        told = json.dumps(mark, indent=2, sort_keys=True) + "\n"
+        self._files.write(temporary / MARK, told, mode=0o600, owner=self._user)
+
+    def _identity(self) -> dict[str, str]:
+        """Return what must not change below a cluster unnoticed: collation is decided there."""
+        return {
+            "version": self._build.version,
+            "origin": self._build.origin,
+            "bindir": self._build.bindir,
+            "libc": " ".join(part for part in _libc() if part),
+        }
+
+
+def _libc() -> tuple[str, str]:
+    try:
+        name = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (OSError, ValueError):
+        name = ""
+    return name, os.uname().machine
+
+
+def _last_lines(words: str, count: int = 5) -> str:
+    return " | ".join(line.strip() for line in words.splitlines()[-count:] if line.strip())
