@@ -93,7 +93,13 @@ class LiveStead:
     direct_port: int
     pooler_port: int
     api_port: int
+    major: int = 18
     environment: dict[str, str] = field(default_factory=dict)
+
+    def link_toolchain(self) -> None:
+        """Share the binaries that were fetched once; `destroy` takes the link away."""
+        self.state.mkdir(mode=0o755, exist_ok=True)
+        (self.state / "toolchain").symlink_to(toolchain(self.major))
 
     @property
     def manifest(self) -> Path:
@@ -213,7 +219,9 @@ def write_manifest(directory: Path, **given: Any) -> LiveStead:
     systems = directory / "systems"
     if not systems.exists():
         systems.symlink_to(CHECKOUT / "systems")
-    return LiveStead(directory, values["direct"], values["pooler"], values["api"])
+    return LiveStead(
+        directory, values["direct"], values["pooler"], values["api"], values["major"]
+    )
 
 
 def toolchain(major: int) -> Path:
@@ -240,15 +248,15 @@ def short_directory() -> Path:
 @contextmanager
 def stead_in(directory: Path | None = None, **given: Any) -> Iterator[LiveStead]:
     """Give a stead that is not up yet; remove everything afterwards, also after a failure."""
-    fetched = toolchain(given.get("major", 18))
     place = directory or short_directory()
-    stead = write_manifest(place, **given)
-    stead.state.mkdir(mode=0o755, exist_ok=True)
-    (stead.state / "toolchain").symlink_to(fetched)
     try:
-        yield stead
+        stead = write_manifest(place, **given)
+        stead.link_toolchain()
+        try:
+            yield stead
+        finally:
+            stead.run("destroy", "--yes", status=None)
     finally:
-        stead.run("destroy", "--yes", status=None)
         shutil.rmtree(place, ignore_errors=True)
 
 
