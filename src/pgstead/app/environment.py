@@ -1,0 +1,165 @@
+"""Settings from the environment: one prefix per system, the specifications' bare names as aliases.
+
+| with the prefix `JEEX_`      | alias             | what                                         |
+|------------------------------|-------------------|----------------------------------------------|
+| `JEEX_DATABASE_URL`          | `DATABASE_URL`      | the application's URL (mostly the pooler)    |
+| `JEEX_DATABASE_URL_SYNC`     | `DATABASE_URL_SYNC` | the direct URL, for migrations               |
+| `JEEX_DATABASE_POOL_SIZE`    | `DB_POOL_SIZE`      | connections kept                             |
+| `JEEX_DATABASE_MAX_OVERFLOW` | `DB_MAX_OVERFLOW`   | connections beyond that                      |
+| `JEEX_DATABASE_POOL_TIMEOUT` | `DB_POOL_TIMEOUT`   | seconds that a request waits for one         |
+| `JEEX_DATABASE_POOL_RECYCLE` | `DB_POOL_RECYCLE`   | seconds after which one is replaced          |
+| `JEEX_DATABASE_ECHO`         | `DB_ECHO`           | log every statement; in development only     |
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from pgstead.app.connection import ConnectionFile, ConnectionFileError, Figures, find, read
+from pgstead.app.target import Driver, Target
+from pgstead.errors import UsageError
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an application was told about its database."""
+
+    name: str
+    environment: str
+    target: Target
+    figures: Figures
+    echo: bool
+    file: ConnectionFile | None
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """The environment, seen through a system's prefix. Messages never hold a value."""
+
+    prefix: str
+    environ: Mapping[str, str]
+
+    def text(self, name: str, alias: str) -> str | None:
+        """Return a setting; the prefixed name and its alias may not say different things."""
+        own = self.environ.get(self.prefix + name) or None
+        bare = self.environ.get(alias) or None
+        if own is not None and bare is not None and own != bare:
+            raise UsageError(
+                f"{self.prefix}{name} and {alias} are both set, to different values",
+                hint=f"unset one of them; {self.prefix}{name} is the one of this system",
+            )
+        return own if own is not None else bare
+
+    def number(self, name: str, alias: str, kind: Callable[[str], Number]) -> Number | None:
+        """Return a setting that is a number and not negative."""
+        text = self.text(name, alias)
+        if text is None:
+            return None
+        try:
+            value = kind(text)
+        except ValueError:
+            value = kind("-1")
+        if not value >= 0:
+            raise UsageError(
+                f"{self.prefix}{name} is {text!r}", hint="a number that is not negative"
+            )
+        return value
+
+    def flag(self, name: str, alias: str) -> bool:
+        """Return a setting that is yes or no."""
+        text = (self.text(name, alias) or "no").lower()
+        if text not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+            raise UsageError(f"{self.prefix}{name} is {text!r}", hint="yes or no")
+        return text in ("1", "true", "yes", "on")
+
+
+def settings(
+    database: str,
+    prefix: str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    start: Path | None = None,
+    driver: Driver = Driver.ASYNCPG,
+) -> Settings:
+    """Read what the application of a database needs: its URL from the environment, or its file."""
+    variables = Variables(prefix, os.environ if environ is None else environ)
+    url = variables.text("DATABASE_URL", "DATABASE_URL")
+    file = locate(database, variables, start=start)
+    if url is not None:
+        target = Target.from_url(url, variable=f"{prefix}DATABASE_URL")
+    elif file is not None:
+        target = Target.from_file(file, driver=driver)
+    else:
+        raise _nowhere(database, f"{prefix}DATABASE_URL")
+    environment = file.environment if file else "production"
+    echo = variables.flag("DATABASE_ECHO", "DB_ECHO")
+    if echo and environment != "development":
+        raise UsageError(
+            f"{prefix}DATABASE_ECHO is set in {environment}",
+            hint="statements hold personal values; they are shown in development only",
+        )
+    return Settings(
+        name=database,
+        environment=environment,
+        target=target,
+        figures=_figures(variables, file.figures if file else Figures()),
+        echo=echo,
+        file=file,
+    )
+
+
+def migration_target(
+    database: str,
+    prefix: str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    start: Path | None = None,
+) -> Target:
+    """Return where migrations run: always psycopg, never through the pooler if it is known.
+
+    `DATABASE_URL_SYNC` first, then the migrator of the connection file at the direct door. The
+    application's own URL is the last resort: mostly its role may not change the schema.
+    """
+    variables = Variables(prefix, os.environ if environ is None else environ)
+    for name in ("DATABASE_URL_SYNC", "DATABASE_URL"):
+        if url := variables.text(name, name):
+            return replace(Target.from_url(url, variable=f"{prefix}{name}"), driver=Driver.PSYCOPG)
+        file = locate(database, variables, start=start)
+        if file is not None:
+            return Target.from_file(file, role="migrator", door="direct", driver=Driver.PSYCOPG)
+    raise _nowhere(database, f"{prefix}DATABASE_URL_SYNC")
+
+
+def locate(
+    database: str, variables: Variables, *, start: Path | None = None
+) -> ConnectionFile | None:
+    """Find and read the connection file from the working directory and from `start`."""
+    starts = [Path.cwd(), *([start] if start else [])]
+    path = find(database, variables.environ, starts)
+    return read(path, database) if path else None
+
+
+def _figures(variables: Variables, given: Figures) -> Figures:
+    size = variables.number("DATABASE_POOL_SIZE", "DB_POOL_SIZE", int)
+    overflow = variables.number("DATABASE_MAX_OVERFLOW", "DB_MAX_OVERFLOW", int)
+    timeout = variables.number("DATABASE_POOL_TIMEOUT", "DB_POOL_TIMEOUT", float)
+    recycle = variables.number("DATABASE_POOL_RECYCLE", "DB_POOL_RECYCLE", int)
+    return Figures(
+        size=given.size if size is None else size,
+        max_overflow=given.max_overflow if overflow is None else overflow,
+        timeout=given.timeout if timeout is None else timeout,
+        recycle=given.recycle if recycle is None else recycle,
+    )
+
+
+def _nowhere(database: str, variable: str) -> ConnectionFileError:
+    return ConnectionFileError(
+        f"it is not known where the database {database!r} is",
+        hint=f"run `pgstead up` in this directory or above, or set PGSTEAD_CONNECTION or {variable}",
+    )

@@ -1,0 +1,193 @@
+"""Alembic on a stead: what a system's `env.py` calls.
+
+Migrations run on psycopg, synchronously, as the migrator, at the direct door. The URL never
+passes through the ini file, so a `%` in a password is only a `%`. Each revision is one
+transaction. Two runners at once: the second waits for the first.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from alembic import context
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, event, text
+
+from pgstead.app.environment import migration_target
+from pgstead.app.target import Target
+from pgstead.errors import BusyError
+
+PATIENCE = 120.0  # seconds that a runner waits for another one
+
+_log = logging.getLogger("alembic.pgstead")
+
+# Session-level and polled: a waiting pg_advisory_lock() holds a snapshot, for which a
+# CREATE INDEX CONCURRENTLY of the lock's holder would wait in turn.
+_LOCK_KEY = "hashtextextended('pgstead migrations of ' || current_database(), 0)"
+_HOLDER = """
+    SELECT a.pid, a.usename AS role, a.application_name AS program
+    FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+      AND (l.classid::bigint << 32) | l.objid::bigint = {key}
+""".format(key=_LOCK_KEY)
+
+# Default privileges give applications all tables that the owner makes. The revision is there to
+# be read (readiness) and to be written by migrations only.
+_PROTECT_VERSION = """
+DO $$
+DECLARE
+  grantee text;
+BEGIN
+  FOR grantee IN
+    SELECT DISTINCT CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE acl.grantee::regrole::text END
+    FROM pg_class AS c, aclexplode(c.relacl) AS acl
+    WHERE c.oid = to_regclass('alembic_version') AND acl.grantee <> c.relowner
+      AND acl.privilege_type <> 'SELECT'
+  LOOP
+    EXECUTE 'REVOKE INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON alembic_version FROM '
+      || grantee;
+  END LOOP;
+END
+$$
+"""
+
+
+def heads(folder: Path) -> tuple[str, ...]:
+    """Return the revisions that the scripts in a folder lead to, sorted."""
+    return tuple(sorted(ScriptDirectory(str(folder)).get_heads()))
+
+
+def run(metadata: MetaData, *, prefix: str, database: str) -> None:
+    """Do what `alembic` was asked for; call it from `env.py`.
+
+    A connection or an engine in `config.attributes["connection"]` is used as it is.
+    """
+    _set_up_logging()
+    if context.is_offline_mode():
+        _offline(metadata)
+        return
+    given = context.config.attributes.get("connection")
+    if isinstance(given, Connection):
+        _online(given, metadata)
+        return
+    engine = given if isinstance(given, Engine) else _engine(_target(prefix, database))
+    try:
+        with engine.connect() as connection, _alone(engine):
+            _online(connection, metadata)
+    finally:
+        if engine is not given:
+            engine.dispose()
+
+
+def _set_up_logging() -> None:
+    path = context.config.config_file_name
+    if path is not None and context.config.cmd_opts is not None:
+        logging.config.fileConfig(path, disable_existing_loggers=False, encoding="utf-8")
+
+
+def _target(prefix: str, database: str) -> Target:
+    path = context.config.config_file_name
+    return migration_target(
+        database, prefix, start=Path(path).resolve().parent if path is not None else None
+    )
+
+
+def _engine(target: Target) -> Engine:
+    engine = create_engine(
+        target.url,
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args=target.driver_arguments("alembic"),
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def _(_dialect: Any, _record: Any, _arguments: list[Any], keywords: dict[str, Any]) -> None:
+        if target.password is not None:
+            keywords["password"] = target.password()
+
+    return engine
+
+
+def _options(metadata: MetaData) -> dict[str, Any]:
+    return {
+        "target_metadata": metadata,
+        "compare_type": True,
+        "compare_server_default": True,
+        "transaction_per_migration": True,
+        "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
+        "process_revision_directives": _keep_nothing_empty,
+    }
+
+
+def _offline(metadata: MetaData) -> None:
+    context.configure(dialect_name="postgresql", literal_binds=True, **_options(metadata))
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _online(connection: Connection, metadata: MetaData) -> None:
+    context.configure(connection=connection, **_options(metadata))
+    with context.begin_transaction():
+        context.run_migrations()
+    if _changes_the_schema():
+        with connection.begin():
+            connection.execute(text(_PROTECT_VERSION))
+
+
+def _changes_the_schema() -> bool:
+    """Tell upgrade, downgrade and stamp from current, check and revision."""
+    try:
+        context.get_revision_argument()
+    except KeyError:
+        return False
+    return True
+
+
+def _keep_nothing_empty(_context: Any, _revision: Any, directives: list[Any]) -> None:
+    """Write no file when autogenerate found nothing."""
+    asked = getattr(context.config.cmd_opts, "autogenerate", False)
+    if asked and directives and directives[0].upgrade_ops.is_empty():
+        directives.clear()
+        _log.info("models and database agree: no revision was written")
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Hold the database's migration lock on a connection of its own, for as long as needed."""
+    if not _changes_the_schema():
+        yield
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as guard:
+        _acquire(guard)
+        yield
+
+
+def _acquire(guard: Connection, clock: Callable[[], float] = time.monotonic) -> None:
+    until = clock() + PATIENCE
+    told = False
+    while not guard.scalar(text(f"SELECT pg_try_advisory_lock({_LOCK_KEY})")):
+        if not told or clock() > until:
+            holder = _holder(guard)
+            _log.warning("another migration is running: %s", holder)
+            told = True
+        if clock() > until:
+            raise BusyError(
+                f"another migration is running: {holder}",
+                hint="wait for it, or end it with pg_terminate_backend(pid)",
+            )
+        time.sleep(0.1)
+
+
+def _holder(guard: Connection) -> str:
+    row = guard.execute(text(_HOLDER)).mappings().first()
+    if row is None:
+        return "it ended just now"
+    found = cast("Mapping[str, Any]", row)
+    return f"{found['program'] or 'a program'} as {found['role']}, pid {found['pid']}"

@@ -1,0 +1,1 @@
+"""jeex_idea: document generation by several agents, on the foundation that pgstead lays."""

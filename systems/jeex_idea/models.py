@@ -1,0 +1,273 @@
+"""The tables of jeex_idea, as SQLAlchemy sees them.
+
+Alembic is the only builder (`migrations/`). What a model cannot say stands in the first
+revision: functions, triggers, and the comments of indexes.
+
+Two names of the specification have no index of their own, because another index covers them
+whole (each further index costs every write):
+
+* `idx_users_email` would repeat the index of the unique constraint `users_email_key`;
+* `idx_documents_project_type` would be the first two columns of `idx_documents_unique_version`.
+
+The comments of the covering indexes say so too (`\\d+ users` in psql shows where to look).
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    FetchedValue,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+
+# PostgreSQL's own defaults, so that a constraint added by hand is named like ours.
+NAMING_CONVENTION = {
+    "pk": "%(table_name)s_pkey",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "ix": "idx_%(table_name)s_%(column_0_N_name)s",
+}
+
+JsonObject = dict[str, Any]
+
+
+class ProjectStatus(StrEnum):
+    """What `is_valid_status('projects', ...)` accepts."""
+
+    DRAFT = "draft"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    ARCHIVED = "archived"
+
+
+class ExecutionStatus(StrEnum):
+    """What `is_valid_status('agent_executions', ...)` accepts."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ExportStatus(StrEnum):
+    """What `is_valid_status('exports', ...)` accepts."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Base(DeclarativeBase):
+    """The declarative base of jeex_idea; its metadata is what Alembic compares with."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own spelling
+        datetime.datetime: DateTime(timezone=True),
+        uuid.UUID: Uuid(),
+        JsonObject: JSONB(),
+    }
+
+
+class Row(Base):
+    """What every table has: a key that sorts by age, and two stamps.
+
+    `updated_at` is the row's version too: a trigger makes it strictly increase, the mapper adds
+    it to every UPDATE and DELETE (`WHERE updated_at = ...`), and the API shows it as the ETag.
+    """
+
+    __abstract__ = True
+
+    id: Mapped[uuid.UUID] = mapped_column(
+        primary_key=True,
+        server_default=text("uuid_v7()"),
+        sort_order=-1,
+        comment="UUID version 7: sorts by time of creation",
+    )
+    created_at: Mapped[datetime.datetime] = mapped_column(
+        server_default=text("now()"),
+        sort_order=98,
+        comment="when the row was inserted; a trigger refuses changes",
+    )
+    updated_at: Mapped[datetime.datetime] = mapped_column(
+        server_default=text("now()"),
+        server_onupdate=FetchedValue(),
+        sort_order=99,
+        comment="when the row was last changed; kept by a trigger, strictly increasing",
+    )
+
+    @declared_attr.directive
+    @classmethod
+    def __mapper_args__(cls) -> dict[str, Any]:
+        if cls.__dict__.get("__abstract__"):
+            return {}
+        return {
+            "version_id_col": cls.__table__.c.updated_at,
+            "version_id_generator": False,
+            "eager_defaults": True,
+        }
+
+
+class User(Row):
+    """A person who owns projects and writes documents."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("is_valid_email(email)", name="email"),
+        {"comment": "people who own projects and write documents"},
+    )
+
+    email: Mapped[str] = mapped_column(
+        String(255), unique=True, comment="unique address, compared as written"
+    )
+    name: Mapped[str] = mapped_column(String(255), comment="how the person is shown")
+    profile_data: Mapped[JsonObject] = mapped_column(
+        server_default=text("'{}'::jsonb"), comment="preferences and profile, free form"
+    )
+    last_login_at: Mapped[datetime.datetime | None] = mapped_column(
+        comment="when the person last signed in; null: never"
+    )
+
+
+class Project(Row):
+    """An idea on its way through four steps, in one language."""
+
+    __tablename__ = "projects"
+    __table_args__ = (
+        CheckConstraint("is_valid_status('projects', status)", name="status"),
+        CheckConstraint("current_step BETWEEN 1 AND 4", name="current_step"),
+        CheckConstraint("is_valid_language(language)", name="language"),
+        {"comment": "ideas on their way through four steps, each in one language"},
+    )
+
+    name: Mapped[str] = mapped_column(String(255), comment="title of the project")
+    status: Mapped[str] = mapped_column(
+        String(50), server_default=text("'draft'"), comment="draft, in_progress, completed, archived"
+    )
+    current_step: Mapped[int] = mapped_column(
+        server_default=text("1"), comment="step of the workflow, 1 to 4"
+    )
+    language: Mapped[str] = mapped_column(
+        String(10),
+        server_default=text("'en'"),
+        comment="BCP 47 tag; fixed at creation, a trigger refuses changes",
+    )
+    created_by: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("users.id"), comment="owner; who owns projects cannot be deleted"
+    )
+
+
+class DocumentVersion(Row):
+    """One version of one document of a project."""
+
+    __tablename__ = "document_versions"
+    __table_args__ = (
+        UniqueConstraint(
+            "project_id", "document_type", "version", name="idx_documents_unique_version"
+        ),
+        CheckConstraint("version >= 1", name="version"),
+        {"comment": "every version of every document, numbered from 1 per project and type"},
+    )
+
+    project_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), comment="goes with its project"
+    )
+    document_type: Mapped[str] = mapped_column(String(50), comment="which document of the project")
+    version: Mapped[int] = mapped_column(comment="1, 2, 3 ... per project and document type")
+    content: Mapped[str] = mapped_column(Text, comment="the document itself")
+    # `metadata` belongs to the declarative base.
+    details: Mapped[JsonObject] = mapped_column(
+        "metadata", server_default=text("'{}'::jsonb"), comment="about the document, free form"
+    )
+    created_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), comment="author")
+
+
+class AgentExecution(Row):
+    """One run of an agent for a project."""
+
+    __tablename__ = "agent_executions"
+    __table_args__ = (
+        CheckConstraint("is_valid_status('agent_executions', status)", name="status"),
+        {"comment": "runs of agents, with what went in and what came out"},
+    )
+
+    project_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), comment="goes with its project"
+    )
+    agent_type: Mapped[str] = mapped_column(String(50), comment="which agent ran")
+    correlation_id: Mapped[uuid.UUID] = mapped_column(
+        comment="the request that it belongs to, across services"
+    )
+    input_data: Mapped[JsonObject | None] = mapped_column(comment="what the agent was given")
+    output_data: Mapped[JsonObject | None] = mapped_column(comment="what the agent answered")
+    status: Mapped[str] = mapped_column(
+        String(50),
+        server_default=text("'pending'"),
+        comment="pending, running, completed, failed, cancelled",
+    )
+    error_message: Mapped[str | None] = mapped_column(Text, comment="why it failed")
+    started_at: Mapped[datetime.datetime] = mapped_column(
+        server_default=text("now()"), comment="when the run was started"
+    )
+    completed_at: Mapped[datetime.datetime | None] = mapped_column(
+        comment="when it ended; null: still running"
+    )
+
+
+class Export(Row):
+    """A file made from a project, for a day."""
+
+    __tablename__ = "exports"
+    __table_args__ = (
+        CheckConstraint("is_valid_status('exports', status)", name="status"),
+        {"comment": "files made from projects; they expire"},
+    )
+
+    project_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE"), comment="goes with its project"
+    )
+    status: Mapped[str] = mapped_column(
+        String(50),
+        server_default=text("'pending'"),
+        comment="pending, processing, completed, failed, expired",
+    )
+    file_path: Mapped[str | None] = mapped_column(Text, comment="where the file lies, once made")
+    manifest: Mapped[JsonObject] = mapped_column(
+        server_default=text("'{}'::jsonb"), comment="what the file contains"
+    )
+    expires_at: Mapped[datetime.datetime] = mapped_column(
+        server_default=text("(now() + interval '24 hours')"),
+        comment="from when on the file may be removed",
+    )
+
+
+# Each answers a query of repository.py; the first revision comments each in the database.
+Index("idx_projects_created", Project.created_at.desc())
+Index("idx_projects_user_status", Project.created_by, Project.status, Project.updated_at.desc())
+Index(
+    "idx_documents_project_version", DocumentVersion.project_id, DocumentVersion.version.desc()
+)
+Index("idx_documents_created_by", DocumentVersion.created_by)
+Index("idx_executions_project", AgentExecution.project_id, AgentExecution.started_at.desc())
+Index("idx_executions_correlation", AgentExecution.correlation_id)
+Index("idx_executions_status", AgentExecution.status, AgentExecution.started_at)
+Index("idx_exports_project", Export.project_id)
+Index("idx_exports_expires", Export.expires_at, postgresql_where=text("status = 'completed'"))
