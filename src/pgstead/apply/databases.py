@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from psycopg import sql
 
-from pgstead.apply.session import Session
+from pgstead.apply.session import Session, Statement
 from pgstead.errors import SteadError
 from pgstead.model.operation import Operation
 from pgstead.model.resources import (
@@ -14,6 +14,7 @@ from pgstead.model.resources import (
     DefaultPrivilege,
     Extension,
     Grant,
+    Resource,
     Routine,
     Schema,
 )
@@ -45,7 +46,7 @@ def database(operation: Operation, session: Session) -> None:
     session.run(*_alterations(wanted))
 
 
-def _made(wanted: Database) -> sql.Composable:
+def _made(wanted: Database) -> Statement:
     """Return the options that only CREATE DATABASE takes.
 
     template0, because its encoding and locale may be chosen and nobody has touched it.
@@ -63,7 +64,7 @@ def _made(wanted: Database) -> sql.Composable:
     return encoding + sql.SQL(text).format(locale)  # pyright: ignore[reportArgumentType]
 
 
-def _alterations(wanted: Database) -> Iterable[sql.Composable]:
+def _alterations(wanted: Database) -> Iterable[Statement]:
     name = sql.Identifier(wanted.name)
     limit = sql.Literal(wanted.connection_limit)
     allowed = sql.Literal(wanted.allow_connections)
@@ -100,11 +101,10 @@ def grant(operation: Operation, session: Session) -> None:
     """Make the privileges of one grantee on one object exactly what is wanted."""
     resource = operation.resource
     assert isinstance(resource, Grant)
-    found = set(operation.before.privileges) if isinstance(operation.before, Grant) else set()
-    wanted = set(operation.after.privileges) if isinstance(operation.after, Grant) else set()
+    found, wanted = _privileges(operation.before), _privileges(operation.after)
     place = _object(resource)
     grantee = _grantee(resource.grantee)
-    statements: list[sql.Composable] = []
+    statements: list[Statement] = []
     for privilege in sorted(found - wanted):
         word = sql.SQL(privilege.removesuffix("*"))  # pyright: ignore[reportArgumentType]
         statements.append(sql.SQL("REVOKE {} ON {} FROM {}").format(word, place, grantee))
@@ -114,6 +114,10 @@ def grant(operation: Operation, session: Session) -> None:
         statements.append(sql.SQL("GRANT {} ON {} TO {}{}").format(word, place, grantee, option))
     inside = "postgres" if resource.object_type == "database" else resource.database
     session.run(*statements, database=inside)
+
+
+def _privileges(resource: Resource | None) -> set[str]:
+    return set(resource.privileges) if isinstance(resource, Grant) else set()
 
 
 def _grantee(name: str) -> sql.Composable:

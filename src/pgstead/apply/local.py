@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from pgstead.errors import SteadError
 from pgstead.model.design import Design
 from pgstead.model.operation import Operation
@@ -71,25 +69,6 @@ def file(operation: Operation, design: Design, ports: Ports) -> None:
             ports.files.remove(design.layout.state / found.name)
         case _:
             return
-
-
-def directories(design: Design, ports: Ports) -> None:
-    """Make the tree of the state directory, whatever the umask."""
-    layout, servers = design.layout, design.host.server_user
-    mine: list[tuple[PurePosixPath, int]] = [
-        (layout.state, 0o711),
-        (layout.tls, 0o711),
-        (layout.secrets, 0o700),
-        (layout.passfiles, 0o711),
-        (layout.connections, 0o755),
-        (layout.run, 0o711),
-        (layout.logs, 0o711),
-        (layout.proofs, 0o700),
-    ]
-    for path, mode in mine:
-        ports.files.make_directory(path, mode=mode)
-    for path in (layout.server, layout.socket, layout.server_log, layout.pooler):
-        ports.files.make_directory(path, mode=0o700, owner=servers)
 
 
 def process(operation: Operation, ports: Ports) -> None:

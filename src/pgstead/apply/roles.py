@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets as randomness
+from typing import LiteralString
 
 from psycopg import sql
 
@@ -15,14 +16,14 @@ from pgstead.ports import Secrets
 
 _SALT_BYTES = 16  # src/include/common/scram-common.h, SCRAM_DEFAULT_SALT_LEN
 
-_FLAGS = (
-    ("login", "LOGIN"),
-    ("superuser", "SUPERUSER"),
-    ("createdb", "CREATEDB"),
-    ("createrole", "CREATEROLE"),
-    ("replication", "REPLICATION"),
-    ("bypassrls", "BYPASSRLS"),
-    ("inherit", "INHERIT"),
+_FLAGS: tuple[tuple[str, LiteralString, LiteralString], ...] = (
+    ("login", "LOGIN", "NOLOGIN"),
+    ("superuser", "SUPERUSER", "NOSUPERUSER"),
+    ("createdb", "CREATEDB", "NOCREATEDB"),
+    ("createrole", "CREATEROLE", "NOCREATEROLE"),
+    ("replication", "REPLICATION", "NOREPLICATION"),
+    ("bypassrls", "BYPASSRLS", "NOBYPASSRLS"),
+    ("inherit", "INHERIT", "NOINHERIT"),
 )
 
 
@@ -35,7 +36,9 @@ def role(operation: Operation, secrets: Secrets, session: Session) -> None:
             hint="REASSIGN OWNED and DROP ROLE by hand once nothing depends on it",
         )
     verb = sql.SQL("CREATE ROLE {}" if found is None else "ALTER ROLE {}")
-    attributes = [sql.SQL(w if getattr(wanted, f) else f"NO{w}") for f, w in _FLAGS]
+    attributes: list[sql.Composable] = [
+        sql.SQL(yes if getattr(wanted, field) else no) for field, yes, no in _FLAGS
+    ]
     attributes.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(wanted.connection_limit)))
     until = wanted.valid_until or "infinity"
     attributes.append(sql.SQL("VALID UNTIL {}").format(sql.Literal(until)))

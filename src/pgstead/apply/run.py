@@ -28,9 +28,10 @@ class _Run:
 def execute(plan: Plan, design: Design, ports: Ports) -> None:
     """Carry out a plan. Stops at the first failure; running it again continues.
 
+    The state directory and its tree are there already (host.state.prepare).
+
     Raises SteadError of the failing step.
     """
-    local.directories(design, ports)
     with Session(ports.sql) as session:
         run = _Run(design, ports, session)
         for operation in plan.operations:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -13,6 +13,8 @@ from pgstead.errors import SqlError
 
 if TYPE_CHECKING:
     from pgstead.ports import Sql
+
+Statement: TypeAlias = sql.SQL | sql.Composed
 
 # Verifiers must not reach the server's log, whatever log_statement says.
 _QUIET = sql.SQL(
@@ -41,7 +43,7 @@ class Session:
     ) -> None:
         self._stack.close()
 
-    def run(self, *statements: sql.Composable, database: str = "postgres") -> None:
+    def run(self, *statements: Statement, database: str = "postgres") -> None:
         """Run statements, several of them in one transaction. Raises SqlError."""
         connection = self._connection(database)
         try:
@@ -57,7 +59,7 @@ class Session:
                 hint="look at `pgstead logs postgres`; `pgstead plan` shows what is left to do",
             ) from error
 
-    def rows(self, statement: sql.Composable, database: str = "postgres") -> list[dict[str, Any]]:
+    def rows(self, statement: Statement, database: str = "postgres") -> list[dict[str, Any]]:
         """Run one query and return its rows."""
         return self._connection(database).execute(statement).fetchall()
 
