@@ -30,8 +30,8 @@ test: dev ## run the whole suite on real servers; T="-k tls" selects
 soak: dev ## run the tests that take long; T selects
 	@$(BIN)/pytest -m soak $(T)
 
-bench: dev ## measure `up` against its floor, and the tuned against the stock configuration
-	@$(BIN)/python -m bench $(B)
+bench: dev ## measure `up`, cold and warm, against its floor (bench/tuned.py: SRV-4)
+	@$(BIN)/python bench/up.py . $(B)
 
 .PHONY: lint format types contracts dependencies
 lint: dev ## check style and format
@@ -60,5 +60,5 @@ lock: dev ## write the lock files anew from pyproject.toml
 	@tools/lock
 
 clean: ## remove .venv and caches; what the stead holds stays (see `pgstead destroy`)
-	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache .ci-out dist build
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache .ci-out .pgstead-tests dist build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
