@@ -158,3 +158,16 @@ class LocalFiles:
             return
         except OSError as error:
             raise problem(error, full, "removing") from error
+
+    def sweep(self, directory: PurePosixPath) -> tuple[PurePosixPath, ...]:
+        """Remove a directory when it is empty; return what lies in it otherwise."""
+        full = Path(self._path(directory))
+        try:
+            left = tuple(sorted(PurePosixPath(path) for path in full.iterdir()))
+            if not left:
+                full.rmdir()
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise problem(error, full, "removing") from error
+        return left

@@ -142,8 +142,10 @@ def prepare(layout: Layout, host: HostFacts) -> None:
         _write_once(files, beside / ".gitignore", "*\n")
     for path in (layout.server, layout.socket, layout.server_log, layout.pooler):
         files.make_directory(path, mode=0o700, owner=server)
-    for path in (layout.tls, layout.connections, layout.run, layout.logs, layout.toolchain):
+    for path in (layout.tls, layout.connections, layout.run, layout.logs):
         files.make_directory(path, mode=0o755)
+    if not Path(layout.toolchain).is_dir():  # it may be a link to one that several steads share
+        files.make_directory(layout.toolchain, mode=0o755)
     files.make_directory(layout.secrets, mode=0o700)
     files.make_directory(layout.passfiles, mode=0o711)
     files.make_directory(layout.proofs, mode=0o755)

@@ -1,0 +1,44 @@
+"""The adapters of one stead, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pgstead.host.certificates import CertificateStore, Provided
+from pgstead.host.cluster import DataDirectory
+from pgstead.host.files import LocalFiles
+from pgstead.host.journal import JsonJournal
+from pgstead.host.pgbouncer import SocketConsole
+from pgstead.host.secrets import SecretFiles
+from pgstead.host.sql import SocketSql
+from pgstead.host.supervisor import LocalSupervisor
+from pgstead.model.design import Design
+from pgstead.ports import Migrations, Ports, Progress
+
+
+def ports(
+    design: Design,
+    *,
+    migrations: Migrations,
+    progress: Progress,
+    provided: Mapping[str, Provided] | None = None,
+) -> Ports:
+    """Return the adapters for a design on this machine.
+
+    `provided` names the certificates that the user brought: "ca", "server", "pooler".
+    """
+    layout, host = design.layout, design.host
+    pooler = design.door("pooler")
+    console_port = pooler.port if pooler is not None else 6432
+    return Ports(
+        files=LocalFiles(layout.state),
+        sql=SocketSql(layout.socket, int(design.settings["port"]), design.superuser),
+        console=SocketConsole(layout.pooler, console_port, host.server_user),
+        supervisor=LocalSupervisor(layout, host),
+        secrets=SecretFiles(layout.secrets),
+        certificates=CertificateStore(layout, owner=host.server_user, provided=provided),
+        cluster=DataDirectory(layout, host, design.build, design.stead_id),
+        migrations=migrations,
+        journal=JsonJournal(layout.journal),
+        progress=progress,
+    )

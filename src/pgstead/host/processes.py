@@ -1,0 +1,96 @@
+"""Processes as /proc shows them. A pid alone names nothing: its start time belongs to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process at one moment; pid and start time name it for as long as the machine is up."""
+
+    pid: int
+    start: int  # clock ticks since boot
+    parent: int
+    name: str
+
+    @property
+    def alive(self) -> bool:
+        """It still runs, and its pid was not given to another."""
+        now = look(self.pid)
+        return now is not None and now.start == self.start
+
+
+def look(pid: int) -> Process | None:
+    """Return a process; None where it is gone or a zombie (proc_pid_stat(5))."""
+    try:
+        line = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    before, _, after = line.rpartition(")")  # the name may hold spaces and parentheses
+    fields = after.split()
+    if len(fields) < 20 or fields[0] in "ZXx":
+        return None
+    return Process(pid, int(fields[19]), int(fields[1]), before.partition("(")[2])
+
+
+def everyone() -> Iterator[Process]:
+    """Yield all processes that we can see."""
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit() and (found := look(int(entry.name))) is not None:
+            yield found
+
+
+def arguments(pid: int) -> tuple[str, ...]:
+    """Return a process's command line; empty where it cannot be read."""
+    try:
+        told = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return ()
+    return tuple(os.fsdecode(part) for part in told.split(b"\0")[:-1])
+
+
+def works_in(pid: int, directory: os.PathLike[str]) -> bool:
+    """Say whether a process's working directory is this one."""
+    try:
+        return (_PROC / str(pid) / "cwd").samefile(directory)
+    except OSError:
+        return False
+
+
+def descends(process: Process, ancestor: int, family: Mapping[int, Process]) -> bool:
+    """Say whether a process was started by another one, directly or not."""
+    current: Process | None = process
+    for _ in range(64):
+        if current is None:
+            return False
+        if current.parent == ancestor:
+            return True
+        current = family.get(current.parent)
+    return False
+
+
+def send(process: Process, number: signal.Signals) -> None:
+    """Send a signal, unless the process is gone."""
+    if process.alive:
+        try:
+            os.kill(process.pid, number)
+        except ProcessLookupError:
+            return
+
+
+def wait_until_gone(group: Iterable[Process], timeout: float) -> list[Process]:
+    """Wait for the end of some processes; return those that are left."""
+    deadline = time.monotonic() + timeout
+    left = [process for process in group if process.alive]
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        left = [process for process in left if process.alive]
+    return left

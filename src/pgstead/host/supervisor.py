@@ -1,0 +1,349 @@
+"""supervisord and the programs that it runs (docs/adr: why supervisor needs a guard)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pgstead.errors import NotRunningError, SteadError
+from pgstead.host import guard, leftovers, processes, programs
+from pgstead.host.files import LocalFiles
+from pgstead.host.supervisord import Client, RefusedError
+from pgstead.model.design import Program
+from pgstead.model.host import HostFacts
+from pgstead.model.layout import Layout
+from pgstead.ports import ProgramState
+
+_POLL = 0.03
+_AT_ONCE = False  # do not hold the one-threaded supervisord until the program is done
+_AT_REST = frozenset({"STOPPED", "EXITED", "FATAL"})
+# supervisord imports and starts within half a second; a loaded machine takes longer.
+_TO_START = 20.0
+
+
+class LocalSupervisor:
+    """`ports.Supervisor` by supervisord, kept alive by a shell loop."""
+
+    def __init__(self, layout: Layout, host: HostFacts) -> None:
+        """Keep whose processes these are."""
+        self._layout = layout
+        self._host = host
+        self._files = LocalFiles(layout.state)
+        self._client = Client(layout.run / "sv.sock")
+        self._as_root = os.geteuid() == 0
+
+    # -- looking ------------------------------------------------------------------------------
+
+    def states(self) -> Mapping[str, ProgramState]:
+        """Return all programs that it knows; empty when no supervisor runs."""
+        if not self._alive():
+            return {}
+        names = self._names()
+        found = (self._state(info, names) for info in self._client.call("getAllProcessInfo"))
+        return {state.name: state for state in found}
+
+    def _alive(self) -> bool:
+        """Say whether it answers; one that was just killed is given the time to be back."""
+        deadline = time.monotonic() + 3
+        while not self._client.answers():
+            if time.monotonic() > deadline or not leftovers.keepers(self._layout):
+                return False
+            time.sleep(_POLL)
+        return True
+
+    def _names(self) -> Mapping[str, str]:
+        """Return the programs' names by their labels."""
+        folder = Path(self._layout.run, "programs")
+        return {
+            path.parent.name: path.read_text(encoding="utf-8") for path in folder.glob("*/name")
+        }
+
+    def _state(self, info: Mapping[str, Any], names: Mapping[str, str]) -> ProgramState:
+        name = names.get(info["name"], info["name"])
+        written = leftovers.record(self._layout, name)
+        pid = info["pid"] or None
+        became = written is not None and written.pid == pid
+        state = info["statename"]
+        return ProgramState(
+            name=name,
+            # STARTING lasts a second; what has become the program by then runs
+            running=state == "RUNNING" or (state == "STARTING" and became),
+            state=state,
+            pid=pid,
+            digest=written.digest if written is not None and became else "",
+            detail=info["spawnerr"] or info["description"],
+        )
+
+    # -- configuring --------------------------------------------------------------------------
+
+    def configure(self, programs: Sequence[Program]) -> None:
+        """Write the supervisor's configuration, and start it (or make it re-read).
+
+        A program that changed goes on as it was started until it is restarted.
+        """
+        self._write(programs)
+        if self._client.answers():
+            self._reread()
+        else:
+            self.end_orphans()
+        self._start_keeper()
+
+    def _write(self, wanted: Sequence[Program]) -> None:
+        run = self._layout.run
+        self._files.make_directory(run / "programs", mode=0o755)
+        self._put("guard.sh", guard.shell_file("guard.sh"))
+        self._put("keeper.sh", guard.shell_file("keeper.sh"))
+        for program in wanted:
+            self._write_program(program)
+        self._put("supervisord.conf", guard.configuration(wanted, as_root=self._as_root))
+
+    def _put(self, name: str, text: str) -> None:
+        found = self._files.read(self._layout.run / name)
+        if found is None or found.text != text:
+            self._files.write(self._layout.run / name, text, mode=0o644)
+
+    def _write_program(self, program: Program) -> None:
+        here = guard.folder(self._layout, program.name)
+        starter = None if program.kind == "service" else program.user
+        # The script writes its record there. It belongs to the one who starts it, so that root
+        # never writes into a directory of somebody else's.
+        self._files.make_directory(here, mode=0o755, owner=starter)
+        part = f"programs/{guard.label(program.name)}"
+        self._put(f"{part}/name", program.name)
+        script = guard.start_script(program, self._layout, self._command(program))
+        self._put(f"{part}/start", script)
+        output = guard.log(self._layout, program.name)
+        found = self._files.read(output)
+        if found is None or len(found.text) > 10_000_000:  # it grows with failures only
+            self._files.write(output, "", mode=0o640, owner=starter)
+
+    def _command(self, program: Program) -> Sequence[str]:
+        command = list(program.command)
+        if program.kind != "service":
+            return command
+        if command[0] in {"python", "python3"}:  # a design does not know the interpreter
+            command[0] = sys.executable
+        return [*command, "--user", program.user] if self._as_root else command
+
+    def _reread(self) -> None:
+        """Take in what was added and removed. Changed groups are swapped at their restart."""
+        ((added, _changed, removed),) = self._client.call("reloadConfig")
+        for label in removed:
+            self._halt(label, 60)
+            self._client.call("removeProcessGroup", label)
+        for label in added:
+            self._client.call("addProcessGroup", label)
+
+    def _start_keeper(self) -> None:
+        run = self._layout.run
+        self._files.remove(run / "stop")
+        if not leftovers.keepers(self._layout):
+            command = ["/bin/sh", str(run / "keeper.sh"), sys.executable]
+            with Path(self._layout.logs, "keeper.log").open("ab") as output:
+                subprocess.Popen(
+                    [*command, str(run / "supervisord.conf")],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=run,
+                    # Nothing of the caller's environment: it may hold secrets, and a restart
+                    # days later must not depend on somebody's shell.
+                    env={**programs.plain_environment(), "LC_ALL": "C.UTF-8"},
+                    start_new_session=True,
+                )
+        deadline = time.monotonic() + _TO_START
+        while not self._client.answers():
+            if time.monotonic() > deadline:
+                raise NotRunningError(
+                    f"supervisord did not start: {self._tail('keeper.log', 'supervisord.log')}",
+                    hint=f"its logs are in {self._layout.logs}",
+                )
+            time.sleep(_POLL)
+
+    # -- starting and stopping ----------------------------------------------------------------
+
+    def start(self, name: str, *, timeout: float = 60) -> None:
+        """Start a program and wait until it runs. Raises SteadError with the log's last lines."""
+        label = guard.label(name)
+        info = self._info(name)
+        if info["statename"] in _AT_REST:
+            self._renew(label)
+            self._ask("startProcess", label, _AT_ONCE, tolerate="ALREADY_STARTED")
+        deadline = time.monotonic() + timeout
+        while not self._is_up(info := self._info(name)):
+            if info["statename"] in {"BACKOFF", "FATAL", "EXITED"}:
+                raise self._failed(name, info, "does not start")
+            if time.monotonic() > deadline:
+                raise self._failed(name, info, f"was not ready within {timeout:g} s")
+            time.sleep(_POLL)
+
+    def _renew(self, label: str) -> None:
+        """Make supervisord take a stopped program's configuration anew (it may have changed)."""
+        ((_added, changed, _removed),) = self._client.call("reloadConfig")
+        if label in changed:
+            self._client.call("removeProcessGroup", label)
+            self._client.call("addProcessGroup", label)
+
+    def _ask(self, method: str, *arguments: object, tolerate: str) -> None:
+        try:
+            self._client.call(method, *arguments)
+        except RefusedError as error:
+            if error.word != tolerate:
+                raise
+
+    def _info(self, name: str) -> Mapping[str, Any]:
+        try:
+            return self._client.call("getProcessInfo", guard.label(name))
+        except RefusedError as error:
+            if error.word == "BAD_NAME":
+                raise NotRunningError(
+                    f"the supervisor knows no program {name!r}", hint="`pgstead up` adds it"
+                ) from error
+            raise
+
+    def _is_up(self, info: Mapping[str, Any]) -> bool:
+        written = leftovers.record(self._layout, self._names()[info["name"]])
+        if written is None or written.pid != info["pid"]:
+            return False  # still the guard, waiting for what was before
+        process = processes.look(written.pid)
+        if process is None or process.start != written.start:
+            return False
+        if self._kind(info["name"]) == "postgres":
+            return self._server_is_ready(written.pid)
+        return info["statename"] == "RUNNING" or self._pooler_listens(info["name"])
+
+    def _kind(self, label: str) -> str:
+        script = Path(self._layout.run, "programs", label, "start").read_text(encoding="utf-8")
+        return next(
+            (line.removeprefix("kind=") for line in script.splitlines() if line[:5] == "kind="), ""
+        )
+
+    def _server_is_ready(self, pid: int) -> bool:
+        """Read postmaster.pid: its eighth line says `ready` (miscadmin.h, LOCK_FILE_LINE)."""
+        found = self._files.read(self._layout.data / "postmaster.pid")
+        lines = found.text.split("\n") if found is not None else []
+        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+
+    def _pooler_listens(self, label: str) -> bool:
+        if self._kind(label) != "pgbouncer":
+            return False
+        for path in Path(self._layout.pooler).glob(".s.PGSQL.*"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.settimeout(1)
+                if probe.connect_ex(str(path)) == 0:
+                    return True
+        return False
+
+    def _failed(self, name: str, info: Mapping[str, Any], what: str) -> SteadError:
+        log = guard.log(self._layout, name)
+        said = self._tail(log.name)
+        if self._kind(info["name"]) == "postgres":
+            said = f"{said} {self._server_words()}".strip()
+        state = f"{info['statename']}: {info['spawnerr'] or info['description']}"
+        return SteadError(
+            f"{name} {what} ({state}). It said: {said or 'nothing'}",
+            hint=f"`pgstead logs {name}`, or {log}",
+        )
+
+    def _tail(self, *names: str, lines: int = 4) -> str:
+        parts: list[str] = []
+        for name in names:
+            found = self._files.read(self._layout.logs / name)
+            parts += found.text.splitlines()[-lines:] if found is not None else []
+        return " | ".join(part.strip() for part in parts if part.strip())
+
+    def _server_words(self) -> str:
+        """Return what the server's own log says last, errors only."""
+        logs = sorted(
+            Path(self._layout.server_log).glob("*.log"), key=lambda path: path.stat().st_mtime
+        )
+        if not logs:
+            return ""
+        found = self._files.read(self._layout.server_log / logs[-1].name)
+        lines = found.text.splitlines()[-50:] if found is not None else []
+        grave = [line for line in lines if any(w in line for w in ("FATAL:", "PANIC:", "ERROR:"))]
+        return " | ".join(grave[-3:])
+
+    def stop(self, name: str, *, timeout: float = 60) -> None:
+        """Stop a program with its own signal and wait."""
+        self._info(name)
+        self._halt(guard.label(name), timeout)
+
+    def _halt(self, label: str, timeout: float) -> None:
+        self._ask("stopProcess", label, _AT_ONCE, tolerate="NOT_RUNNING")
+        deadline = time.monotonic() + timeout
+        hurried = False
+        while (info := self._client.call("getProcessInfo", label))["statename"] not in _AT_REST:
+            if time.monotonic() > deadline and not hurried:
+                # fast shutdown did not end it: immediate for PostgreSQL, any signal for others
+                self._ask("signalProcess", label, "QUIT", tolerate="NOT_RUNNING")
+                hurried, deadline = True, time.monotonic() + 10
+            elif time.monotonic() > deadline:
+                self._ask("signalProcess", label, "KILL", tolerate="NOT_RUNNING")
+                deadline = time.monotonic() + 10
+            time.sleep(_POLL)
+        _ = info
+        if self._kind(label) == "postgres":
+            leftovers.end(self._layout, leftovers.servers(self._layout), patience=5)
+
+    def restart(self, name: str, *, timeout: float = 60) -> None:
+        """Stop and start a program."""
+        self.stop(name, timeout=timeout)
+        self.start(name, timeout=timeout)
+
+    # -- ending -------------------------------------------------------------------------------
+
+    def shutdown(self, *, timeout: float = 120) -> None:
+        """Stop all programs and the supervisor itself; leaves no process, socket or pid file."""
+        keepers = leftovers.keepers(self._layout)
+        if Path(self._layout.run).is_dir():
+            self._files.write(self._layout.run / "stop", "")
+        deadline = time.monotonic() + timeout
+        while living := leftovers.supervisors(self._layout):
+            self._ask_to_end(living)
+            if not processes.wait_until_gone(living, max(1.0, deadline - time.monotonic())):
+                continue
+            for process in living:
+                processes.send(process, signal.SIGKILL)
+        for process in processes.wait_until_gone(keepers, 3):
+            processes.send(process, signal.SIGKILL)
+        self.end_orphans()
+        self._sweep()
+
+    def _ask_to_end(self, living: list[processes.Process]) -> None:
+        try:
+            self._client.call("shutdown")
+        except (NotRunningError, RefusedError):
+            for process in living:  # deaf: a signal reaches it still
+                processes.send(process, signal.SIGTERM)
+
+    def _sweep(self) -> None:
+        """Remove what only living processes have a use for."""
+        run = self._layout.run
+        for name in ("sv.sock", "supervisord.pid", "keeper.lock", "stop"):
+            self._files.remove(run / name)
+        for path in Path(run).glob("programs/*/started*"):
+            self._files.remove(run / "programs" / path.parent.name / path.name)
+        for path in Path(run).glob("sv.sock.*"):
+            self._files.remove(run / path.name)
+        for directory in (self._layout.socket, self._layout.pooler):
+            for path in Path(directory).glob(".s.PGSQL.*"):
+                self._files.remove(directory / path.name)
+
+    def orphans(self) -> Iterator[int]:
+        """Yield pids of our servers that run without a living supervisor."""
+        for process in leftovers.unsupervised(self._layout):
+            yield process.pid
+
+    def end_orphans(self) -> None:
+        """End them: fast shutdown first, SIGKILL last."""
+        found = leftovers.unsupervised(self._layout)
+        if found:
+            leftovers.end(self._layout, found)
