@@ -219,9 +219,7 @@ def write_manifest(directory: Path, **given: Any) -> LiveStead:
     systems = directory / "systems"
     if not systems.exists():
         systems.symlink_to(CHECKOUT / "systems")
-    return LiveStead(
-        directory, values["direct"], values["pooler"], values["api"], values["major"]
-    )
+    return LiveStead(directory, values["direct"], values["pooler"], values["api"], values["major"])
 
 
 def toolchain(major: int) -> Path:
@@ -240,7 +238,7 @@ def toolchain(major: int) -> Path:
 
 def short_directory() -> Path:
     """Make a directory whose path leaves room for a socket's name (107 bytes)."""
-    directory = Path(tempfile.mkdtemp(prefix="pgst-", dir="/tmp"))  # noqa: S108
+    directory = Path(tempfile.mkdtemp(prefix="pgst-", dir="/tmp"))
     directory.chmod(0o755)
     return directory
 

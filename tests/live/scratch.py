@@ -155,8 +155,16 @@ class Scratch:
             _give(path)
         subprocess.run(
             self._command(
-                "initdb", "-D", str(self.data), "-U", "postgres", "--auth=trust", "-E", "UTF8",
-                "--locale=C.UTF-8", "--no-sync",
+                "initdb",
+                "-D",
+                str(self.data),
+                "-U",
+                "postgres",
+                "--auth=trust",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
             ),  # fmt: skip
             check=True,
             stdout=subprocess.DEVNULL,
@@ -189,7 +197,9 @@ lc_messages = 'C'
                 self._add_role(admin, f"{name}_{role}", login=login)
             owner = sql.Identifier(f"{name}_owner")
             migrator = sql.Identifier(f"{name}_migrator")
-            admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), owner))
+            admin.execute(
+                sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), owner)
+            )
             admin.execute(sql.SQL("GRANT {} TO {}").format(owner, migrator))
             admin.execute(
                 sql.SQL("ALTER ROLE {} IN DATABASE {} SET role = {}").format(
@@ -302,9 +312,7 @@ def certify(folder: Path, data: Path) -> None:
     )
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
-        builder(
-            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), key.public_key()
-        )
+        builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), key.public_key())
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
@@ -314,9 +322,7 @@ def certify(folder: Path, data: Path) -> None:
     path = data / "server.key"
     path.touch(mode=0o600)
     path.write_bytes(
-        key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     _give(path)
 

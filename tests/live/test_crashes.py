@@ -72,7 +72,7 @@ class Writer:
                 with self._stead.connect() as connection:
                     while not self._end.is_set():
                         number += 1
-                        email = f"w{number}-{random.random()}@example.org"  # noqa: S311
+                        email = f"w{number}-{random.random()}@example.org"
                         connection.execute(
                             "INSERT INTO users (email, name) VALUES (%s, 'writer')", (email,)
                         )
@@ -116,9 +116,20 @@ def test_a_postmaster_killed_during_a_busy_query_comes_back_by_itself(own: LiveS
     wait_until("the stead", lambda: answers(own))
     before = pid_of(own, "postgres")
     busy = subprocess.Popen(
-        [*PGSTEAD, "psql", "jeex_idea", "--role", "admin", "--direct", "--", "-c",
-         "SELECT count(*) FROM generate_series(1, 2000000000)"],
-        cwd=own.directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [
+            *PGSTEAD,
+            "psql",
+            "jeex_idea",
+            "--role",
+            "admin",
+            "--direct",
+            "--",
+            "-c",
+            "SELECT count(*) FROM generate_series(1, 2000000000)",
+        ],
+        cwd=own.directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         time.sleep(2)
@@ -151,9 +162,14 @@ def _is_supervisord(entry: Path, stead: LiveStead) -> bool:
         words = (entry / "cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return False
-    return bool(re.search(r"supervisord", words)) and str(stead.directory) in words and (
-        "sh\0" not in words.split("supervisord")[0][-20:] and words.startswith("/")
-        and "python" in words.split("\0")[0]
+    return (
+        bool(re.search(r"supervisord", words))
+        and str(stead.directory) in words
+        and (
+            "sh\0" not in words.split("supervisord")[0][-20:]
+            and words.startswith("/")
+            and "python" in words.split("\0")[0]
+        )
     )
 
 
@@ -183,11 +199,11 @@ def _kill_up_at(stead: LiveStead, seconds: float) -> None:
 
 
 def _kill_up_at_random_moments(make_stead: Callable[..., LiveStead], count: int) -> None:
-    chance = random.Random(5)  # noqa: S311  the moments are the same in every run
+    chance = random.Random(5)
     stead = make_stead()
     for _ in range(count):
         _kill_up_at(stead, chance.uniform(0.3, 9))
-        if chance.random() < 0.3:  # noqa: PLR2004  start from nothing now and then
+        if chance.random() < 0.3:
             stead.run("up")
             assert answers(stead)
             stead.run("destroy", "--yes")

@@ -41,8 +41,12 @@ def test_asyncpg_gets_in_with_verify_full(stead: LiveStead, host: str, *, direct
         context = ssl.create_default_context(cafile=str(stead.ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         connection = await asyncpg.connect(
-            host=host, port=port_of(stead, direct=direct), user="jeex_user",
-            password=stead.password("jeex_user"), database="jeex_idea", ssl=context,
+            host=host,
+            port=port_of(stead, direct=direct),
+            user="jeex_user",
+            password=stead.password("jeex_user"),
+            database="jeex_idea",
+            ssl=context,
             statement_cache_size=0,
         )
         try:
@@ -59,7 +63,10 @@ def test_psql_gets_in_with_verify_full(stead: LiveStead, *, direct: bool) -> Non
     assert stead.password("jeex_user") not in url
     psql = stead.wired.design.build.bindir + "/psql"
     done = subprocess.run(
-        [psql, url, "-XAtc", "SELECT 42"], capture_output=True, text=True, check=False,
+        [psql, url, "-XAtc", "SELECT 42"],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "LC_ALL": "C"},
     )
     assert (done.stdout.strip(), done.returncode) == ("42", 0), done.stderr
@@ -70,14 +77,24 @@ def test_psql_gets_in_with_verify_full(stead: LiveStead, *, direct: bool) -> Non
     ("changed", "words"),
     [
         ({"sslmode": "disable"}, ("no encryption", "SSL required")),
-        ({"ssl_max_protocol_version": "TLSv1.2", "ssl_min_protocol_version": "TLSv1.2"},
-         ("protocol version", "unsupported protocol", "SSL error", "alert")),
+        (
+            {"ssl_max_protocol_version": "TLSv1.2", "ssl_min_protocol_version": "TLSv1.2"},
+            ("protocol version", "unsupported protocol", "SSL error", "alert"),
+        ),
         ({"password": "wrong"}, ("password authentication failed", "SASL authentication failed")),
-        ({"dbname": "postgres"}, ("no pg_hba.conf entry", "pg_hba.conf rejects",
-                                  "no such database", "not allowed")),
-        ({"user": "postgres", "password": "anything"},
-         ("pg_hba.conf rejects", "no pg_hba.conf entry", "password authentication failed",
-          "SASL authentication failed")),
+        (
+            {"dbname": "postgres"},
+            ("no pg_hba.conf entry", "pg_hba.conf rejects", "no such database", "not allowed"),
+        ),
+        (
+            {"user": "postgres", "password": "anything"},
+            (
+                "pg_hba.conf rejects",
+                "no pg_hba.conf entry",
+                "password authentication failed",
+                "SASL authentication failed",
+            ),
+        ),
     ],
     ids=["plaintext", "TLS 1.2", "wrong password", "foreign database", "superuser"],
 )
@@ -97,9 +114,26 @@ def test_a_server_of_another_ca_is_not_trusted(
     openssl = shutil.which("openssl")
     assert openssl
     subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-keyout", str(tmp_path / "k"), "-out", str(other), "-subj", "/CN=other", "-days", "2"],
-        check=True, capture_output=True,
+        [
+            openssl,
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            str(tmp_path / "k"),
+            "-out",
+            str(other),
+            "-subj",
+            "/CN=other",
+            "-days",
+            "2",
+        ],
+        check=True,
+        capture_output=True,
     )
     with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
         stead.connect(direct=direct, sslrootcert=str(other)).close()
@@ -113,9 +147,23 @@ def test_openssl_sees_tls_1_3_only(
     openssl = shutil.which("openssl")
     assert openssl
     done = subprocess.run(
-        [openssl, "s_client", "-starttls", "postgres", version, "-CAfile", str(stead.ca),
-         "-verify_return_error", "-connect", f"127.0.0.1:{port_of(stead, direct=direct)}"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=20,
+        [
+            openssl,
+            "s_client",
+            "-starttls",
+            "postgres",
+            version,
+            "-CAfile",
+            str(stead.ca),
+            "-verify_return_error",
+            "-connect",
+            f"127.0.0.1:{port_of(stead, direct=direct)}",
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
     )
     assert ("Verify return code: 0 (ok)" in done.stdout and "TLSv1.3" in done.stdout) is accepted
 
@@ -153,9 +201,7 @@ def test_a_role_past_valid_until_is_refused_through_a_warm_pool(stead: LiveStead
 def test_an_md5_password_is_refused(stead: LiveStead, *, direct: bool) -> None:
     with stead.superuser() as connection:
         connection.execute("SET password_encryption = 'md5'")
-        connection.execute(
-            f"ALTER ROLE jeex_readonly PASSWORD '{stead.password('jeex_readonly')}'"
-        )
+        connection.execute(f"ALTER ROLE jeex_readonly PASSWORD '{stead.password('jeex_readonly')}'")
     try:
         with pytest.raises(psycopg.OperationalError):
             stead.connect("jeex_readonly", direct=direct).close()
@@ -165,9 +211,7 @@ def test_an_md5_password_is_refused(stead: LiveStead, *, direct: bool) -> None:
 
 
 def test_no_password_is_seen_in_processes_logs_or_journal(stead: LiveStead) -> None:
-    values = {
-        path.name: path.read_text().strip() for path in (stead.state / "secrets").iterdir()
-    }
+    values = {path.name: path.read_text().strip() for path in (stead.state / "secrets").iterdir()}
     assert values
     told: list[str] = []
     for entry in Path("/proc").iterdir():

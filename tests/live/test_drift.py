@@ -109,7 +109,9 @@ def test_a_stopped_server_makes_roles_unknown_and_not_absent(mended: LiveStead) 
 
 def test_up_refuses_a_restart_that_was_not_allowed(mended: LiveStead) -> None:
     text = mended.manifest.read_text()
-    changed = text.replace("[networks]", "[server.settings]\nmax_locks_per_transaction = 128\n\n[networks]")
+    changed = text.replace(
+        "[networks]", "[server.settings]\nmax_locks_per_transaction = 128\n\n[networks]"
+    )
     mended.manifest.write_text(changed)
     try:
         refused = mended.run("up", status=3)

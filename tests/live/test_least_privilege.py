@@ -57,7 +57,8 @@ def test_the_application_role_does_what_it_must(stead: LiveStead) -> None:
         connection.execute("UPDATE projects SET current_step = 2 WHERE id = %s", (project,))
         connection.execute(
             "INSERT INTO document_versions (project_id, document_type, version, content, created_by)"
-            " VALUES (%s, 'prd', 1, 'text', %s)", (project, user),
+            " VALUES (%s, 'prd', 1, 'text', %s)",
+            (project, user),
         )
         connection.execute("DELETE FROM projects WHERE id = %s", (project,))
         found = connection.execute(

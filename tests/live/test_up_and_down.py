@@ -49,9 +49,7 @@ def test_down_leaves_no_process_port_or_socket_and_up_finds_the_data_again(
     stead = make_stead()
     stead.run("up")
     with stead.connect() as connection:
-        connection.execute(
-            "INSERT INTO users (email, name) VALUES ('kept@example.org', 'kept')"
-        )
+        connection.execute("INSERT INTO users (email, name) VALUES ('kept@example.org', 'kept')")
     stead.run("down")
     assert processes_of(stead) == []
     ports = (stead.direct_port, stead.pooler_port, stead.api_port)
