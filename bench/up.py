@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shutil
 import socket
@@ -78,7 +77,7 @@ def memory(state: Path) -> float:
 def _belongs(entry: Path, state: str) -> bool:
     try:
         words = (entry / "cmdline").read_bytes().decode(errors="replace")
-        here = os.readlink(entry / "cwd")
+        here = str((entry / "cwd").readlink())
     except OSError:
         return False
     return state in words or here.startswith(state)
@@ -88,7 +87,9 @@ def main() -> None:
     """Print a table, or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("--toolchain", type=Path, help="binaries already fetched (a state's toolchain)")
+    parser.add_argument(
+        "--toolchain", type=Path, help="binaries already fetched (a state's toolchain)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
@@ -134,7 +135,11 @@ def _report(
         ("idle memory (PSS of everything)", median(idle), "MB", None),
     ]
     if as_json:
-        print(json.dumps([dict(zip(("what", "median", "unit", "ratio"), r, strict=True)) for r in rows]))
+        print(
+            json.dumps(
+                [dict(zip(("what", "median", "unit", "ratio"), r, strict=True)) for r in rows]
+            )
+        )
         return
     for what, value, unit, ratio in rows:
         beside = "" if ratio is None else f"{ratio:8.2f} x floor"

@@ -56,7 +56,8 @@ def test_the_application_role_does_what_it_must(stead: LiveStead) -> None:
         ).fetchone()
         connection.execute("UPDATE projects SET current_step = 2 WHERE id = %s", (project,))
         connection.execute(
-            "INSERT INTO document_versions (project_id, document_type, version, content, created_by)"
+            "INSERT INTO document_versions"
+            " (project_id, document_type, version, content, created_by)"
             " VALUES (%s, 'prd', 1, 'text', %s)",
             (project, user),
         )

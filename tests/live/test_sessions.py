@@ -1,6 +1,4 @@
-"""240 concurrent sessions through the pooler, per driver and PgBouncer version, while a column
-changes its type: no error, no wrong result.
-"""
+"""240 concurrent sessions through each pooler while a column changes its type: all right."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def processes_of(stead: LiveStead) -> list[str]:
             continue
         try:
             words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            here = os.readlink(entry / "cwd")
+            here = str((entry / "cwd").readlink())
         except OSError:
             continue
         if str(stead.directory) in words or here.startswith(str(stead.directory)):
