@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
+__version__: str  # by __getattr__, from the installed package
 TYPE_CHECKING = False  # type checkers know the name; `typing` is not needed to import pgstead
 if TYPE_CHECKING:
     from os import PathLike
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pgstead.manifest.document import Manifest
     from pgstead.model.design import Design
     from pgstead.model.operation import Plan
-    from pgstead.prove.run import Report
+    from pgstead.prove.report import Report
 
 __all__ = ["__version__", "design", "load", "plan", "prove"]
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 if TYPE_CHECKING:
+    from rich.status import Status
+
     from pgstead.cli.invocation import Invocation
 
 PALETTE: Mapping[str, str] = {
@@ -44,8 +48,8 @@ def plain(value: object) -> object:
         case Mapping():
             mapping = cast("Mapping[object, object]", value)
             return {str(k): plain(v) for k, v in mapping.items()}
-        case Set():
-            return sorted(str(v) for v in cast("Set[object]", value))
+        case AbstractSet():
+            return sorted(str(v) for v in cast("AbstractSet[object]", value))
         case Sequence():
             return [plain(v) for v in cast("Sequence[object]", value)]
         case _ if is_dataclass(value):
@@ -70,12 +74,13 @@ class Console:
 
     def __init__(self, invocation: Invocation) -> None:
         """Talk as the invocation asks."""
-        self._json = invocation.json
-        self._quiet = invocation.quiet
+        self.json = invocation.json
+        self._quiet = invocation.quiet or invocation.json
+        self._spinner: Status | None = None
 
     def line(self, text: str = "") -> None:
         """Print a line of the result."""
-        click.echo(text)
+        click.echo(coloured(text))
 
     def data(self, value: object) -> None:
         """Print the result for programs."""
@@ -85,14 +90,12 @@ class Console:
         self, rows: Sequence[Sequence[str]], header: Sequence[str] = (), *, indent: str = ""
     ) -> None:
         """Print rows with aligned columns."""
-        body = [*([header] if header else []), *rows]
-        for number, text in enumerate(aligned(body)):
-            is_header = bool(header) and number == 0
-            click.echo(indent + (click.style(text, bold=True) if is_header else coloured(text)))
+        for text in aligned([*([header] if header else []), *rows]):
+            self.line(indent + text)
 
     def say(self, text: str = "") -> None:
         """Tell people something that is not the result."""
-        if not self._quiet and not self._json:
+        if not self._quiet:
             click.echo(text, err=True)
 
     def hint(self, text: str) -> None:
@@ -101,12 +104,30 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Tell what needs attention; --quiet does not hide it."""
-        if not self._json:
-            click.echo(click.style("warning: ", fg="yellow") + text, err=True)
+        if not self.json:
+            click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
 
     def step(self, text: str) -> None:
         """Tell what is being done now (ports.Progress)."""
-        self.say(f"  {text}")
+        if self._spinner is not None:
+            self._spinner.update(text)
+        else:
+            self.say(f"  {text}")
+
+    @contextmanager
+    def working(self, what: str) -> Generator[None]:
+        """Show steps on one line while the block runs, where a terminal can; else one a line."""
+        if self._quiet or not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console as Terminal
+
+        with Terminal(stderr=True).status(what) as spinner:
+            self._spinner = spinner
+            try:
+                yield
+            finally:
+                self._spinner = None
 
 
 def coloured(text: str) -> str:
@@ -117,11 +138,3 @@ def coloured(text: str) -> str:
         if f" {word}" in text or text.startswith(word):
             return text.replace(word, click.style(word, fg=colour), 1)
     return text
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """Return a dataclass as a dictionary for JSON."""
-    answer = plain(value)
-    if not isinstance(answer, dict):
-        raise AssertionError(f"{type(value).__name__} is no object")
-    return cast("dict[str, Any]", answer)

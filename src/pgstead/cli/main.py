@@ -138,7 +138,7 @@ def main(arguments: Sequence[str]) -> int:
             return int(status or 0)
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  the last resort: a bug is told as one
         from pgstead.cli.failure import report
 
         return report(error, invocation)

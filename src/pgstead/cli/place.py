@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from os import PathLike
 from pathlib import Path
 
 from pgstead.errors import UsageError
@@ -10,7 +12,7 @@ MANIFEST = "pgstead.toml"
 STATE = ".pgstead"
 
 
-def find_manifest(given: str | None) -> Path:
+def find_manifest(given: str | PathLike[str] | None) -> Path:
     """Return the manifest's absolute path: the given one, or the nearest one upwards."""
     if given is not None:
         path = Path(given)
@@ -29,9 +31,23 @@ def find_manifest(given: str | None) -> Path:
 
 
 def state_directory(manifest: Path) -> Path:
-    """Return the state directory, following the pointer that `.pgstead/location` may be."""
+    """Return the state directory: as the manifest names it, as the pointer does, or beside it.
+
+    Commands that only look a path up need neither a valid manifest nor the facts of the host.
+    """
     beside = manifest.parent / STATE
+    if named := _named_in(manifest):
+        return manifest.parent / Path(named).expanduser()
     try:
-        return Path((beside / "location").read_text(encoding="utf-8").strip())
+        return Path((beside / "location").read_text(encoding="utf-8").removesuffix("\n"))
     except (FileNotFoundError, NotADirectoryError):
         return beside
+
+
+def _named_in(manifest: Path) -> str | None:
+    try:
+        told = tomllib.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    state = told.get("state")
+    return state if isinstance(state, str) else None

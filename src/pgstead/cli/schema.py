@@ -18,6 +18,6 @@ def command() -> None:
     Name it in the manifest's first line, and editors that know TOML complete keys and mark
     mistakes: `#:schema ./pgstead.schema.json`.
     """
-    from pgstead.manifest.document import json_schema
+    from pgstead.manifest.schema import json_schema
 
     Console(invocation_of()).data(json_schema())

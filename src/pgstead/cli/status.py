@@ -1,0 +1,151 @@
+"""`pgstead status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pgstead.cli.command import command as new_command
+from pgstead.cli.console import Console
+from pgstead.cli.invocation import invocation_of
+from pgstead.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from pgstead.cli.wiring import Wired
+    from pgstead.workflows.status import Status
+
+
+@new_command(
+    "status",
+    ("pgstead status", "everything at a glance"),
+    ("pgstead status --json", "the same for programs"),
+    ("pgstead -q status || pgstead up", "start what is down"),
+)
+def command() -> int:
+    """Show what runs, where, and what needs attention.
+
+    Exits with 0 when all that the manifest wants is running and answers.
+    """
+    from pgstead.cli.wiring import wire
+    from pgstead.workflows.status import status
+
+    invocation = invocation_of()
+    console = Console(invocation)
+    wired = wire(invocation.manifest, console, tolerant=True)
+    found = status(wired.design, wired.ports)
+    if invocation.json:
+        console.data(_told(wired, found))
+    else:
+        _print(console, wired, found)
+    return ExitStatus.DONE if found.healthy else ExitStatus.FAILED
+
+
+def _print(console: Console, wired: Wired, found: Status) -> None:
+    design = wired.design
+    console.line(f'stead "{found.name}" ({found.environment}), state in {design.layout.state}')
+    console.line()
+    console.table(_programs(wired, found), ("program", "is", "where", "which"), indent="  ")
+    console.line()
+    console.table(_databases(wired, found), ("database", "revision", ""), indent="  ")
+    if found.certificates:
+        console.line()
+        console.table(
+            [(c.name, c.not_after, _certificate_state(c)) for c in found.certificates],
+            ("certificate", "valid until", ""),
+            indent="  ",
+        )
+    console.line()
+    _print_attention(console, found)
+
+
+def _programs(wired: Wired, found: Status) -> list[tuple[str, str, str, str]]:
+    from pgstead.cli.overview import rows
+
+    design = wired.design
+    places = {(what, place): which for what, place, which in rows(design)}
+    listed: list[tuple[str, str, str, str]] = []
+    by_kind = {"postgres": "server", "pgbouncer": "pooler", "service": "service"}
+    kinds = {program.name: by_kind[program.kind] for program in design.programs}
+    left = list(places.items())
+    for program in found.programs:
+        match = next((item for item in left if item[0][0] == kinds[program.name]), None)
+        if match is not None:
+            left.remove(match)
+        (_, place), which = match or (("", "-"), "-")
+        listed.append((program.name, _program_state(program, found), place, which))
+    return listed
+
+
+def _program_state(program: object, found: Status) -> str:
+    from pgstead.ports import ProgramState
+
+    assert isinstance(program, ProgramState)
+    answers = {"postgres": found.answers, "pgbouncer": found.pooler_answers}
+    if not program.running:
+        return f"down ({program.state.lower()})"
+    return "running" if answers.get(program.name, True) else "running, does not answer"
+
+
+def _databases(wired: Wired, found: Status) -> list[tuple[str, str, str]]:
+    listed: list[tuple[str, str, str]] = []
+    for name, there, wanted in found.databases:
+        if not found.answers:
+            listed.append((name, "unknown", "the server does not answer"))
+        elif there == wanted:
+            listed.append((name, ", ".join(there) or "none", ""))
+        else:
+            listed.append((name, ", ".join(there) or "none", f"wanted: {', '.join(wanted)}"))
+    return listed
+
+
+def _certificate_state(certificate: object) -> str:
+    from pgstead.model.resources import Certificate
+
+    assert isinstance(certificate, Certificate)
+    problems = [
+        text
+        for good, text in (
+            (certificate.issued_by_ca, "not signed by the CA"),
+            (certificate.key_matches, "its key does not match"),
+            (certificate.in_date, "expired or due for renewal"),
+        )
+        if not good
+    ]
+    return ", ".join(problems)
+
+
+def _print_attention(console: Console, found: Status) -> None:
+    for notice in found.notices:
+        console.line(f"{notice.severity}: {notice.text}")
+    for waiver in found.waivers:
+        console.line(f"waived: {waiver.what} until {waiver.expires or 'for ever'}: {waiver.reason}")
+    if not found.healthy:
+        console.hint("`pgstead up` starts what is down, `pgstead logs` shows why it stopped")
+    elif found.plan.operations:
+        count = len(found.plan.operations)
+        console.line(f"drift: {count} operation{'s' if count > 1 else ''} would change something")
+        console.hint("`pgstead plan` shows them")
+
+
+def _told(wired: Wired, found: Status) -> dict[str, object]:
+    from pgstead.plan import wording
+
+    return {
+        "stead": found.name,
+        "environment": found.environment,
+        "state": wired.design.layout.state,
+        "healthy": found.healthy,
+        "server": {"version": wired.design.build.version, "answers": found.answers},
+        "pooler": wired.design.pooler
+        and {"version": wired.design.pooler.text, "answers": found.pooler_answers},
+        "programs": found.programs,
+        "doors": found.doors,
+        "services": wired.design.services,
+        "databases": [
+            {"name": name, "found": there, "wanted": wanted}
+            for name, there, wanted in found.databases
+        ],
+        "certificates": found.certificates,
+        "notices": found.notices,
+        "waivers": found.waivers,
+        "plan": wording.as_json(found.plan),
+    }

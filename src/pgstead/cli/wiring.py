@@ -1,0 +1,251 @@
+"""The composition root: a manifest and this machine become a design and its ports."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgstead.cli.console import Console
+from pgstead.cli.invocation import Invocation
+from pgstead.cli.place import find_manifest
+from pgstead.errors import HostError
+from pgstead.host import binaries, facts, pgbouncer, state
+from pgstead.host.migrations import AlembicMigrations
+from pgstead.manifest.document import Manifest
+from pgstead.manifest.load import load
+from pgstead.model.design import Design
+from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
+from pgstead.model.layout import Layout
+
+if TYPE_CHECKING:
+    from pgstead.host.certificates import Provided
+    from pgstead.ports import Ports, Progress
+    from pgstead.prove.access import Access
+
+Given = str | PathLike[str] | None
+SILENT = Console(Invocation(quiet=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A manifest and the directory that its relative paths start from."""
+
+    manifest: Manifest
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What this machine offers to a manifest. Looked at; nothing was changed."""
+
+    source: Source
+    host: HostFacts
+    layout: Layout
+    identity: state.Identity
+    build: ServerBuild
+    pooler: PoolerBuild | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """A design and the adapters that it works with."""
+
+    survey: Survey
+    design: Design
+    ports: Ports
+
+    @property
+    def exists(self) -> bool:
+        """An `up` was here."""
+        return Path(self.design.layout.identity).exists()
+
+    @property
+    def moved(self) -> bool:
+        """The state does not lie beside the manifest, because the servers could not enter."""
+        layout = self.design.layout
+        return layout.manifest_directory not in layout.state.parents
+
+    def forget(self) -> None:
+        """Remove what `up` left beside the manifest: `.pgstead/`, unless something else is in."""
+        beside = Path(self.design.layout.manifest_directory, state.STATE)
+        for name in ("location", ".gitignore"):
+            (beside / name).unlink(missing_ok=True)
+        for directory in (beside, Path(self.design.layout.state)):
+            if directory.is_dir() and not any(directory.iterdir()):
+                directory.rmdir()
+
+
+def read_manifest(given: Given = None) -> Source:
+    """Read the manifest that was named, or the nearest one upwards."""
+    path = find_manifest(given)
+    return Source(load(path), path.parent)
+
+
+def survey(source: Source, *, tolerant: bool = False) -> Survey:
+    """Look at the machine. With `tolerant`, missing binaries are no reason to stop."""
+    manifest = source.manifest
+    host = facts.gather(manifest.server.user or None)
+    layout = state.locate(source.directory, manifest.state or None, host)
+    identity = state.identify(layout, manifest.name, manifest.server.major)
+    return Survey(
+        source=source,
+        host=host,
+        layout=layout,
+        identity=identity,
+        build=_server_build(manifest, layout, host, tolerant=tolerant),
+        pooler=_pooler_build(manifest, layout, host, tolerant=tolerant),
+    )
+
+
+def _server_build(
+    manifest: Manifest, layout: Layout, host: HostFacts, *, tolerant: bool
+) -> ServerBuild:
+    major = manifest.server.major
+    try:
+        return binaries.find(manifest.server.bindir or None, major, layout, host)
+    except HostError:
+        if not tolerant:
+            raise
+        # What looks or stops must work on a machine whose binaries are gone.
+        return ServerBuild(
+            major=major,
+            version=f"{major} (no binaries here)",
+            bindir="",
+            origin="missing",
+            tls=True,
+            io_uring=False,
+            lz4=True,
+            zstd=True,
+            modules=frozenset(),
+        )
+
+
+def _pooler_build(
+    manifest: Manifest, layout: Layout, host: HostFacts, *, tolerant: bool
+) -> PoolerBuild | None:
+    if not manifest.pooler.enabled:
+        return None
+    try:
+        return pgbouncer.find(manifest.pooler.binary or None, layout, host)
+    except HostError:
+        if not tolerant:
+            raise
+        return PoolerBuild((0, 0, 0), "", "missing")
+
+
+def design_of(
+    given: Given = None, progress: Progress = SILENT, *, tolerant: bool = False
+) -> Design:
+    """Return the design of a manifest on this machine."""
+    return _design(survey(read_manifest(given), tolerant=tolerant))
+
+
+def compose(manifest: Manifest | Given = None, *, directory: Given = None) -> Design:
+    """Return the design of a manifest, read or to be read (`pgstead.design`)."""
+    if not isinstance(manifest, Manifest):
+        return design_of(manifest)
+    return _design(survey(Source(manifest, Path(directory or ".").resolve())))
+
+
+def _design(found: Survey) -> Design:
+    import sys
+
+    from pgstead.design import compose as composing
+    from pgstead.render import compose as rendering
+
+    source = found.source
+    migrations = _migrations(found.layout)
+    heads = {d.name: migrations.heads_of(d.migrations) for d in source.manifest.databases}
+    wanted = composing.compose(
+        source.manifest,
+        found.host,
+        found.build,
+        found.pooler,
+        found.layout,
+        found.identity.stead_id,
+        heads,
+        sys.executable,
+    )
+    return rendering.attach(wanted)
+
+
+def wire(
+    given: Given = None, progress: Progress = SILENT, *, fix: bool = False, tolerant: bool = False
+) -> Wired:
+    """Put everything together for one command. With `fix`, fetch missing binaries first."""
+    source = read_manifest(given)
+    if fix:
+        _fetch_missing(source, progress)
+    found = survey(source, tolerant=tolerant)
+    design = _design(found)
+    return Wired(found, design, _ports(design, progress, _provided(source.manifest)))
+
+
+def ports_for(design: Design, progress: Progress = SILENT) -> Ports:
+    """Return the adapters for a design (`pgstead.plan`, `pgstead.prove`)."""
+    return _ports(design, progress, {})
+
+
+def _ports(design: Design, progress: Progress, provided: Mapping[str, Provided]) -> Ports:
+    from pgstead.host import machine
+
+    return machine.ports(
+        design,
+        migrations=_migrations(design.layout),
+        progress=progress,
+        provided=provided,
+    )
+
+
+def _fetch_missing(source: Source, progress: Progress) -> None:
+    """Do what `doctor --fix` does."""
+    from pgstead.cli.doctor import fix
+
+    fix(source, progress)
+
+
+def _migrations(layout: Layout) -> AlembicMigrations:
+    return AlembicMigrations(Path(layout.manifest_directory), Path(layout.run / "heads.json"))
+
+
+def _provided(manifest: Manifest) -> Mapping[str, Provided]:
+    from pgstead.host.certificates import Provided
+
+    tls = manifest.tls
+    found: dict[str, Provided] = {"ca": Provided(tls.ca)} if tls.ca else {}
+    if tls.certificate:
+        pair = Provided(tls.certificate, tls.key or None)
+        found |= {"server": pair, "pooler": pair}
+    return found
+
+
+def access_to(design: Design, ports: Ports | None = None) -> Access:
+    """Return what the prover is handed."""
+    from pgstead.prove.access import Access
+
+    return Access.found(design, ports or ports_for(design))
+
+
+def find_build(given: Given) -> ServerBuild:
+    """Return the binaries that the manifest's server runs with."""
+    return survey(read_manifest(given)).build
+
+
+@contextmanager
+def locked(wired: Wired) -> Generator[None]:
+    """Hold the stead for this command."""
+    with state.lock(wired.design.layout):
+        yield
+
+
+@contextmanager
+def prepared(wired: Wired) -> Generator[None]:
+    """Hold the stead, its directories made and its identity stored."""
+    with locked(wired):
+        state.prepare(wired.design.layout, wired.design.host)
+        state.remember(wired.design.layout, wired.survey.identity)
+        yield
