@@ -124,7 +124,7 @@ class SocketConsole:
                     port=self._port,
                     user=_CONSOLE,
                     dbname="pgbouncer",
-                    passfile="/dev/null",
+                    passfile=str(self._directory / "none"),  # never the user's
                     sslmode="disable",
                     gssencmode="disable",
                     target_session_attrs="any",

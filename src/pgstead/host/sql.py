@@ -32,7 +32,7 @@ class SocketSql:
             port=self._port,
             user=self._superuser,
             dbname=database,
-            passfile="/dev/null",
+            passfile=str(self._directory / "none"),  # never the user's
             sslmode="disable",
             gssencmode="disable",
             target_session_attrs="any",

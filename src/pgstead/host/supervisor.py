@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -142,30 +141,38 @@ class LocalSupervisor:
             self._client.call("addProcessGroup", label)
 
     def _start_keeper(self) -> None:
-        run = self._layout.run
-        self._files.remove(run / "stop")
-        if not leftovers.keepers(self._layout):
-            command = ["/bin/sh", str(run / "keeper.sh"), sys.executable]
-            with Path(self._layout.logs, "keeper.log").open("ab") as output:
-                subprocess.Popen(
-                    [*command, str(run / "supervisord.conf")],
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    cwd=run,
-                    # Nothing of the caller's environment: it may hold secrets, and a restart
-                    # days later must not depend on somebody's shell.
-                    env={**programs.plain_environment(), "LC_ALL": "C.UTF-8"},
-                    start_new_session=True,
-                )
+        self._files.remove(self._layout.run / "stop")
         deadline = time.monotonic() + _TO_START
-        while not self._client.answers():
-            if time.monotonic() > deadline:
+        again = 0.0
+        while not (leftovers.keepers(self._layout) and self._client.answers()):
+            now = time.monotonic()
+            if now > deadline:
                 raise NotRunningError(
                     f"supervisord did not start: {self._tail('keeper.log', 'supervisord.log')}",
                     hint=f"its logs are in {self._layout.logs}",
                 )
+            if now > again and not leftovers.keepers(self._layout):
+                self._spawn_keeper()
+                again = now + 2
             time.sleep(_POLL)
+
+    def _spawn_keeper(self) -> None:
+        run = self._layout.run
+        told = str(self._layout.logs / "keeper.log")
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        os.posix_spawn(
+            "/bin/sh",
+            ["/bin/sh", str(run / "keeper.sh"), sys.executable, str(run / "supervisord.conf")],
+            # Nothing of the caller's environment: it may hold secrets, and a restart days later
+            # must not depend on somebody's shell.
+            {**programs.plain_environment(), "LC_ALL": "C.UTF-8"},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, told, append, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
 
     # -- starting and stopping ----------------------------------------------------------------
 
