@@ -169,8 +169,9 @@ def _bool(found: Spec, value: str) -> str:
 
 def _enum(found: Spec, value: str) -> str:
     word = value.strip().lower()
-    if word in found.enum:
-        return word
+    named = {choice.lower(): choice for choice in found.enum}
+    if word in named:
+        return named[word]
     as_switch = _BOOL.get(word, "")
     if as_switch in found.enum:
         return as_switch

@@ -91,6 +91,9 @@ def canonical(name: str, value: str) -> str:
             return str(int(word))
         case "time":
             return _seconds(found, word)
+        case "mode":
+            # SHOW CONFIG tells file modes in decimal: 0700 is 448.
+            return str(int(word, 8))
         case "enum" if word not in found.enum:
             raise _invalid(found, value, f"allowed: {', '.join(found.enum)}")
         case _:

@@ -1,0 +1,95 @@
+"""Doors, certificates and the TLS settings of the server."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from pgstead.design.reasons import Value
+from pgstead.manifest.document import Manifest
+from pgstead.model.design import Door
+from pgstead.model.host import HostFacts, ServerBuild
+from pgstead.model.layout import Layout
+from pgstead.model.resources import Certificate
+
+_FLOOR = "TLSv1.3"
+
+
+def listened(manifest: Manifest, host: HostFacts) -> tuple[str, ...]:
+    """Return the addresses to listen on: loopback first, since pgstead's own programs use it."""
+    loopback = ("127.0.0.1", "::1") if host.ipv6 else ("127.0.0.1",)
+    stated = [a for a in manifest.networks.listen if host.ipv6 or ":" not in a]
+    covered = {a.version for text in stated if (a := ipaddress.ip_address(text)).is_unspecified}
+    # A wildcard and loopback together would bind the same port twice.
+    kept = [a for a in loopback if ipaddress.ip_address(a).version not in covered]
+    return tuple(dict.fromkeys([*kept, *stated]))
+
+
+def doors(
+    manifest: Manifest, host: HostFacts, build: ServerBuild, *, pooled: bool
+) -> tuple[Door, ...]:
+    """Return where clients connect. A build without TLS opens no TCP port (TLS-1)."""
+    addresses = listened(manifest, host)
+    advertised = tuple(dict.fromkeys(["127.0.0.1", *addresses]))
+    found: list[Door] = []
+    if build.tls:
+        found.append(Door("direct", advertised, manifest.server.port, tls=True))
+    if pooled:
+        found.append(Door("pooler", advertised, manifest.pooler.port, tls=True))
+    for entry in manifest.databases:
+        if entry.service:
+            name = f"api-{entry.name}"
+            found.append(Door(name, (entry.service.host,), entry.service.port, tls=False))
+    return tuple(found)
+
+
+def names(manifest: Manifest, host: HostFacts) -> tuple[str, ...]:
+    """Return every name and address that a client may verify (TLS-2)."""
+    listen = [a for a in manifest.networks.listen if not ipaddress.ip_address(a).is_unspecified]
+    known = {"localhost", "127.0.0.1", "::1", *host.hostnames, *manifest.tls.hostnames, *listen}
+    return tuple(sorted(known))
+
+
+def certificates(manifest: Manifest, host: HostFacts, *, pooled: bool) -> Iterator[Certificate]:
+    """Yield the certificates: pgstead's own, or the user's (TLS-3)."""
+    provided = bool(manifest.tls.certificate)
+    served = names(manifest, host)
+    yield Certificate("ca", (), provided=provided)
+    yield Certificate("server", served, provided=provided)
+    if pooled:
+        yield Certificate("pooler", served, provided=provided)
+    for client in manifest.tls.clients:
+        yield Certificate(f"client/{client}", (client,))
+
+
+def settings(
+    manifest: Manifest, host: HostFacts, build: ServerBuild, layout: Layout
+) -> Iterator[Value]:
+    """Yield where the server listens, and with which certificate."""
+    if not build.tls:
+        why = "this build has no TLS: no TCP port, the Unix socket behind the TLS pooler"
+        yield Value("listen_addresses", "", why, "TLS-1")
+        return
+    addresses = ",".join(listened(manifest, host))
+    yield Value(
+        "listen_addresses", addresses, "loopback and networks.listen", "networks.listen"
+    )
+    yield Value("ssl", "on", "every TCP connection is encrypted", "TLS-1")
+    yield Value("ssl_min_protocol_version", _FLOOR, "TLS 1.3 only", "TLS-1")
+    yield Value("ssl_ca_file", str(layout.ca), "clients' certificates are judged by it", "TLS-2")
+    yield Value("ssl_cert_file", str(layout.tls / "server.crt"), "verify-full works", "TLS-2")
+    yield Value("ssl_key_file", str(layout.tls / "server.key"), "verify-full works", "TLS-2")
+
+
+def access(manifest: Manifest, layout: Layout) -> Iterator[Value]:
+    """Yield the settings of port, administrative socket and access files."""
+    yield Value("port", str(manifest.server.port), "server.port", "server.port")
+    socket = str(layout.socket).replace('"', '""')
+    # A list of directories: quoted, or a comma or a leading space would split it.
+    yield Value(
+        "unix_socket_directories", f'"{socket}"', "a 0700 directory of the state", "DESIGN"
+    )
+    yield Value("unix_socket_permissions", "0700", "for the server's user alone", "DESIGN")
+    yield Value("hba_file", str(layout.server / "pg_hba.conf"), "in the state directory", "ROL-6")
+    yield Value("ident_file", str(layout.server / "pg_ident.conf"), "in the state directory",
+                "DESIGN")
