@@ -101,3 +101,16 @@ def command(
 ) -> Callable[[Callable[..., int | None]], Command]:
     """Make a command of a function; its docstring is the help."""
     return click.command(name, cls=Command, examples=examples, exits=exits)
+
+
+class CommandGroup(click.Group):
+    """Commands below a command, with help of the same form."""
+
+    def __init__(self, name: str, *, help: str, examples: Iterable[Example]) -> None:  # noqa: A002  click's word
+        """Take the name, the help and examples."""
+        super().__init__(name, help=help, no_args_is_help=True)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples; the commands below tell their own exit statuses."""
+        write_examples(formatter, self.examples)

@@ -69,6 +69,12 @@ def aligned(rows: Sequence[Sequence[str]], *, gap: int = 2) -> list[str]:
     return lines
 
 
+def shortened(text: str, limit: int = 60) -> str:
+    """Return the text, cut where a table would become too wide."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else f"{line[: limit - 3]}..."
+
+
 class Console:
     """Where a command prints. Implements ports.Progress."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import TYPE_CHECKING
 
@@ -10,14 +9,12 @@ import click
 
 from pgstead import errors
 from pgstead.cli.command import command as new_command
-from pgstead.cli.console import Console
+from pgstead.cli.console import Console, shortened
 from pgstead.cli.invocation import Invocation, invocation_of
-from pgstead.errors import SteadError, UsageError
+from pgstead.errors import SteadError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pgstead.model.design import Reason
+    from pgstead.model.design import Design, Reason
     from pgstead.prove.promise import Promise
 
 
@@ -39,51 +36,33 @@ def command(key: str | None) -> None:
     """
     invocation = invocation_of()
     console = Console(invocation)
-    if key is None:
-        _list(console, invocation)
-        return
-    error = _error(key)
-    promise = None if error else _promise(key)
-    if error is not None:
+    if key is not None and (error := _error(key)):
         _explain_error(console, error)
-    elif promise is not None:
+    elif key is not None and (promise := _promise(key)):
         _explain_promise(console, promise)
     else:
-        _explain_value(console, _reason(_reasons(invocation), key))
+        _explain_design(console, invocation, key)
 
 
-def _reasons(invocation: Invocation) -> Mapping[str, Reason]:
+def _explain_design(console: Console, invocation: Invocation, key: str | None) -> None:
     from pgstead.cli.wiring import design_of
+    from pgstead.design.explain import explain
 
-    return design_of(invocation.manifest, tolerant=True).reasons
+    design = design_of(invocation.manifest, tolerant=True)
+    if key is None:
+        _list(console, design)
+    else:
+        _explain_value(console, explain(design, key))
 
 
-def _list(console: Console, invocation: Invocation) -> None:
-    reasons = _reasons(invocation)
+def _list(console: Console, design: Design) -> None:
+    reasons = design.reasons
     if console.json:
         console.data(reasons)
         return
-    console.table(
-        [(r.name, r.value, r.source) for r in reasons.values()], ("key", "value", "source")
-    )
+    rows = [(r.name, shortened(r.value), r.source) for r in reasons.values()]
+    console.table(rows, ("key", "value", "source"))
     console.hint("`pgstead explain KEY` shows the formula and what went into it")
-
-
-def _reason(reasons: Mapping[str, Reason], key: str) -> Reason:
-    """Find a reason by its whole name, or by its last part where that is unambiguous."""
-    if key in reasons:
-        return reasons[key]
-    ending = [name for name in reasons if name.endswith(f".{key}")]
-    if len(ending) == 1:
-        return reasons[ending[0]]
-    if ending:
-        raise UsageError(f"`{key}` could be several", hint=f"choose: {', '.join(ending)}")
-    short = {name.rpartition(".")[2]: name for name in reasons}
-    near = difflib.get_close_matches(key, [*reasons, *short], n=1)
-    meant = f"; did you mean `{short.get(near[0], near[0])}`?" if near else ""
-    raise UsageError(
-        f"there is no value `{key}`{meant}", hint="`pgstead explain` without a key lists them all"
-    )
 
 
 def _explain_value(console: Console, reason: Reason) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pgstead.errors import ExitStatus, ManifestError, SteadError
+from pgstead.errors import ExitStatus, SteadError
 
 if TYPE_CHECKING:
     from pgstead.cli.invocation import Invocation
@@ -49,10 +49,7 @@ def _tell(invocation: Invocation, message: str, hint: str, as_dict: dict[str, ob
 
 
 def _failed(error: SteadError, invocation: Invocation) -> int:
-    message = error.message
-    if isinstance(error, ManifestError) and len(error.problems) > 1:
-        message += "".join(f"\n  - {problem}" for problem in error.problems)
-    _tell(invocation, message, error.hint, error.as_dict())
+    _tell(invocation, error.message, error.hint, error.as_dict())
     return int(error.exit_status)
 
 

@@ -34,10 +34,15 @@ def where(door: Door) -> str:
 def _servers(design: Design) -> list[Row]:
     direct = design.door("direct")
     place = where(direct) if direct else f"{design.layout.socket} (socket only)"
-    found: list[Row] = [("server", place, f"PostgreSQL {design.build.version}")]
+    build, pooler = design.build, design.pooler
+    missing = build.origin == "missing"
+    which = f"PostgreSQL {build.major}, not on this machine" if missing else build.version
+    found: list[Row] = [("server", place, which if missing else f"PostgreSQL {which}")]
     door = design.door("pooler")
-    if door is not None and design.pooler is not None:
-        found.append(("pooler", where(door), f"PgBouncer {design.pooler.text}"))
+    if door is not None and pooler is not None:
+        absent = pooler.origin == "missing"
+        which = "PgBouncer, not on this machine" if absent else f"PgBouncer {pooler.text}"
+        found.append(("pooler", where(door), which))
     return found
 
 

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgstead.catalog import gaps
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import Invocation
 from pgstead.cli.place import find_manifest
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pgstead.ports import Ports, Progress
     from pgstead.prove.access import Access
 
+MISSING = "missing"  # the origin of a build that stands in for one that was not found
 Given = str | PathLike[str] | None
 SILENT = Console(Invocation(quiet=True))
 
@@ -113,9 +115,9 @@ def _server_build(
         # What looks or stops must work on a machine whose binaries are gone.
         return ServerBuild(
             major=major,
-            version=f"{major} (no binaries here)",
+            version=gaps.newest_server(major),  # as nothing is known, nothing is reported
             bindir="",
-            origin="missing",
+            origin=MISSING,
             tls=True,
             io_uring=False,
             lz4=True,
@@ -134,7 +136,7 @@ def _pooler_build(
     except HostError:
         if not tolerant:
             raise
-        return PoolerBuild((0, 0, 0), "", "missing")
+        return PoolerBuild((999, 0, 0), "", MISSING)
 
 
 def design_of(
@@ -182,23 +184,33 @@ def wire(
         _fetch_missing(source, progress)
     found = survey(source, tolerant=tolerant)
     design = _design(found)
-    return Wired(found, design, _ports(design, progress, _provided(source.manifest)))
+    return Wired(found, design, ports_for(design, progress))
 
 
 def ports_for(design: Design, progress: Progress = SILENT) -> Ports:
-    """Return the adapters for a design (`pgstead.plan`, `pgstead.prove`)."""
-    return _ports(design, progress, {})
-
-
-def _ports(design: Design, progress: Progress, provided: Mapping[str, Provided]) -> Ports:
+    """Return the adapters for a design."""
     from pgstead.host import machine
 
     return machine.ports(
         design,
         migrations=_migrations(design.layout),
         progress=progress,
-        provided=provided,
+        provided=_provided(design),
     )
+
+
+def _provided(design: Design) -> Mapping[str, Provided]:
+    """Return the certificates that the user brought, by the name of their copy."""
+    from pgstead.host.certificates import Provided
+
+    given = design.initial
+    found: dict[str, Provided] = {}
+    if ca := given.get("tls/ca.crt"):
+        found["ca"] = Provided(ca)
+    if certificate := given.get("tls/server.crt"):
+        pair = Provided(certificate, given.get("tls/server.key"))
+        found |= {"server": pair, "pooler": pair}
+    return found
 
 
 def _fetch_missing(source: Source, progress: Progress) -> None:
@@ -210,17 +222,6 @@ def _fetch_missing(source: Source, progress: Progress) -> None:
 
 def _migrations(layout: Layout) -> AlembicMigrations:
     return AlembicMigrations(Path(layout.manifest_directory), Path(layout.run / "heads.json"))
-
-
-def _provided(manifest: Manifest) -> Mapping[str, Provided]:
-    from pgstead.host.certificates import Provided
-
-    tls = manifest.tls
-    found: dict[str, Provided] = {"ca": Provided(tls.ca)} if tls.ca else {}
-    if tls.certificate:
-        pair = Provided(tls.certificate, tls.key or None)
-        found |= {"server": pair, "pooler": pair}
-    return found
 
 
 def access_to(design: Design, ports: Ports | None = None) -> Access:
