@@ -51,7 +51,7 @@ environment = "{environment}"
 [server]
 major = {major}
 port = {direct}
-memory = "1GiB"
+memory = "1GB"
 {server}
 
 [networks]

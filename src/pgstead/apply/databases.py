@@ -81,19 +81,17 @@ def schema(operation: Operation, session: Session) -> None:
             hint="DROP SCHEMA by hand, after a backup",
         )
     names = sql.Identifier(wanted.name), sql.Identifier(wanted.owner)
-    text = (
-        "CREATE SCHEMA {} AUTHORIZATION {}"
-        if operation.before is None
-        else ("ALTER SCHEMA {} OWNER TO {}")
-    )
-    session.run(sql.SQL(text).format(*names), database=wanted.database)
+    # A database that this plan made brought its schema public along.
+    create = sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(names[0])
+    give = sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(*names)
+    session.run(create, give, database=wanted.database)
 
 
 def extension(operation: Operation, session: Session) -> None:
     """Create an extension; one that is no longer wanted stays."""
     wanted = operation.after
     if isinstance(wanted, Extension):
-        statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} CASCADE")
+        statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA public CASCADE")
         session.run(statement.format(sql.Identifier(wanted.name)), database=wanted.database)
 
 

@@ -34,7 +34,7 @@ def execute(plan: Plan, design: Design, ports: Ports) -> None:
     """
     with Session(ports.sql) as session:
         run = _Run(design, ports, session)
-        for operation in plan.operations:
+        for operation in _in_order(plan.operations, design):
             if run.later and operation.address.kind is not Kind.FILE:
                 _settle_before(run, operation)
             ports.journal.record("doing", operation=operation.verb, at=str(operation.address))
@@ -43,6 +43,15 @@ def execute(plan: Plan, design: Design, ports: Ports) -> None:
         _settle(run)
         if not plan.unknown:
             _start_services(run)
+
+
+def _in_order(operations: tuple[Operation, ...], design: Design) -> list[Operation]:
+    """Start programs by priority: a pooler before its server would wait out a login retry."""
+    priority = {program.name: program.priority for program in design.programs}
+    processes = [o for o in operations if o.address.kind is Kind.PROCESS]
+    processes.sort(key=lambda operation: priority.get(operation.address.key, 0))
+    refill = iter(processes)
+    return [next(refill) if o.address.kind is Kind.PROCESS else o for o in operations]
 
 
 def _perform(run: _Run, operation: Operation) -> None:

@@ -160,7 +160,7 @@ class DataDirectory:
             "--auth-host",
             "reject",
             "--text-search-config",
-            "pg_catalog.english",
+            "english",
         ]
         if wanted.locale_provider == "builtin":
             arguments += ["--locale-provider", "builtin", "--builtin-locale", wanted.locale]

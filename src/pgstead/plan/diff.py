@@ -16,8 +16,9 @@ from pgstead.plan import impact
 _RANK = {kind: rank for rank, kind in enumerate(Kind)}
 
 
-def _creation_order(address: Address) -> tuple[int, str]:
-    return _RANK[address.kind], address.key
+def _creation_order(address: Address) -> tuple[int, bool, str]:
+    # A secret before the files that repeat it in another program's format ("passfiles/role").
+    return _RANK[address.kind], "/" in address.key, address.key
 
 
 def diff(wanted: Stead, found: Stead) -> Plan:

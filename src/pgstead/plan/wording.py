@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from pgstead.model.operation import Operation, Plan
 from pgstead.model.resources import (
@@ -44,7 +45,7 @@ def subject(operation: Operation) -> str:
 
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "nothing"
+        return ", ".join(map(str, cast("tuple[object, ...]", value))) or "nothing"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) if value != "" else "nothing"
