@@ -49,12 +49,15 @@ contracts: dev ## check who imports whom, and that the list of dependencies is h
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry .
 
-.PHONY: runtime dev lock clean
+.PHONY: runtime dev reference lock clean
 runtime:
 	@tools/bootstrap runtime
 
 dev:
 	@tools/bootstrap dev
+
+reference: dev ## write docs/reference anew from the code
+	@$(BIN)/python tools/reference.py
 
 lock: dev ## write the lock files anew from pyproject.toml
 	@tools/lock

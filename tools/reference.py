@@ -1,0 +1,205 @@
+"""Write docs/reference/ from the code: `make reference`. tests/architecture compares.
+
+Whatever can be said from a table in the code is said once, there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+import types
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+import pgstead
+from pgstead.errors import ExitStatus, SteadError
+from pgstead.manifest.document import Manifest
+from pgstead.manifest.quantities import duration, written_duration
+from pgstead.prove.registry import promises
+
+REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
+MADE = "<!-- made by `make reference` from {source}; edit that -->\n"
+
+STATUSES = {
+    ExitStatus.DONE: "done, or every promise kept",
+    ExitStatus.FAILED: "something failed, or a promise is broken",
+    ExitStatus.USAGE: "the command line or the manifest is wrong",
+    ExitStatus.DRIFT: "the plan is not empty, or holds a change that was not allowed",
+    ExitStatus.UNPROVEN: "nothing is broken, but something could have been tried and was not",
+    ExitStatus.INITIALIZATION: "the first initialization failed",
+}
+
+
+def table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    """Return a table in Markdown; a bar inside a cell is escaped."""
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    return "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
+    )
+
+
+# ------------------------------------------------------------------------------------- errors
+
+
+def all_errors() -> list[type[SteadError]]:
+    """Return every error of the package, wherever it is defined, by code."""
+    for module in pkgutil.walk_packages(pgstead.__path__, "pgstead."):
+        if module.name != "pgstead.__main__":
+            importlib.import_module(module.name)
+
+    def below(root: type[SteadError]) -> Iterator[type[SteadError]]:
+        yield root
+        for child in root.__subclasses__():
+            yield from below(child)
+
+    ours = {e for e in below(SteadError) if e.__module__.startswith("pgstead.")}
+    return sorted(ours, key=lambda error: (error.code, error.__name__))
+
+
+def sentence(error: type[SteadError]) -> str:
+    """Return the first line of an error's docstring, as it is printed: no capital, no stop."""
+    first = (error.__doc__ or "").strip().splitlines()[0].removesuffix(".")
+    return first if first[1:2].isupper() or " " not in first else _lowered(first)
+
+
+def _lowered(text: str) -> str:
+    word = text.split(" ", 1)[0]
+    return text if word in {"PostgreSQL's", "PgBouncer", "TLS"} else text[0].lower() + text[1:]
+
+
+def errors_page() -> str:
+    """Return the page of errors and exit statuses."""
+    statuses = table(("status", "meaning"), ((str(int(s)), STATUSES[s]) for s in ExitStatus))
+    errors = table(
+        ("code", "status", "meaning"),
+        ((f"`{e.code}`", str(int(e.exit_status)), sentence(e)) for e in all_errors()),
+    )
+    return (
+        f"{MADE.format(source='src/pgstead/errors.py')}\n# Errors and exit statuses\n\n"
+        "An error says what was tried, and after `hint:` what to do.\n"
+        "With `--json` it is an object with `error` (the code), `message`, `hint` and"
+        " `exit_status`.\n`pgstead explain CODE` says more.\n"
+        "Anything else that ends a command is a bug, and is reported as one.\n\n"
+        f"{statuses}\n{errors}"
+    )
+
+
+# ----------------------------------------------------------------------------------- manifest
+
+
+def tables_of(model: type[BaseModel], path: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield each table of the manifest with its path: `server`, `databases[].pool`."""
+    yield path, model
+    for name, field in model.model_fields.items():
+        for part, listed in parts_of(field.annotation):
+            deeper = f"{path}.{name}" if path else name
+            yield from tables_of(part, deeper + ("[]" if listed else ""))
+
+
+def parts_of(annotation: object) -> Iterator[tuple[type[BaseModel], bool]]:
+    """Yield the tables that a key may hold, and whether there are several of them."""
+    origin = typing.get_origin(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation, False
+    elif origin in {typing.Union, types.UnionType, typing.Annotated}:
+        for argument in typing.get_args(annotation):
+            yield from parts_of(argument)
+    elif origin in {tuple, list}:
+        yield from ((part, True) for a in typing.get_args(annotation) for part, _ in parts_of(a))
+
+
+def default_of(field: FieldInfo) -> str:
+    """Return a default as TOML shows it."""
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    match value:
+        case None | "" | () | {} | BaseModel():
+            return ""
+        case bool():
+            return f"`{str(value).lower()}`"
+        case tuple():
+            return f"`[{', '.join(repr(v).replace(chr(39), chr(34)) for v in value)}]`"
+        case float() if any(getattr(m, "func", None) is duration for m in field.metadata):
+            return f'`"{written_duration(value)}"`'
+        case str():
+            return f'`"{value}"`'
+        case _:
+            return f"`{value}`"
+
+
+def rows_of(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """Yield the keys of a table; tables below have their own section."""
+    for name, field in model.model_fields.items():
+        if not any(parts_of(field.annotation)):
+            yield f"`{name}`", default_of(field), field.description or ""
+
+
+def heading(path: str) -> str:
+    """Return a table's name as TOML writes it."""
+    if not path:
+        return "The top of the file"
+    plain = path.replace("[]", "")
+    return f"`[[{plain}]]`" if path.endswith("[]") else f"`[{plain}]`"
+
+
+def manifest_page() -> str:
+    """Return the page of the manifest's keys."""
+    page = (
+        f"{MADE.format(source='src/pgstead/manifest/document.py')}\n# The manifest\n\n"
+        "`pgstead.toml`. Unknown keys are refused with the nearest known one; every message"
+        " names the key's path.\n`pgstead schema` prints this as JSON Schema for editors.\n"
+        'Sizes are written `"16MB"`, durations `"30s"` or `"14min"`.\n'
+    )
+    for path, model in tables_of(Manifest):
+        about = (model.__doc__ or "").strip().splitlines()[0]
+        keys = table(("key", "default", "meaning"), rows_of(model))
+        page += f"\n## {heading(path)}\n\n{about}\n\n{keys}"
+    return page
+
+
+# ----------------------------------------------------------------------------------- promises
+
+
+def promises_page() -> str:
+    """Return the page of promises."""
+    every = promises()
+    page = (
+        f"{MADE.format(source='src/pgstead/prove/')}\n# Promises\n\n"
+        "What `pgstead prove` tries. Each has a sabotage in `tests/sabotage`: a damage under"
+        " which it is seen to break.\nA code is never used again for another promise.\n"
+    )
+    for capability in dict.fromkeys(p.capability for p in every):
+        rows = (
+            (f"`{p.code}`", p.text, ", ".join(p.requirements))
+            for p in every
+            if p.capability is capability
+        )
+        page += f"\n## {capability}\n\n{table(('code', 'promise', 'requirement'), rows)}"
+    return page
+
+
+def pages() -> dict[str, str]:
+    """Return every page by its file name."""
+    return {
+        "errors.md": errors_page(),
+        "manifest.md": manifest_page(),
+        "promises.md": promises_page(),
+    }
+
+
+def main() -> int:
+    """Write the pages."""
+    REFERENCE.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
