@@ -47,7 +47,7 @@ types: dev ## check types: strict on src and systems
 
 contracts: dev ## check who imports whom, and that the list of dependencies is honest
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/deptry .
+	@$(BIN)/deptry src systems
 
 .PHONY: runtime dev reference lock clean
 runtime:
