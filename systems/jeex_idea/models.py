@@ -1,4 +1,4 @@
-"""The tables of jeex_idea, as SQLAlchemy sees them.
+r"""The tables of jeex_idea, as SQLAlchemy sees them.
 
 Alembic is the only builder (`migrations/`). What a model cannot say stands in the first
 revision: functions, triggers, and the comments of indexes.
@@ -9,12 +9,12 @@ whole (each further index costs every write):
 * `idx_users_email` would repeat the index of the unique constraint `users_email_key`;
 * `idx_documents_project_type` would be the first two columns of `idx_documents_unique_version`.
 
-The comments of the covering indexes say so too (`\\d+ users` in psql shows where to look).
+The comments of the covering indexes say so too (`\d+ users` in psql shows where to look).
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import uuid
 from enum import StrEnum
 from typing import Any
@@ -81,7 +81,7 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own spelling
-        datetime.datetime: DateTime(timezone=True),
+        dt.datetime: DateTime(timezone=True),
         uuid.UUID: Uuid(),
         JsonObject: JSONB(),
     }
@@ -102,12 +102,12 @@ class Row(Base):
         sort_order=-1,
         comment="UUID version 7: sorts by time of creation",
     )
-    created_at: Mapped[datetime.datetime] = mapped_column(
+    created_at: Mapped[dt.datetime] = mapped_column(
         server_default=text("now()"),
         sort_order=98,
         comment="when the row was inserted; a trigger refuses changes",
     )
-    updated_at: Mapped[datetime.datetime] = mapped_column(
+    updated_at: Mapped[dt.datetime] = mapped_column(
         server_default=text("now()"),
         server_onupdate=FetchedValue(),
         sort_order=99,
@@ -142,7 +142,7 @@ class User(Row):
     profile_data: Mapped[JsonObject] = mapped_column(
         server_default=text("'{}'::jsonb"), comment="preferences and profile, free form"
     )
-    last_login_at: Mapped[datetime.datetime | None] = mapped_column(
+    last_login_at: Mapped[dt.datetime | None] = mapped_column(
         comment="when the person last signed in; null: never"
     )
 
@@ -160,7 +160,9 @@ class Project(Row):
 
     name: Mapped[str] = mapped_column(String(255), comment="title of the project")
     status: Mapped[str] = mapped_column(
-        String(50), server_default=text("'draft'"), comment="draft, in_progress, completed, archived"
+        String(50),
+        server_default=text("'draft'"),
+        comment="draft, in_progress, completed, archived",
     )
     current_step: Mapped[int] = mapped_column(
         server_default=text("1"), comment="step of the workflow, 1 to 4"
@@ -224,10 +226,10 @@ class AgentExecution(Row):
         comment="pending, running, completed, failed, cancelled",
     )
     error_message: Mapped[str | None] = mapped_column(Text, comment="why it failed")
-    started_at: Mapped[datetime.datetime] = mapped_column(
+    started_at: Mapped[dt.datetime] = mapped_column(
         server_default=text("now()"), comment="when the run was started"
     )
-    completed_at: Mapped[datetime.datetime | None] = mapped_column(
+    completed_at: Mapped[dt.datetime | None] = mapped_column(
         comment="when it ended; null: still running"
     )
 
@@ -253,7 +255,7 @@ class Export(Row):
     manifest: Mapped[JsonObject] = mapped_column(
         server_default=text("'{}'::jsonb"), comment="what the file contains"
     )
-    expires_at: Mapped[datetime.datetime] = mapped_column(
+    expires_at: Mapped[dt.datetime] = mapped_column(
         server_default=text("(now() + interval '24 hours')"),
         comment="from when on the file may be removed",
     )
@@ -262,9 +264,7 @@ class Export(Row):
 # Each answers a query of repository.py; the first revision comments each in the database.
 Index("idx_projects_created", Project.created_at.desc())
 Index("idx_projects_user_status", Project.created_by, Project.status, Project.updated_at.desc())
-Index(
-    "idx_documents_project_version", DocumentVersion.project_id, DocumentVersion.version.desc()
-)
+Index("idx_documents_project_version", DocumentVersion.project_id, DocumentVersion.version.desc())
 Index("idx_documents_created_by", DocumentVersion.created_by)
 Index("idx_executions_project", AgentExecution.project_id, AgentExecution.started_at.desc())
 Index("idx_executions_correlation", AgentExecution.correlation_id)

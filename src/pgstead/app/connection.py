@@ -21,7 +21,7 @@ VERSION = 1
 
 
 class ConnectionFileError(SteadError):
-    """the connection file is missing or wrong"""
+    """The connection file is missing or wrong."""
 
     code = "connection-file"
 

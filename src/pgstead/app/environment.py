@@ -1,14 +1,14 @@
 """Settings from the environment: one prefix per system, the specifications' bare names as aliases.
 
-| with the prefix `JEEX_`      | alias             | what                                         |
-|------------------------------|-------------------|----------------------------------------------|
-| `JEEX_DATABASE_URL`          | `DATABASE_URL`      | the application's URL (mostly the pooler)    |
-| `JEEX_DATABASE_URL_SYNC`     | `DATABASE_URL_SYNC` | the direct URL, for migrations               |
-| `JEEX_DATABASE_POOL_SIZE`    | `DB_POOL_SIZE`      | connections kept                             |
-| `JEEX_DATABASE_MAX_OVERFLOW` | `DB_MAX_OVERFLOW`   | connections beyond that                      |
-| `JEEX_DATABASE_POOL_TIMEOUT` | `DB_POOL_TIMEOUT`   | seconds that a request waits for one         |
-| `JEEX_DATABASE_POOL_RECYCLE` | `DB_POOL_RECYCLE`   | seconds after which one is replaced          |
-| `JEEX_DATABASE_ECHO`         | `DB_ECHO`           | log every statement; in development only     |
+| with the prefix `JEEX_`      | alias               | what                                  |
+|------------------------------|---------------------|---------------------------------------|
+| `JEEX_DATABASE_URL`          | `DATABASE_URL`      | the application's (mostly the pooler) |
+| `JEEX_DATABASE_URL_SYNC`     | `DATABASE_URL_SYNC` | the direct one, for migrations        |
+| `JEEX_DATABASE_POOL_SIZE`    | `DB_POOL_SIZE`      | connections kept                      |
+| `JEEX_DATABASE_MAX_OVERFLOW` | `DB_MAX_OVERFLOW`   | connections beyond that               |
+| `JEEX_DATABASE_POOL_TIMEOUT` | `DB_POOL_TIMEOUT`   | seconds that a request waits for one  |
+| `JEEX_DATABASE_POOL_RECYCLE` | `DB_POOL_RECYCLE`   | seconds after which one is replaced   |
+| `JEEX_DATABASE_ECHO`         | `DB_ECHO`           | log statements; in development only   |
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from pgstead.app.connection import ConnectionFile, ConnectionFileError, Figures, find, read
+from pgstead.app.connection import (
+    VARIABLE,
+    ConnectionFile,
+    ConnectionFileError,
+    Figures,
+    find,
+    read,
+)
 from pgstead.app.target import Driver, Target
 from pgstead.errors import UsageError
 
@@ -114,6 +121,12 @@ def settings(
     )
 
 
+def process_environment(connection: Path | None = None) -> Mapping[str, str]:
+    """Return this process's environment, with another connection file where one is given."""
+    named = {} if connection is None else {VARIABLE: str(connection)}
+    return {**os.environ, **named}
+
+
 def migration_target(
     database: str,
     prefix: str,
@@ -161,5 +174,5 @@ def _figures(variables: Variables, given: Figures) -> Figures:
 def _nowhere(database: str, variable: str) -> ConnectionFileError:
     return ConnectionFileError(
         f"it is not known where the database {database!r} is",
-        hint=f"run `pgstead up` in this directory or above, or set PGSTEAD_CONNECTION or {variable}",
+        hint=f"run `pgstead up` here or above, or set PGSTEAD_CONNECTION or {variable}",
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -30,13 +30,13 @@ _log = logging.getLogger("alembic.pgstead")
 # Session-level and polled: a waiting pg_advisory_lock() holds a snapshot, for which a
 # CREATE INDEX CONCURRENTLY of the lock's holder would wait in turn.
 _LOCK_KEY = "hashtextextended('pgstead migrations of ' || current_database(), 0)"
-_HOLDER = """
+_HOLDER = f"""
     SELECT a.pid, a.usename AS role, a.application_name AS program
     FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND (l.classid::bigint << 32) | l.objid::bigint = {key}
-""".format(key=_LOCK_KEY)
+      AND (l.classid::bigint << 32) | l.objid::bigint = {_LOCK_KEY}
+"""  # noqa: S608 - made of constants
 
 # Default privileges give applications all tables that the owner makes. The revision is there to
 # be read (readiness) and to be written by migrations only.
@@ -159,7 +159,7 @@ def _keep_nothing_empty(_context: Any, _revision: Any, directives: list[Any]) ->
 
 
 @contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
+def _alone(engine: Engine) -> Generator[None]:
     """Hold the database's migration lock on a connection of its own, for as long as needed."""
     if not _changes_the_schema():
         yield
@@ -171,17 +171,17 @@ def _alone(engine: Engine) -> Iterator[None]:
 
 def _acquire(guard: Connection, clock: Callable[[], float] = time.monotonic) -> None:
     until = clock() + PATIENCE
-    told = False
+    told = ""
     while not guard.scalar(text(f"SELECT pg_try_advisory_lock({_LOCK_KEY})")):
-        if not told or clock() > until:
-            holder = _holder(guard)
-            _log.warning("another migration is running: %s", holder)
-            told = True
+        holder = _holder(guard)
         if clock() > until:
             raise BusyError(
                 f"another migration is running: {holder}",
                 hint="wait for it, or end it with pg_terminate_backend(pid)",
             )
+        if holder != told:
+            _log.warning("waiting for another migration: %s", holder)
+            told = holder
         time.sleep(0.1)
 
 

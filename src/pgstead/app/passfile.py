@@ -1,7 +1,7 @@
-"""libpq's password file, read by us: both drivers get the password from one place.
+r"""libpq's password file, read by us: both drivers get the password from one place.
 
 https://www.postgresql.org/docs/current/libpq-pgpass.html: `host:port:database:user:password`,
-`*` matches anything, `:` and `\\` are escaped by `\\`, lines that begin with `#` are comments.
+`*` matches anything, `:` and `\` are escaped by `\`, lines that begin with `#` are comments.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pgstead.errors import SteadError
 
 
 class PasswordError(SteadError):
-    """a password could not be read"""
+    """A password could not be read."""
 
     code = "password"
 
@@ -68,9 +68,7 @@ def look_up(path: Path, login: Login) -> str:
         fields = split(line)
         if line.startswith("#") or len(fields) != 5:
             continue
-        if all(
-            have in ("*", want) for have, want in zip(fields[:4], login.fields, strict=True)
-        ):
+        if all(have in ("*", want) for have, want in zip(fields[:4], login.fields, strict=True)):
             return fields[4]
     raise PasswordError(
         f"the password file {path} has no line for {login.user} at {login.host}:{login.port}",

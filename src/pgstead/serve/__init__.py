@@ -1,1 +1,1 @@
-"""HTTP: health and the mounting of the systems APIs."""
+"""HTTP: the service process of a system (`python -m pgstead.serve`)."""

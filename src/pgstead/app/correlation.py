@@ -1,0 +1,79 @@
+"""Correlation ids: the same id in the request, the answer, the log and the rows that it made."""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from contextvars import ContextVar
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADER: Final = "X-Correlation-ID"
+
+# what may stand in a log line and in a header without being quoted
+_FORM = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+_current: ContextVar[str] = ContextVar("correlation_id", default="")
+
+
+# The handler of unforeseen errors runs outside of every middleware, with this same scope.
+_SCOPE_KEY = "pgstead.correlation_id"
+
+
+def of(scope: Scope) -> str:
+    """Return the id of a request, also where its context has been left already."""
+    return str(scope.get(_SCOPE_KEY, "")) or current()
+
+
+def current() -> str:
+    """Return the id of the request that is being served, empty outside of one."""
+    return _current.get()
+
+
+def as_uuid(identity: str) -> uuid.UUID:
+    """Return the id as a UUID; one that is none is mapped to the same UUID every time."""
+    try:
+        return uuid.UUID(identity)
+    except ValueError:
+        return uuid.uuid5(uuid.NAMESPACE_URL, identity)
+
+
+class CorrelationMiddleware:
+    """Take the caller's id where it is well formed, else make one; send it back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request with its id at hand."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(HEADER, "")
+        identity = given if _FORM.fullmatch(given) else str(uuid.uuid4())
+
+        scope[_SCOPE_KEY] = identity
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[HEADER] = identity
+            await send(message)
+
+        token = _current.set(identity)
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            _current.reset(token)
+
+
+class CorrelationFilter(logging.Filter):
+    """Put the id into every log record, as `correlation_id`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Add the field; nothing is filtered out."""
+        record.correlation_id = current() or "-"
+        return True

@@ -1,0 +1,157 @@
+"""The engine and its sessions: SQLAlchemy on asyncpg, or on psycopg.
+
+Set up so that both are right behind a pooler in transaction mode, and before the server itself.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it ships none
+from sqlalchemy import MetaData, event
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.pool import QueuePool
+
+from pgstead.app.connection import Figures
+from pgstead.app.environment import Settings
+from pgstead.app.errors import UnavailableError, translate
+from pgstead.app.target import Driver, Target
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """The pool of this process as it is now."""
+
+    size: int
+    in_use: int
+    idle: int
+    overflow: int
+    limit: int
+
+    @property
+    def available(self) -> int:
+        """How many more requests get a connection at once."""
+        return self.limit - self.in_use
+
+
+class Database:
+    """One database for one process: an engine, its pool and its sessions.
+
+    Sessions do not expire on commit, and are committed by `transaction` alone. The password is
+    read for every new connection and is in no URL, so no `repr` or log can show it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        metadata: MetaData | None = None,
+        program: str = "",
+        pre_ping: bool = True,
+        autoflush: bool = True,
+    ) -> None:
+        """Make the engine; nothing connects yet."""
+        self.settings = settings
+        self.metadata = metadata
+        self.engine = _engine(settings, program or settings.name, pre_ping=pre_ping)
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=autoflush)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        """Commit at the end, roll back on any failure; errors come out as `DatabaseError`."""
+        committing = False
+        try:
+            async with self.sessions() as session:
+                yield session
+                committing = True
+                await session.commit()
+        except Exception as error:
+            meaning = translate(error, self.metadata, committing=committing)
+            if meaning is None or meaning is error:
+                raise
+            raise meaning from error
+
+    def pool(self) -> PoolState:
+        """Return the pool's numbers; they are this process's own."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)
+        figures = self.settings.figures
+        return PoolState(
+            size=figures.size,
+            in_use=pool.checkedout(),
+            idle=pool.checkedin(),
+            overflow=max(0, pool.overflow()),
+            limit=figures.limit,
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _engine(settings: Settings, program: str, *, pre_ping: bool) -> AsyncEngine:
+    target, figures = settings.target, settings.figures
+    arguments = target.driver_arguments(program)
+    if target.driver is Driver.ASYNCPG:
+        arguments["async_creator_fn"] = _connector(target)
+    engine = create_async_engine(
+        target.url,
+        connect_args=arguments,
+        echo=settings.echo,
+        hide_parameters=True,
+        pool_pre_ping=pre_ping,
+        pool_use_lifo=True,
+        **_pool(figures),
+    )
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _(_dialect: Any, _record: Any, _arguments: list[Any], keywords: dict[str, Any]) -> None:
+        if target.password is not None:
+            keywords["password"] = target.password()
+
+    return engine
+
+
+def _pool(figures: Figures) -> dict[str, Any]:
+    return {
+        "pool_size": figures.size,
+        "max_overflow": figures.max_overflow,
+        "pool_timeout": figures.timeout,
+        "pool_recycle": figures.recycle,
+    }
+
+
+def _connector(target: Target) -> Any:
+    """Return asyncpg's connect with its failures named.
+
+    asyncpg raises bare OSError and TimeoutError, which SQLAlchemy lets through: nobody could tell
+    them from those of the application.
+    """
+    place = f"{target.database} at {target.host}:{target.port}"
+
+    untyped: Any = asyncpg
+
+    async def connect(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return await untyped.connect(*arguments, **keywords)
+        except ssl.SSLError as error:
+            raise UnavailableError(
+                f"no TLS connection to {place}: {error.reason or error}",
+                hint="does the CA of the connection file belong to this server?",
+            ) from error
+        except (OSError, TimeoutError) as error:
+            raise UnavailableError(
+                f"no connection to {place}: {error.strerror or type(error).__name__}",
+                hint="is it running (`pgstead status`), and is this the right address?",
+            ) from error
+
+    return connect

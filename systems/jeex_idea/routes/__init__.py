@@ -1,0 +1,1 @@
+"""The routes of jeex_idea, one module per table."""
