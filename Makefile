@@ -2,9 +2,9 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
-PGSTEAD := $(BIN)/pgstead
-# A second worker halves the time of the live tests; more of them only wait for the disk.
-PYTEST := $(BIN)/pytest -n 2
+# By -m, not by script: an interpreter line cannot quote every path that a checkout may have.
+PGSTEAD := $(BIN)/python -m pgstead
+PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help
 help: ## list the targets
@@ -25,10 +25,10 @@ prove: runtime ## try every promise on the running system
 
 .PHONY: test soak bench
 test: dev ## run the whole suite on real servers; T="-k tls" selects
-	@$(PYTEST) $(T)
+	@$(PYTEST) -n 2 $(T)
 
 soak: dev ## run the tests that take long; T selects
-	@$(BIN)/pytest -m soak $(T)
+	@$(PYTEST) -m soak $(T)
 
 bench: dev ## measure `up`, cold and warm, against its floor (bench/tuned.py: SRV-4)
 	@$(BIN)/python bench/up.py . $(B)
