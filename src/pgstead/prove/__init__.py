@@ -1,1 +1,1 @@
-"""Promises: each a live experiment. Never imports the provisioner."""
+"""Promises, tried on the running stead as a stranger would. Imports nothing that provisions."""
