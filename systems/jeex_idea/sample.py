@@ -1,0 +1,136 @@
+"""Sample data for jeex_idea: `load()` twice is `load()` once, `remove()` takes exactly it away."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pgstead.app import samples
+from systems.jeex_idea.models import (
+    AgentExecution,
+    Base,
+    DocumentVersion,
+    Export,
+    Project,
+    Row,
+    User,
+)
+
+PEOPLE = ("ada", "grace", "edsger")
+DOCUMENTS = ("about", "specification", "architecture", "plan")
+_THEN = dt.datetime(2025, 11, 3, 9, 0, tzinfo=dt.UTC)
+
+
+def load(connection: Path | None = None) -> Mapping[str, int]:
+    """Insert what is not there yet; return how many rows of each table that was."""
+    return _run(_load, connection)
+
+
+def remove(connection: Path | None = None) -> Mapping[str, int]:
+    """Delete the sample rows; what hangs on the sample's projects goes with them."""
+    return _run(_remove, connection)
+
+
+def _run(work: samples.Work, connection: Path | None) -> Mapping[str, int]:
+    return samples.run(
+        work, Base.metadata, database="jeex_idea", prefix="JEEX_", connection=connection
+    )
+
+
+def key(*name: object) -> uuid.UUID:
+    """Return the same UUID of version 7 for the same name, every time."""
+    digest = uuid.uuid5(uuid.NAMESPACE_DNS, ".".join(map(str, name)) + ".sample.invalid").int
+    stamp = int(_THEN.timestamp() * 1000) << 80
+    return uuid.UUID(int=stamp | 0x7 << 76 | digest & (0xFFF << 64) | digest & ((1 << 64) - 1))
+
+
+def rows() -> dict[type[Row], list[dict[str, Any]]]:
+    """Return the sample, in the order in which it can be inserted."""
+    owner = key("user", PEOPLE[0])
+    projects = [key("project", number) for number in range(1, 5)]
+    return {
+        User: [
+            {
+                "id": key("user", name),
+                "email": f"{name}@example.com",
+                "name": name.capitalize(),
+                "profile_data": {"sample": True},
+            }
+            for name in PEOPLE
+        ],
+        Project: [
+            {
+                "id": project,
+                "name": f"Sample idea {step}",
+                "status": "completed" if step == 4 else "in_progress",
+                "current_step": step,
+                "language": ("en", "de", "pt-BR", "zh-Hant")[step - 1],
+                "created_by": key("user", PEOPLE[step % 3]),
+            }
+            for step, project in enumerate(projects, start=1)
+        ],
+        DocumentVersion: [
+            {
+                "id": key("document", project, kind, version),
+                "project_id": project,
+                "document_type": kind,
+                "version": version,
+                "content": f"# {kind.capitalize()}\n\nVersion {version} of the sample.",
+                "details": {"words": 6, "sample": True},
+                "created_by": owner,
+            }
+            for step, project in enumerate(projects, start=1)
+            for kind in DOCUMENTS[:step]
+            for version in (1, 2)
+        ],
+        AgentExecution: [
+            {
+                "id": key("execution", project, status),
+                "project_id": project,
+                "agent_type": "writer",
+                "correlation_id": key("request", project),
+                "input_data": {"step": step},
+                "status": status,
+                "error_message": "the sample fails once" if status == "failed" else None,
+                "started_at": _THEN + dt.timedelta(minutes=step),
+                "completed_at": _THEN + dt.timedelta(minutes=step, seconds=20),
+            }
+            for step, project in enumerate(projects, start=1)
+            for status in ("failed", "completed")
+        ],
+        Export: [
+            {
+                "id": key("export", project),
+                "project_id": project,
+                "status": "completed",
+                "file_path": f"exports/sample-{step}.zip",
+                "manifest": {"documents": step},
+            }
+            for step, project in enumerate(projects, start=1)
+        ],
+    }
+
+
+async def _load(session: AsyncSession) -> Mapping[str, int]:
+    done: dict[str, int] = {}
+    for model, values in rows().items():
+        statement = insert(model).on_conflict_do_nothing(index_elements=[model.id])
+        added = await session.scalars(statement.returning(model.id), values)
+        done[model.__tablename__] = len(added.all())
+    return done
+
+
+async def _remove(session: AsyncSession) -> Mapping[str, int]:
+    done: dict[str, int] = {}
+    for model, values in reversed(rows().items()):
+        keys = [row["id"] for row in values]
+        gone = await session.scalars(delete(model).where(model.id.in_(keys)).returning(model.id))
+        done[model.__tablename__] = len(gone.all())
+    return done
