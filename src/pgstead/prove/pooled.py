@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import psycopg
@@ -257,7 +257,7 @@ async def _one_by_asyncpg(session: Any, n: int, tally: Tally) -> None:
 
 
 # asyncpg ships no types.
-_connect: Any = asyncpg.connect  # pyright: ignore[reportUnknownMemberType]
+_connect = cast("Any", asyncpg).connect
 
 
 def _summed(tallies: list[Tally]) -> Tally:

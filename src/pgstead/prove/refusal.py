@@ -30,8 +30,8 @@ class Refusal(StrEnum):
 
 # In this order: PgBouncer passes on what the server said behind words of its own.
 _WORDS: tuple[tuple[Refusal, str], ...] = (
-    (Refusal.RULE, r"no pg_hba\.conf entry.*(?:SSL encryption|SSL on)"),
-    (Refusal.PLAINTEXT, r"no pg_hba\.conf entry.*(?:no encryption|SSL off)|SSL required"),
+    (Refusal.RULE, r"pg_hba\.conf (?:entry|rejects).*(?:SSL encryption|SSL on)"),
+    (Refusal.PLAINTEXT, r"pg_hba\.conf (?:entry|rejects).*(?:no encryption|SSL off)|SSL required"),
     (Refusal.RULE, r"no pg_hba\.conf entry|pg_hba\.conf rejects|login rejected"),
     (Refusal.PROTOCOL, r"protocol version|unsupported protocol|no protocols available"),
     (Refusal.NAME, r"does not match host name"),
