@@ -43,11 +43,11 @@ format: dev ## format, and mend what can be mended safely
 	@$(BIN)/ruff check --fix
 
 types: dev ## check types: strict on src and systems
-	@$(BIN)/basedpyright
+	@$(BIN)/python -m basedpyright
 
 contracts: dev ## check who imports whom, and that the list of dependencies is honest
-	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/deptry src systems
+	@$(BIN)/python -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo
+	@$(BIN)/python -m deptry src systems
 
 .PHONY: runtime dev reference lock clean
 runtime:
