@@ -71,10 +71,19 @@ def _explain_value(console: Console, reason: Reason) -> None:
         return
     console.line(f"{reason.name} = {reason.value}")
     console.line()
-    rows = [("formula", reason.formula)] if reason.formula else []
-    rows += [(name, value) for name, value in reason.inputs.items()]
-    rows.append(("source", reason.source))
+    rows = [(name, line) for name, text in _parts(reason) for name, line in _split(name, text)]
     console.table(rows, indent="  ")
+
+
+def _parts(reason: Reason) -> list[tuple[str, str]]:
+    formula = [("formula", reason.formula)] if reason.formula else []
+    return [*formula, *reason.inputs.items(), ("source", reason.source)]
+
+
+def _split(name: str, text: str) -> list[tuple[str, str]]:
+    """Give each line of a sum a row of its own, the name in front of the first one."""
+    lines = text.splitlines() or [""]
+    return [(name if number == 0 else "", line) for number, line in enumerate(lines)]
 
 
 def _error(code: str) -> type[SteadError] | None:

@@ -54,8 +54,8 @@ def _failed(error: SteadError, invocation: Invocation) -> int:
 
 
 def _misused(error: click.ClickException, invocation: Invocation) -> int:
-    words = error.format_message().rstrip(".")
-    message = words[:1].lower() + words[1:]
+    words, _, meant = error.format_message().rstrip(".").partition(". Did you mean ")
+    message = words[:1].lower() + words[1:] + (f"; did you mean {meant}" if meant else "")
     ctx = error.ctx if isinstance(error, click.UsageError) else None
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)

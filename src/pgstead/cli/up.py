@@ -73,8 +73,9 @@ def _print(console: Console, wired: Wired, result: UpResult, seconds: float) -> 
     console.line()
     console.table(connect_lines(design), ("to connect", "as"), indent="  ")
     console.line()
-    for notice in design.notices:
-        console.say(f"{notice.severity}: {notice.text}")
+    warnings = sum(notice.severity == "warning" for notice in design.notices)
+    if warnings:
+        console.warn(f"{warnings} known weaknesses of these versions: `pgstead status` lists them")
     if wired.moved:
         console.say(
             f"note: the servers run as {design.host.server_user!r}, who cannot enter "

@@ -41,13 +41,20 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What this machine offers to a manifest. Looked at; nothing was changed."""
+class Ground:
+    """The machine, and where on it the state lies. Looked at; nothing was changed."""
 
-    source: Source
     host: HostFacts
     layout: Layout
     identity: state.Identity
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What this machine offers to a manifest."""
+
+    source: Source
+    ground: Ground
     build: ServerBuild
     pooler: PoolerBuild | None
 
@@ -87,20 +94,21 @@ def read_manifest(given: Given = None) -> Source:
     return Source(load(path), path.parent)
 
 
-def survey(source: Source, *, tolerant: bool = False) -> Survey:
-    """Look at the machine. With `tolerant`, missing binaries are no reason to stop."""
+def stand(source: Source) -> Ground:
+    """Look at the machine and find the state. Raises ForeignStateError for another's."""
     manifest = source.manifest
     host = facts.gather(manifest.server.user or None)
     layout = state.locate(source.directory, manifest.state or None, host)
-    identity = state.identify(layout, manifest.name, manifest.server.major)
-    return Survey(
-        source=source,
-        host=host,
-        layout=layout,
-        identity=identity,
-        build=_server_build(manifest, layout, host, tolerant=tolerant),
-        pooler=_pooler_build(manifest, layout, host, tolerant=tolerant),
-    )
+    return Ground(host, layout, state.identify(layout, manifest.name, manifest.server.major))
+
+
+def survey(source: Source, *, tolerant: bool = False) -> Survey:
+    """Look for the binaries too. With `tolerant`, missing ones are no reason to stop."""
+    manifest = source.manifest
+    ground = stand(source)
+    build = _server_build(manifest, ground.layout, ground.host, tolerant=tolerant)
+    pooler = _pooler_build(manifest, ground.layout, ground.host, tolerant=tolerant)
+    return Survey(source, ground, build, pooler)
 
 
 def _server_build(
@@ -159,16 +167,16 @@ def _design(found: Survey) -> Design:
     from pgstead.design import compose as composing
     from pgstead.render import compose as rendering
 
-    source = found.source
-    migrations = _migrations(found.layout)
+    source, ground = found.source, found.ground
+    migrations = _migrations(ground.layout)
     heads = {d.name: migrations.heads_of(d.migrations) for d in source.manifest.databases}
     wanted = composing.compose(
         source.manifest,
-        found.host,
+        ground.host,
         found.build,
         found.pooler,
-        found.layout,
-        found.identity.stead_id,
+        ground.layout,
+        ground.identity.stead_id,
         heads,
         sys.executable,
     )
@@ -244,9 +252,16 @@ def locked(wired: Wired) -> Generator[None]:
 
 
 @contextmanager
-def prepared(wired: Wired) -> Generator[None]:
+def held(ground: Ground) -> Generator[None]:
     """Hold the stead, its directories made and its identity stored."""
-    with locked(wired):
-        state.prepare(wired.design.layout, wired.design.host)
-        state.remember(wired.design.layout, wired.survey.identity)
+    with state.lock(ground.layout):
+        state.prepare(ground.layout, ground.host)
+        state.remember(ground.layout, ground.identity)
+        yield
+
+
+@contextmanager
+def prepared(wired: Wired) -> Generator[None]:
+    """Hold the stead, ready to be brought up."""
+    with held(wired.survey.ground):
         yield
