@@ -138,6 +138,11 @@ class MissingLibraryError(HostError):
 
     code = "missing-library"
 
+    def __init__(self, message: str, *, hint: str = "", libraries: tuple[str, ...] = ()) -> None:
+        """Name the libraries as the loader does: `libxml2.so.2`."""
+        super().__init__(message, hint=hint)
+        self.libraries = libraries
+
 
 class MissingPoolerError(HostError):
     """PgBouncer is missing"""

@@ -34,7 +34,8 @@ def find(bindir: str | None, major: int, layout: Layout, host: HostFacts) -> Ser
         try:
             build = probe(str(directory), origin, layout, host)
         except MissingLibraryError as error:
-            broken.append(error)
+            if str(major) in str(directory):  # what PATH leads to may be of any major
+                broken.append(error)
             continue
         except HostError:
             continue
@@ -146,6 +147,7 @@ def _must_be_whole(links: elf.Linkage, program: str) -> None:
     raise MissingLibraryError(
         f"{program} needs {', '.join(links.missing)}, which this machine does not have",
         hint=f"{by_hand}`pgstead doctor --fix` fetches it without root",
+        libraries=links.missing,
     )
 
 

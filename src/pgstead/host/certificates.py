@@ -31,10 +31,14 @@ _CA = "ca"
 
 @dataclass(frozen=True, slots=True)
 class Provided:
-    """A certificate that the user brought. A CA needs no key."""
+    """A certificate that the user brought. A CA needs no key.
+
+    Its names are the user's business: it counts as having the `names` that are wanted.
+    """
 
     certificate: str
     key: str | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class CertificateStore:
             self._must_be_valid(pair.certificate, self.path(name))
         return Certificate(
             name=name,
-            names=_names(pair.certificate) if name != _CA else (),
+            names=_names(name, pair.certificate) if given is None else given.names,
             issued_by_ca=self._chains(name, pair.certificate),
             key_matches=_matches(pair) or (given is not None and given.key is None),
             in_date=fresh and self._in_date(pair.certificate, renewable=given is None),
@@ -241,7 +245,7 @@ class CertificateStore:
             )
             .add_extension(authority, critical=False)
         )
-        if wanted.names:
+        if wanted.names and not client:
             alternatives = x509.SubjectAlternativeName([_general_name(n) for n in wanted.names])
             builder = builder.add_extension(alternatives, critical=False)
         self._store(wanted.name, builder.sign(ca_key, hashes.SHA256()), key)
@@ -315,7 +319,13 @@ def _general_name(text: str) -> x509.GeneralName:
         ) from None
 
 
-def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+def _names(name: str, certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return what a certificate speaks for: a client for its role, a server for its names."""
+    if name == _CA:
+        return ()
+    if name.startswith("client/"):
+        told = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return tuple(str(attribute.value) for attribute in told)
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pgstead.host.certificates import CertificateStore, Provided
 from pgstead.host.cluster import DataDirectory
@@ -13,6 +14,7 @@ from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
 from pgstead.model.design import Design
+from pgstead.model.resources import Certificate
 from pgstead.ports import Migrations, Ports, Progress
 
 
@@ -30,13 +32,18 @@ def ports(
     layout, host = design.layout, design.host
     pooler = design.door("pooler")
     console_port = pooler.port if pooler is not None else 6432
+    brought = {
+        name: replace(given, names=certificate.names)
+        for name, given in (provided or {}).items()
+        if (certificate := design.stead.find(Certificate, name)) is not None
+    }
     return Ports(
         files=LocalFiles(layout.state),
         sql=SocketSql(layout.socket, int(design.settings["port"]), design.superuser),
         console=SocketConsole(layout.pooler, console_port, host.server_user),
         supervisor=LocalSupervisor(layout, host),
         secrets=SecretFiles(layout.secrets),
-        certificates=CertificateStore(layout, owner=host.server_user, provided=provided),
+        certificates=CertificateStore(layout, owner=host.server_user, provided=brought),
         cluster=DataDirectory(layout, host, design.build, design.stead_id),
         migrations=migrations,
         journal=JsonJournal(layout.journal),

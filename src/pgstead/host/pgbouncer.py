@@ -79,6 +79,7 @@ def probe(path: str, origin: str, layout: Layout, host: HostFacts) -> PoolerBuil
             f"{path} needs {', '.join(missing)}, which this machine does not have",
             hint=f"`apt-get install {' '.join(elf.packages(missing)) or 'pgbouncer'}`, or"
             " `pgstead doctor --fix` fetches it without root",
+            libraries=missing,
         )
     extra = {"LD_LIBRARY_PATH": library_path} if library_path else None
     outcome = programs.run([path, "--version"], user=user, environment=extra, timeout=20)

@@ -28,7 +28,7 @@ _ROOTS = PurePosixPath("/var/lib/pgstead")
 _LONGEST = 107
 _SOCKET = "server/run/.s.PGSQL.65535"
 # A fresh cluster with its first WAL segments takes about 60 MB; less room than this ends badly.
-_NEEDED = 256 * 1024 * 1024
+NEEDED = 256 * 1024 * 1024
 _HINT = 'choose another directory in the manifest: state = "/a/short/directory"'
 
 
@@ -164,10 +164,10 @@ def _must_have_room(layout: Layout) -> None:
         free = shutil.disk_usage(layout.state).free
     except OSError as error:
         raise problem(error, layout.state, "looking for room in") from error
-    if free < _NEEDED:
+    if free < NEEDED:
         raise StateDirectoryError(
             f"the file system of {layout.state} is nearly full: {free // 2**20} MB are free,"
-            f" a new stead needs {_NEEDED // 2**20} MB",
+            f" a new stead needs {NEEDED // 2**20} MB",
             hint=f"free some space, or {_HINT}",
         )
 
