@@ -35,12 +35,15 @@ STATUSES = {
 }
 
 
+def cell(text: str) -> str:
+    """Return a text that Markdown shows as it is: no bar, no tag."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
 def table(heads: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
-    """Return a table in Markdown; a bar inside a cell is escaped."""
+    """Return a table in Markdown."""
     lines = [heads, tuple("---" for _ in heads), *rows]
-    return "".join(
-        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
-    )
+    return "".join(f"| {' | '.join(map(cell, line))} |\n" for line in lines)
 
 
 # ------------------------------------------------------------------------------------- errors
