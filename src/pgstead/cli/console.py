@@ -33,6 +33,7 @@ PALETTE: Mapping[str, str] = {
     "running": "green",
     "down": "red",
     "warning": "yellow",
+    "MISSING": "red",
 }
 
 

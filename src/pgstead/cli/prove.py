@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
     from pgstead.prove.report import Report
 
+_KEPT = 50  # reports; each has some hundred kilobytes
+
 
 @new_command(
     "prove",
@@ -62,5 +64,7 @@ def _keep(wired: Wired, report: Report) -> Path | None:
         return None
     name = "".join(c for c in report.began if c.isalnum())
     path = directory / f"{name}.json"
+    for old in sorted(Path(directory).glob("*.json"))[: -_KEPT + 1]:
+        old.unlink(missing_ok=True)
     wired.ports.files.write(path, json.dumps(report.as_dict(), indent=2) + "\n", mode=0o644)
     return Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pgstead.cli.command import command as new_command
@@ -11,6 +12,8 @@ from pgstead.errors import ExitStatus
 
 if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
+    from pgstead.model.resources import Certificate
+    from pgstead.ports import ProgramState
     from pgstead.workflows.status import Status
 
 
@@ -49,7 +52,7 @@ def _print(console: Console, wired: Wired, found: Status) -> None:
     if found.certificates:
         console.line()
         console.table(
-            [(c.name, c.not_after, _certificate_state(c)) for c in found.certificates],
+            [(c.name, _until(c.not_after), _certificate_state(c)) for c in found.certificates],
             ("certificate", "valid until", ""),
             indent="  ",
         )
@@ -75,10 +78,7 @@ def _programs(wired: Wired, found: Status) -> list[tuple[str, str, str, str]]:
     return listed
 
 
-def _program_state(program: object, found: Status) -> str:
-    from pgstead.ports import ProgramState
-
-    assert isinstance(program, ProgramState)
+def _program_state(program: ProgramState, found: Status) -> str:
     answers = {"postgres": found.answers, "pgbouncer": found.pooler_answers}
     if not program.running:
         return f"down ({program.state.lower()})"
@@ -97,10 +97,13 @@ def _databases(wired: Wired, found: Status) -> list[tuple[str, str, str]]:
     return listed
 
 
-def _certificate_state(certificate: object) -> str:
-    from pgstead.model.resources import Certificate
+def _until(not_after: str) -> str:
+    """Return the day, and how many days are left."""
+    moment = datetime.fromisoformat(not_after)
+    return f"{moment.date().isoformat()} ({(moment - datetime.now(UTC)).days} days)"
 
-    assert isinstance(certificate, Certificate)
+
+def _certificate_state(certificate: Certificate) -> str:
     problems = [
         text
         for good, text in (

@@ -13,7 +13,12 @@ from pgstead.catalog import gaps
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import Invocation
 from pgstead.cli.place import find_manifest
-from pgstead.errors import HostError
+from pgstead.errors import (
+    HostError,
+    MissingLibraryError,
+    MissingPoolerError,
+    MissingServerError,
+)
 from pgstead.host import binaries, facts, pgbouncer, state
 from pgstead.host.migrations import AlembicMigrations
 from pgstead.manifest.document import Manifest
@@ -188,11 +193,20 @@ def wire(
 ) -> Wired:
     """Put everything together for one command. With `fix`, fetch missing binaries first."""
     source = read_manifest(given)
-    if fix:
-        _fetch_missing(source, progress)
-    found = survey(source, tolerant=tolerant)
+    found = _survey_fixing(source, progress) if fix else survey(source, tolerant=tolerant)
     design = _design(found)
     return Wired(found, design, ports_for(design, progress))
+
+
+def _survey_fixing(source: Source, progress: Progress) -> Survey:
+    """Look first: where all is there, nothing is fetched and no time is lost."""
+    from pgstead.cli.doctor import fix
+
+    try:
+        return survey(source)
+    except (MissingServerError, MissingLibraryError, MissingPoolerError):
+        fix(source, progress)
+        return survey(source)
 
 
 def ports_for(design: Design, progress: Progress = SILENT) -> Ports:
@@ -219,13 +233,6 @@ def _provided(design: Design) -> Mapping[str, Provided]:
         pair = Provided(certificate, given.get("tls/server.key"))
         found |= {"server": pair, "pooler": pair}
     return found
-
-
-def _fetch_missing(source: Source, progress: Progress) -> None:
-    """Do what `doctor --fix` does."""
-    from pgstead.cli.doctor import fix
-
-    fix(source, progress)
 
 
 def _migrations(layout: Layout) -> AlembicMigrations:
