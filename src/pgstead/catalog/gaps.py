@@ -63,7 +63,7 @@ def of_server(version: str) -> tuple[Notice, ...]:
     return (
         Notice(
             code="server-minor-behind",
-            text=f"PostgreSQL {version} is behind {newest}: fixes, also of vulnerabilities, are missing",
+            text=f"PostgreSQL {version} is behind {newest}, fixes of vulnerabilities too",
             hint="https://www.postgresql.org/support/security/ lists them; update the binaries",
             severity="warning",
         ),

@@ -16,17 +16,20 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import cast
 
 from pgstead.errors import ManifestError
 
 MAJORS = (15, 16, 17, 18)
 
 # Builds differ in what they were compiled with; the design asks the build at hand.
-_OPTIONAL_ENUMS: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    "io_method": ("sync", "worker", "io_uring"),
-    "wal_compression": ("pglz", "lz4", "zstd", "on", "off"),
-    "default_toast_compression": ("pglz", "lz4"),
-})
+_OPTIONAL_ENUMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "io_method": ("sync", "worker", "io_uring"),
+        "wal_compression": ("pglz", "lz4", "zstd", "on", "off"),
+        "default_toast_compression": ("pglz", "lz4"),
+    }
+)
 _OCTAL = frozenset({"unix_socket_permissions", "log_file_mode", "data_directory_mode"})
 _BOOL = MappingProxyType({
     "on": "on", "true": "on", "yes": "on", "1": "on",
@@ -38,7 +41,9 @@ _MEMORY = MappingProxyType({
 _TIME = MappingProxyType({  # microseconds
     "us": 1, "ms": 1000, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6,
 })  # fmt: skip
-_NUMBER = re.compile(r"^\s*([+-]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+))\s*(\w*)\s*$")
+_NUMBER = re.compile(
+    r"^\s*([+-]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+))\s*(\w*)\s*$"
+)
 _UNIT = re.compile(r"^(\d*)(\w+)$")
 
 
@@ -75,8 +80,7 @@ def _spec(name: str, facts: Mapping[str, object]) -> Spec:
     def number(key: str) -> float | None:
         return float(str(facts[key])) if key in facts else None
 
-    listed = facts.get("enum", ())
-    enum = tuple(str(v) for v in listed) if isinstance(listed, list) else ()
+    enum = tuple(cast("list[str]", facts.get("enum", [])))
     return Spec(
         name=name,
         type=str(facts["type"]),
@@ -137,7 +141,9 @@ def display(major: int, name: str, value: str) -> str:
         return value
     base, units = scale
     amount = int(value) * base
-    fitting = [u for u, size in units.items() if amount % size == 0 and size >= _floor(found, units)]
+    fitting = [
+        u for u, size in units.items() if amount % size == 0 and size >= _floor(found, units)
+    ]
     unit = max(fitting, key=lambda u: units[u], default="")
     return f"{amount // units[unit]}{unit}" if unit else value
 

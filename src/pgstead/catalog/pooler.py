@@ -47,19 +47,21 @@ def options() -> Mapping[str, Option]:
     """Return every option, by name."""
     source = resources.files("pgstead.catalog") / "data" / "pgbouncer.json"
     told = json.loads(source.read_text(encoding="utf-8"))
-    return MappingProxyType({
-        name: Option(
-            name=name,
-            type=facts["type"],
-            default=facts["default"],
-            reloadable=facts["reloadable"],
-            since=_version(facts.get("since", "0.0.0")),
-            until=_version(facts.get("until", "999.0.0")),
-            enum=tuple(facts.get("enum", ())),
-            ours=facts.get("ours", ""),
-        )
-        for name, facts in told.items()
-    })
+    return MappingProxyType(
+        {
+            name: Option(
+                name=name,
+                type=facts["type"],
+                default=facts["default"],
+                reloadable=facts["reloadable"],
+                since=_version(facts.get("since", "0.0.0")),
+                until=_version(facts.get("until", "999.0.0")),
+                enum=tuple(facts.get("enum", ())),
+                ours=facts.get("ours", ""),
+            )
+            for name, facts in told.items()
+        }
+    )
 
 
 def option(name: str) -> Option:

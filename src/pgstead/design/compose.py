@@ -51,14 +51,16 @@ def compose(
         derived = pooler.derive(manifest, host, build, at_hand, layout, connections)
         pooler_values = settled(derived, manifest.pooler.settings, "pooler.settings")
     plans = names.plans(manifest, heads)
-    wanted = Stead.of([
-        databases.cluster(build, stead_id),
-        *tls.certificates(manifest, host, pooled=pooled),
-        *roles.resources(manifest, build, connections, pooled=pooled),
-        *databases.resources(manifest, build, plans, pooled=pooled),
-        *server.resources(build.major, settings),
-        *pooler.resources(pooler_values),
-    ])
+    wanted = Stead.of(
+        [
+            databases.cluster(build, stead_id),
+            *tls.certificates(manifest, host, pooled=pooled),
+            *roles.resources(manifest, build, connections, pooled=pooled),
+            *databases.resources(manifest, build, plans, pooled=pooled),
+            *server.resources(build.major, settings),
+            *pooler.resources(pooler_values),
+        ]
+    )
     return Design(
         name=manifest.name,
         stead_id=stead_id,
@@ -76,10 +78,8 @@ def compose(
         hba=roles.hba(manifest, build, pooled=pooled),
         ident=roles.ident(host),
         pooler_settings={name: value.text for name, value in pooler_values.items()},
-        pooler_databases=pooler.databases(manifest, connections) if pooled else (),
-        programs=tuple(
-            programs.programs(manifest, host, build, at_hand, layout, services_python)
-        ),
+        pooler_databases=pooler.databases(manifest, at_hand, connections) if at_hand else (),
+        programs=tuple(programs.programs(manifest, host, build, at_hand, layout, services_python)),
         budget=connections.budget,
         reasons=_reasons(manifest, settings, pooler_values, connections, divided),
         notices=tuple(_notices(manifest, build, at_hand, divided)),
@@ -201,6 +201,15 @@ def _notices(
     yield from gaps.of_server(build.version)
     if at_hand is not None:
         yield from gaps.of_pooler(at_hand.version)
+        hidden = [e.name for e in manifest.databases if not pooler.writable(e.name, at_hand)]
+        if hidden:
+            yield Notice(
+                "pooler-any-database",
+                f"PgBouncer {at_hand.text} cannot write {', '.join(map(repr, hidden))} into its "
+                "configuration: it passes every database name on, and the server refuses "
+                "what is not granted",
+                "a name of letters, digits and _ needs no such entry",
+            )
     yield from memory.notices(divided)
     if divided.total > divided.limit:
         yield Notice(

@@ -38,7 +38,14 @@ def provider(major: int, collation: str) -> str:
 def cluster(build: ServerBuild, stead_id: str) -> Cluster:
     """Return the data directory that initdb makes: checksums on, UTF8 (SRV-7)."""
     locale = "C.UTF-8"
-    return Cluster(build.major, True, "UTF8", provider(build.major, locale), locale, stead_id)
+    return Cluster(
+        major=build.major,
+        checksums=True,
+        encoding="UTF8",
+        locale_provider=provider(build.major, locale),
+        locale=locale,
+        stead_id=stead_id,
+    )
 
 
 def resources(
@@ -108,6 +115,4 @@ def _defaults(plan: DatabasePlan, build: ServerBuild) -> Iterator[DefaultPrivile
         ("functions", plan.readonly, ("EXECUTE",)),
     )
     for object_type, grantee, privileges in wanted:
-        yield DefaultPrivilege(
-            plan.name, plan.owner, "public", object_type, grantee, privileges
-        )
+        yield DefaultPrivilege(plan.name, plan.owner, "public", object_type, grantee, privileges)

@@ -17,9 +17,7 @@ def settings(manifest: Manifest, layout: Layout) -> Iterator[Value]:
     slow = written_duration(manifest.server.slow_statement)
     # jsonlog exists since 15, the oldest version supported.
     yield Value("log_destination", "stderr,jsonlog", "for people and for programs", "SRV-9")
-    yield Value(
-        "logging_collector", "on", "a supervisor's pipe dies with the supervisor", "SRV-9"
-    )
+    yield Value("logging_collector", "on", "a supervisor's pipe dies with the supervisor", "SRV-9")
     yield Value("log_directory", str(layout.server_log), "in the state directory", "SRV-9")
     yield Value("log_filename", "postgresql-%a.log", "one file per weekday", "SRV-9")
     yield Value("log_file_mode", "0600", "for the servers' user alone", "SRV-9")

@@ -98,14 +98,14 @@ class Memory:
 
     def lines(self) -> str:
         """Return the sum line by line."""
+        each = written_size(self.work_mem)
         rows = (
             ("shared_buffers", self.shared_buffers, ""),
             ("wal_buffers", self.wal_buffers, ""),
             (
                 "work_mem",
                 self.work,
-                f"{written_size(self.work_mem)} x {self.hash_mem_multiplier:g} x "
-                f"{self.load.workers} processes",
+                f"{each} x {self.hash_mem_multiplier:g} x {self.load.workers} processes",
             ),
             (
                 "maintenance_work_mem",
@@ -114,7 +114,9 @@ class Memory:
             ),
             ("processes", self.overhead, f"{self.load.processes} x {PER_PROCESS // MB} MB + base"),
         )
-        told = [f"  {name:<20}  {size // MB:>8} MB  {detail}".rstrip() for name, size, detail in rows]
+        told = [
+            f"  {name:<20}  {size // MB:>8} MB  {detail}".rstrip() for name, size, detail in rows
+        ]
         last = f"  {'sum':<20}  {self.total // MB:>8} MB  of {self.limit // MB} MB"
         return "\n".join([*told, f"{last} ({self.limit_source})"])
 

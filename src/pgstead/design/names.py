@@ -28,9 +28,7 @@ def recycle(entry: DatabaseEntry, *, pooled: bool) -> float:
     return min(wanted, RECYCLE_POOLED) if pooled else wanted
 
 
-def plan(
-    entry: DatabaseEntry, manifest: Manifest, heads: tuple[str, ...]
-) -> DatabasePlan:
+def plan(entry: DatabaseEntry, manifest: Manifest, heads: tuple[str, ...]) -> DatabasePlan:
     """Return a database as applications and commands see it."""
     production = manifest.environment is Environment.PRODUCTION
     return DatabasePlan(

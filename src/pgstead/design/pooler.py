@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from pgstead.catalog import pooler as catalog
@@ -18,6 +19,8 @@ from pgstead.model.resources import PoolerSetting
 _LOOKUP_QUERY = "SELECT uname, phash FROM pgstead.pooler_lookup($1)"
 _OPTIONS_PARSED = (1, 20, 0)  # the startup parameter `options`; before, it is refused whole
 _OPTIONS_SAFE = (1, 26, 1)  # CVE-2026-107349
+_KEYS_QUOTED = (1, 25, 0)
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def derive(
@@ -32,7 +35,7 @@ def derive(
     values = [
         *_access(manifest, host, build, layout),
         *_tls(manifest, server, layout),
-        *_pools(connections, manifest),
+        *_pools(connections),
         *_times(manifest),
         *_statements(build),
         *_logging(layout),
@@ -54,13 +57,23 @@ def _access(
     yield Value("stats_users", MONITOR, "the monitoring role reads statistics", "POL-3")
     yield Value("auth_type", "scram-sha-256", "SCRAM only", "POL-2")
     yield Value("auth_user", LOOKUP, "a role that can look up passwords and nothing else", "POL-2")
+    looked_up = next((e.name for e in manifest.databases if writable(e.name, build)), "")
+    if looked_up:
+        yield Value(
+            "auth_dbname",
+            looked_up,
+            "look-ups go to one database, the console's too",
+            "POL-2, POL-3",
+        )
     yield Value("auth_query", _LOOKUP_QUERY, "honours VALID UNTIL, hides superusers", "POL-2")
     yield Value("auth_file", str(layout.pooler / "userlist.txt"), "the look-up role alone", "POL-2")
     ignored, why = "extra_float_digits", "POL-1"
     if _OPTIONS_PARSED <= build.version < _OPTIONS_SAFE:
         ignored, why = "extra_float_digits,options", "POL-1, CVE-2026-107349"
     yield Value(
-        "ignore_startup_parameters", ignored, "drivers send it; all else is refused, not dropped",
+        "ignore_startup_parameters",
+        ignored,
+        "drivers send it; all else is refused, not dropped",
         why,
     )
 
@@ -84,7 +97,7 @@ def _tls(manifest: Manifest, server: ServerBuild, layout: Layout) -> Iterator[Va
     yield Value("server_tls_ca_file", ca, "the pooler verifies the server", "TLS-1")
 
 
-def _pools(connections: Connections, manifest: Manifest) -> Iterator[Value]:
+def _pools(connections: Connections) -> Iterator[Value]:
     figures = connections.figures
     inputs = {
         "applications": f"{connections.clients} clients (pgstead explain budget)",
@@ -115,26 +128,32 @@ def _times(manifest: Manifest) -> Iterator[Value]:
     yield Value("query_wait_timeout", str(wait), below, "POL-4", inputs)
     yield Value("client_login_timeout", str(wait), "as query_wait_timeout", "POL-4", inputs)
     yield Value(
-        "server_connect_timeout", str(max(1, wait // 2)), "half of it: time for a second try",
-        "POL-5", inputs,
+        "server_connect_timeout",
+        str(max(1, wait // 2)),
+        "half of it: time for a second try",
+        "POL-5",
+        inputs,
     )
     yield Value("server_login_retry", "1", "a server that restarts is tried every second", "REL-1")
     yield Value("server_idle_timeout", "600", "600 s", "POL-1")
     yield Value("server_lifetime", "3600", "an hour: backends give memory back", "POL-5")
     yield Value("server_check_delay", "30", "a connection idle for 30 s is tried first", "POL-5")
-    yield Value("client_idle_timeout", str(IDLE), "an inactive session ends after 15 minutes",
-                "SRV-8")
-    for name, value in (("tcp_keepalive", "1"), ("tcp_keepidle", "60"), ("tcp_keepintvl", "10"),
-                        ("tcp_keepcnt", "5")):
+    yield Value(
+        "client_idle_timeout", str(IDLE), "an inactive session ends after 15 minutes", "SRV-8"
+    )
+    for name, value in (
+        ("tcp_keepalive", "1"),
+        ("tcp_keepidle", "60"),
+        ("tcp_keepintvl", "10"),
+        ("tcp_keepcnt", "5"),
+    ):
         yield Value(name, value, "as the server's", "SRV-3")
 
 
 def _statements(build: PoolerBuild) -> Iterator[Value]:
     # Asked for by POL-1; in transaction mode PgBouncer runs it only when told "always". What
     # keeps clients apart: applications set nothing beyond their transaction.
-    yield Value(
-        "server_reset_query", "DISCARD ALL", "stated; not run in transaction mode", "POL-1"
-    )
+    yield Value("server_reset_query", "DISCARD ALL", "stated; not run in transaction mode", "POL-1")
     if build.prepares:
         yield Value("max_prepared_statements", "200", "protocol-level statements", "POL-6")
 
@@ -146,13 +165,27 @@ def _logging(layout: Layout) -> Iterator[Value]:
     yield Value("log_pooler_errors", "1", "refusals are always logged", "POL-9, ROL-7")
 
 
-def databases(manifest: Manifest, connections: Connections) -> tuple[PoolerDatabase, ...]:
-    """Return the entries of [databases]."""
+def databases(
+    manifest: Manifest, build: PoolerBuild, connections: Connections
+) -> tuple[PoolerDatabase, ...]:
+    """Return the entries of [databases]; `*` stands for those whose name cannot be written."""
     figures = connections.figures
+    written = [e.name for e in manifest.databases if writable(e.name, build)]
+    names = written if len(written) == len(manifest.databases) else [*written, "*"]
     return tuple(
-        PoolerDatabase(entry.name, figures.pool, figures.reserve, figures.per_database)
-        for entry in manifest.databases
+        PoolerDatabase(name, figures.pool, figures.reserve, figures.per_database) for name in names
     )
+
+
+def writable(name: str, build: PoolerBuild) -> bool:
+    """Say whether pgbouncer.ini can hold a database's name as a key.
+
+    Its parser takes letters, digits and `_.-` bare; in single quotes, without an escape, all
+    else since 1.25 (lib/usual/cfparser.c, whatever config.md says about double quotes).
+    """
+    if _PLAIN.fullmatch(name):
+        return True
+    return build.version >= _KEYS_QUOTED and "'" not in name
 
 
 def resources(values: Mapping[str, Value]) -> Iterator[PoolerSetting]:

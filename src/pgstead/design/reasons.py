@@ -17,7 +17,7 @@ class Value:
     text: str  # "16MB"
     formula: str
     source: str
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def reason(self, group: str) -> Reason:
         """Return what `pgstead explain group.name` prints."""

@@ -36,7 +36,7 @@ def resources(
             yield SecretFile(role.name, 0o600)
     yield from _memberships(manifest, build)
     for entry in manifest.databases:
-        yield from _settings(entry, build)
+        yield from _settings(entry)
     yield from _cluster_wide_settings(pooled=pooled)
 
 
@@ -52,8 +52,16 @@ def _login(name: str, limit: int, purpose: str, *, replication: bool = False) ->
 
 
 def _roles(manifest: Manifest, connections: Connections, *, pooled: bool) -> Iterator[Role]:
-    yield Role(SUPERUSER, login=True, superuser=True, createdb=True, createrole=True,
-               replication=True, bypassrls=True, purpose="bootstrap; the 0700 socket only")
+    yield Role(
+        SUPERUSER,
+        login=True,
+        superuser=True,
+        createdb=True,
+        createrole=True,
+        replication=True,
+        bypassrls=True,
+        purpose="bootstrap; the 0700 socket only",
+    )
     yield _login(MONITOR, budget.MONITOR, "reads statistics (pg_monitor)")
     yield _login(BACKUP, budget.BACKUP, "base backups and streaming WAL", replication=True)
     if pooled:
@@ -78,7 +86,7 @@ def _memberships(manifest: Manifest, build: ServerBuild) -> Iterator[Membership]
         yield Membership("pg_signal_backend", entry.admin)
 
 
-def _settings(entry: DatabaseEntry, build: ServerBuild) -> Iterator[RoleSetting]:
+def _settings(entry: DatabaseEntry) -> Iterator[RoleSetting]:
     """Yield settings per role, so that nothing needs a startup parameter through the pooler."""
     times = entry.timeouts
     yield from _of(
@@ -102,7 +110,11 @@ def _settings(entry: DatabaseEntry, build: ServerBuild) -> Iterator[RoleSetting]
         search_path="public",
         TimeZone="UTC",
     )
-    direct = {"idle_session_timeout": f"{IDLE // 60}min", "search_path": "public", "TimeZone": "UTC"}
+    direct = {
+        "idle_session_timeout": f"{IDLE // 60}min",
+        "search_path": "public",
+        "TimeZone": "UTC",
+    }
     yield from _of(entry.admin, lock_timeout="10s", **direct)
     # No statement time-out: building an index takes as long as it takes (MIG-9).
     yield from _of(entry.migrator, lock_timeout="10s", **direct)
@@ -112,14 +124,21 @@ def _settings(entry: DatabaseEntry, build: ServerBuild) -> Iterator[RoleSetting]
 def _cluster_wide_settings(*, pooled: bool) -> Iterator[RoleSetting]:
     direct = {"idle_session_timeout": f"{IDLE // 60}min", "TimeZone": "UTC"}
     yield from _of(
-        MONITOR, statement_timeout="10s", lock_timeout="1s",
-        default_transaction_read_only="on", **direct,
+        MONITOR,
+        statement_timeout="10s",
+        lock_timeout="1s",
+        default_transaction_read_only="on",
+        **direct,
     )
     yield from _of(BACKUP, **direct)
     if pooled:
         yield from _of(
-            LOOKUP, statement_timeout="5s", lock_timeout="1s", idle_session_timeout="0",
-            default_transaction_read_only="on", TimeZone="UTC",
+            LOOKUP,
+            statement_timeout="5s",
+            lock_timeout="1s",
+            idle_session_timeout="0",
+            default_transaction_read_only="on",
+            TimeZone="UTC",
         )
 
 
@@ -137,8 +156,15 @@ def ident(host: HostFacts) -> tuple[tuple[str, str, str], ...]:
 def hba(manifest: Manifest, build: ServerBuild, *, pooled: bool) -> tuple[HbaRule, ...]:
     """Return the rules of pg_hba.conf; the first match wins, the last refuses all (ROL-6)."""
     rules = [
-        HbaRule("local", "all", SUPERUSER, "", "peer", f"map={IDENT_MAP}",
-                "pgstead itself, on the 0700 socket"),
+        HbaRule(
+            "local",
+            "all",
+            SUPERUSER,
+            "",
+            "peer",
+            f"map={IDENT_MAP}",
+            "pgstead itself, on the 0700 socket",
+        ),
     ]
     if not build.tls:
         rules += _sockets(manifest, pooled=pooled)
@@ -170,8 +196,9 @@ def _of_database(entry: DatabaseEntry, *, pooled: bool) -> tuple[str, ...]:
 
 
 def _networks(manifest: Manifest, *, pooled: bool) -> Iterator[HbaRule]:
-    yield HbaRule("host", "all", SUPERUSER, "all", "reject",
-                  comment="the superuser never comes by network")
+    yield HbaRule(
+        "host", "all", SUPERUSER, "all", "reject", comment="the superuser never comes by network"
+    )
     options = "clientcert=verify-ca" if manifest.tls.client_certificates == "required" else ""
     stated = [n for n in manifest.networks.allow if n not in _LOOPBACK]
     for network in (*_LOOPBACK, *stated):

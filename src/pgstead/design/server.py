@@ -198,7 +198,10 @@ def _storage(
     inputs = {"storage": storage}
     depth = str(_DEPTH[storage])
     yield Value(
-        "random_page_cost", _RANDOM[storage], "by storage: a seek costs little on SSD", "SRV-3",
+        "random_page_cost",
+        _RANDOM[storage],
+        "by storage: a seek costs little on SSD",
+        "SRV-3",
         inputs,
     )
     yield Value("effective_io_concurrency", depth, "by storage", "SRV-3", inputs)
@@ -240,12 +243,15 @@ def _wal(manifest: Manifest, build: ServerBuild) -> Iterator[Value]:
     yield Value(
         "min_wal_size", "256MB" if served else "80MB", "recycled, not created anew", "SRV-3", inputs
     )
-    yield Value("checkpoint_timeout", "15min" if served else "5min", "fewer full pages", "SRV-4",
-                inputs)
+    yield Value(
+        "checkpoint_timeout", "15min" if served else "5min", "fewer full pages", "SRV-4", inputs
+    )
     yield Value("checkpoint_completion_target", "0.9", "0.9: spread the writes", "SRV-3")
     method = "lz4" if build.lz4 else "zstd" if build.zstd else "pglz"
     yield Value(
-        "wal_compression", method, "lz4 where the build has it: cheaper than the writes it saves",
+        "wal_compression",
+        method,
+        "lz4 where the build has it: cheaper than the writes it saves",
         "SRV-4",
     )
     yield Value("max_wal_senders", "10", "backup, streaming WAL, replicas", "BAK-1")
@@ -309,8 +315,9 @@ def _libraries(manifest: Manifest, build: ServerBuild) -> Iterator[Value]:
     if "auto_explain" in loaded:
         slow = written_duration(manifest.server.slow_statement)
         yield Value("auto_explain.log_min_duration", slow, "server.slow_statement", "TEL-5")
-        # Parameters may be personal data (ENC-5); the plan is what is needed.
-        yield Value("auto_explain.log_parameter_max_length", "0", "no values in logs", "ENC-5")
+        if build.major >= 16:  # before, it logs no parameters at all
+            # Parameters may be personal data (ENC-5); the plan is what is needed.
+            yield Value("auto_explain.log_parameter_max_length", "0", "no values in logs", "ENC-5")
         yield Value("auto_explain.log_nested_statements", "on", "those in functions too", "TEL-5")
 
 

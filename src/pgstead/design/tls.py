@@ -71,9 +71,7 @@ def settings(
         yield Value("listen_addresses", "", why, "TLS-1")
         return
     addresses = ",".join(listened(manifest, host))
-    yield Value(
-        "listen_addresses", addresses, "loopback and networks.listen", "networks.listen"
-    )
+    yield Value("listen_addresses", addresses, "loopback and networks.listen", "networks.listen")
     yield Value("ssl", "on", "every TCP connection is encrypted", "TLS-1")
     yield Value("ssl_min_protocol_version", _FLOOR, "TLS 1.3 only", "TLS-1")
     yield Value("ssl_ca_file", str(layout.ca), "clients' certificates are judged by it", "TLS-2")
@@ -86,10 +84,9 @@ def access(manifest: Manifest, layout: Layout) -> Iterator[Value]:
     yield Value("port", str(manifest.server.port), "server.port", "server.port")
     socket = str(layout.socket).replace('"', '""')
     # A list of directories: quoted, or a comma or a leading space would split it.
-    yield Value(
-        "unix_socket_directories", f'"{socket}"', "a 0700 directory of the state", "DESIGN"
-    )
+    yield Value("unix_socket_directories", f'"{socket}"', "a 0700 directory of the state", "DESIGN")
     yield Value("unix_socket_permissions", "0700", "for the server's user alone", "DESIGN")
     yield Value("hba_file", str(layout.server / "pg_hba.conf"), "in the state directory", "ROL-6")
-    yield Value("ident_file", str(layout.server / "pg_ident.conf"), "in the state directory",
-                "DESIGN")
+    yield Value(
+        "ident_file", str(layout.server / "pg_ident.conf"), "in the state directory", "DESIGN"
+    )

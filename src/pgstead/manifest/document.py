@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import model_validator as validator
@@ -30,9 +30,10 @@ def _scalar(value: object) -> object:
         return {"value": "on" if value else "off"}
     if isinstance(value, (str, int, float)):
         return {"value": str(value)}
-    if isinstance(value, dict) and "value" in value:
-        inner = _scalar(value["value"])
-        return {**value, **inner} if isinstance(inner, dict) else value
+    if isinstance(value, dict):
+        told = cast("dict[str, object]", value)
+        inner = _scalar(told.get("value"))
+        return {**told, **cast("dict[str, object]", inner)} if isinstance(inner, dict) else told
     return value
 
 
@@ -40,7 +41,7 @@ class Chosen(Part):
     """A value that the user chose over the derived one."""
 
     value: str = Field(description="The value, as PostgreSQL or PgBouncer writes it.")
-    reason: str = Field("", description="Why; production requires it.")
+    reason: str = Field(default="", description="Why; production requires it.")
 
 
 Settings = dict[str, Annotated[Chosen, BeforeValidator(_scalar)]]
@@ -49,21 +50,29 @@ Settings = dict[str, Annotated[Chosen, BeforeValidator(_scalar)]]
 class Server(Part):
     """The PostgreSQL server."""
 
-    major: Annotated[Whole, Field(ge=15, le=18)] = Field(18, description="Major version: 15-18.")
-    port: Port = Field(5432, description="The direct port.")
-    bindir: str = Field("", description="Directory of initdb and postgres; empty: found.")
-    user: str = Field("", description="OS user that runs the servers, as root; empty: found.")
-    memory: Size | None = Field(None, description='Upper bound, e.g. "8GB"; else the machine\'s.')
+    major: Annotated[Whole, Field(ge=15, le=18)] = Field(
+        default=18, description="Major version: 15-18."
+    )
+    port: Port = Field(default=5432, description="The direct port.")
+    bindir: str = Field(default="", description="Directory of initdb and postgres; empty: found.")
+    user: str = Field(
+        default="", description="OS user that runs the servers, as root; empty: found."
+    )
+    memory: Size | None = Field(
+        default=None, description='Upper bound, e.g. "8GB"; else the machine\'s.'
+    )
     cpus: Annotated[float, Field(gt=0, le=4096)] | None = Field(
-        None, description="CPUs to reckon with; else the machine's."
+        default=None, description="CPUs to reckon with; else the machine's."
     )
     storage: Literal["nvme", "ssd", "network", "hdd"] = Field(
-        "ssd", description="What the data lies on: planner costs and I/O depth follow."
+        default="ssd", description="What the data lies on: planner costs and I/O depth follow."
     )
     workload: Literal["oltp", "mixed", "analytics"] = Field(
-        "oltp", description="Many small statements, few large ones, or both."
+        default="oltp", description="Many small statements, few large ones, or both."
     )
-    slow_statement: Duration = Field(1.0, description="Statements slower than this are logged.")
+    slow_statement: Duration = Field(
+        default=1.0, description="Statements slower than this are logged."
+    )
     settings: Settings = Field(
         default_factory=dict, description="Settings chosen over the derived ones."
     )
@@ -72,33 +81,38 @@ class Server(Part):
 class Tls(Part):
     """Certificates: pgstead's own, or the user's."""
 
-    ca: str = Field("", description="Path of the user's CA certificate (PEM).")
-    certificate: str = Field("", description="Path of the user's server certificate (PEM).")
-    key: str = Field("", description="Path of its private key (PEM).")
-    hostnames: tuple[str, ...] = Field((), description="Further names that clients connect to.")
-    client_certificates: Literal["optional", "required"] = Field(
-        "optional", description="Whether clients must show a certificate of the CA."
+    ca: str = Field(default="", description="Path of the user's CA certificate (PEM).")
+    certificate: str = Field(default="", description="Path of the user's server certificate (PEM).")
+    key: str = Field(default="", description="Path of its private key (PEM).")
+    hostnames: tuple[str, ...] = Field(
+        default=(), description="Further names that clients connect to."
     )
-    clients: tuple[Name, ...] = Field((), description="Client certificates to issue, by name.")
+    client_certificates: Literal["optional", "required"] = Field(
+        default="optional", description="Whether clients must show a certificate of the CA."
+    )
+    clients: tuple[Name, ...] = Field(
+        default=(), description="Client certificates to issue, by name."
+    )
 
 
 class Networks(Part):
     """Where clients may come from. Everything else is refused. Loopback is always served."""
 
     allow: tuple[Annotated[str, AfterValidator(names.network)], ...] = Field(
-        ("127.0.0.1/32", "::1/128"), description="Networks (CIDR) that may connect."
+        default=("127.0.0.1/32", "::1/128"), description="Networks (CIDR) that may connect."
     )
     listen: tuple[Annotated[str, AfterValidator(names.address)], ...] = Field(
-        (), description="Addresses to listen on beside loopback; needed for further networks."
+        default=(),
+        description="Addresses to listen on beside loopback; needed for further networks.",
     )
 
 
 class Pooler(Part):
     """PgBouncer in front of the server."""
 
-    enabled: Switch = Field(True, description="False: applications connect directly.")
-    port: Port = Field(6432, description="The pooled port.")
-    binary: str = Field("", description="Path of pgbouncer; empty: found.")
+    enabled: Switch = Field(default=True, description="False: applications connect directly.")
+    port: Port = Field(default=6432, description="The pooled port.")
+    binary: str = Field(default="", description="Path of pgbouncer; empty: found.")
     settings: Settings = Field(
         default_factory=dict, description="PgBouncer settings chosen over the derived ones."
     )
@@ -107,15 +121,18 @@ class Pooler(Part):
 class Pool(Part):
     """The connection pool inside each process of an application (APP-1)."""
 
-    size: Annotated[Whole, Field(ge=1, le=1000)] = Field(20, description="Connections kept.")
+    size: Annotated[Whole, Field(ge=1, le=1000)] = Field(
+        default=20, description="Connections kept."
+    )
     max_overflow: Annotated[Whole, Field(ge=0, le=1000)] = Field(
-        10, description="Further connections under load."
+        default=10, description="Further connections under load."
     )
     timeout: Annotated[Duration, Field(gt=0, le=3600)] = Field(
-        5.0, description="How long a request waits for a connection."
+        default=5.0, description="How long a request waits for a connection."
     )
     recycle: Annotated[Duration, Field(ge=1)] | None = Field(
-        None, description="Age at which a connection is replaced; else 30min, 14min when pooled."
+        default=None,
+        description="Age at which a connection is replaced; else 30min, 14min when pooled.",
     )
 
 
@@ -123,12 +140,12 @@ class Process(Part):
     """A kind of process that connects to the database; the connection budget counts it."""
 
     name: Name = Field(description="What it is, e.g. api or worker.")
-    count: Annotated[Whole, Field(ge=1, le=10000)] = Field(1, description="How many run.")
+    count: Annotated[Whole, Field(ge=1, le=10000)] = Field(default=1, description="How many run.")
     pool_size: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(
-        None, description="Its own pool size; else that of the database's pool."
+        default=None, description="Its own pool size; else that of the database's pool."
     )
     max_overflow: Annotated[Whole, Field(ge=0, le=1000)] | None = Field(
-        None, description="Its own overflow; else that of the database's pool."
+        default=None, description="Its own overflow; else that of the database's pool."
     )
 
 
@@ -137,57 +154,64 @@ class Service(Part):
 
     application: Target = Field(description='Import path, e.g. "orders.api:create_app".')
     host: Annotated[str, AfterValidator(names.address)] = Field(
-        "127.0.0.1", description="Address to listen on."
+        default="127.0.0.1", description="Address to listen on."
     )
     port: Port = Field(description="Port to listen on.")
-    directory: str = Field(".", description="Where it is imported from, beside the manifest.")
+    directory: str = Field(
+        default=".", description="Where it is imported from, beside the manifest."
+    )
 
 
 class Timeouts(Part):
     """Time-outs of the application role (SRV-8); "0s" switches one off."""
 
-    statement: Duration = Field(30.0, description="A statement of the application.")
-    lock: Duration = Field(5.0, description="Waiting for a lock.")
-    idle_in_transaction: Duration = Field(60.0, description="An open transaction doing nothing.")
+    statement: Duration = Field(default=30.0, description="A statement of the application.")
+    lock: Duration = Field(default=5.0, description="Waiting for a lock.")
+    idle_in_transaction: Duration = Field(
+        default=60.0, description="An open transaction doing nothing."
+    )
 
 
 class DatabaseEntry(Part):
     """A database, its roles, and the application that uses it."""
 
     name: Name = Field(description="Name of the database.")
-    encoding: Literal["UTF8"] = Field("UTF8", description="UTF8 only (ROL-3).")
-    collation: str = Field("C.UTF-8", min_length=1, description="Locale that sorts.")
-    owner: RoleName = Field("", description="Owns everything, cannot log in; <name>_owner.")
-    app: RoleName = Field("", description="The application's role; <name>_app.")
-    admin: RoleName = Field("", description="Maintenance; <name>_admin.")
-    readonly: RoleName = Field("", description="Reads only; <name>_readonly.")
-    migrator: RoleName = Field("", description="Runs migrations; <name>_migrator.")
-    extensions: tuple[Name, ...] = Field((), description="Extensions beside ours.")
-    models: Target = Field("", description='Metadata, e.g. "orders.models:Base".')
-    migrations: str = Field("", description="Directory with alembic.ini, beside the manifest.")
-    sample: Target = Field("", description="Module of the sample data.")
+    encoding: Literal["UTF8"] = Field(default="UTF8", description="UTF8 only (ROL-3).")
+    collation: str = Field(default="C.UTF-8", min_length=1, description="Locale that sorts.")
+    owner: RoleName = Field(default="", description="Owns everything, cannot log in; <name>_owner.")
+    app: RoleName = Field(default="", description="The application's role; <name>_app.")
+    admin: RoleName = Field(default="", description="Maintenance; <name>_admin.")
+    readonly: RoleName = Field(default="", description="Reads only; <name>_readonly.")
+    migrator: RoleName = Field(default="", description="Runs migrations; <name>_migrator.")
+    extensions: tuple[Name, ...] = Field(default=(), description="Extensions beside ours.")
+    models: Target = Field(default="", description='Metadata, e.g. "orders.models:Base".')
+    migrations: str = Field(
+        default="", description="Directory with alembic.ini, beside the manifest."
+    )
+    sample: Target = Field(default="", description="Module of the sample data.")
     prefix: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]*_)?$")] = Field(
-        "", description='Prefix of its environment variables, e.g. "ORDERS_"; <NAME>_.'
+        default="", description='Prefix of its environment variables, e.g. "ORDERS_"; <NAME>_.'
     )
-    pool: Pool = Field(default_factory=lambda: Pool(), description="The pool per process.")
-    processes: tuple[Process, ...] = Field((), description="Who connects; else one.")
-    timeouts: Timeouts = Field(
-        default_factory=lambda: Timeouts(), description="Of the application role."
-    )
-    service: Service | None = Field(None, description="An HTTP service to run.")
+    pool: Pool = Field(default_factory=Pool, description="The pool per process.")
+    processes: tuple[Process, ...] = Field(default=(), description="Who connects; else one.")
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="Of the application role.")
+    service: Service | None = Field(default=None, description="An HTTP service to run.")
 
     @validator(mode="before")
     @classmethod
     def _named(cls, given: object) -> object:
         """Derive the names of the roles that are not given from the database's name."""
-        if not isinstance(given, dict) or not isinstance(given.get("name"), str):
-            return given
-        name: str = given["name"]
+        if not isinstance(given, dict):
+            return given  # pyright: ignore[reportUnknownVariableType]
+        told = cast("dict[str, object]", given)
+        name = told.get("name")
+        if not isinstance(name, str) or names.problem(name):
+            return told
         roles = ("owner", "app", "admin", "readonly", "migrator")
         derived = {role: names.derived(name, role) for role in roles}
-        if "prefix" not in given:
+        if "prefix" not in told:
             derived["prefix"] = names.prefix(name)
-        kept = {key: value for key, value in given.items() if value != "" or key not in derived}
+        kept = {key: value for key, value in told.items() if value != "" or key not in derived}
         return {**derived, **kept}
 
 
@@ -198,7 +222,9 @@ class Waive(Part):
         description="What is waived: a promise, or what a message names."
     )
     reason: Annotated[str, Field(min_length=1)] = Field(description="Why.")
-    expires: date | None = Field(None, description="Last day (ISO); production requires it.")
+    expires: date | None = Field(
+        default=None, description="Last day (ISO); production requires it."
+    )
 
 
 class Manifest(Part):
@@ -207,17 +233,19 @@ class Manifest(Part):
     version: Literal[1] = Field(description="Version of this format: 1.")
     name: Name = Field(description="Name of the stead.")
     environment: Environment = Field(
-        Environment.DEVELOPMENT, description="development, test, staging or production."
+        default=Environment.DEVELOPMENT, description="development, test, staging or production."
     )
-    state: str = Field("", description="State directory; else .pgstead beside the manifest.")
-    server: Server = Field(default_factory=lambda: Server())
-    tls: Tls = Field(default_factory=lambda: Tls())
-    networks: Networks = Field(default_factory=lambda: Networks())
-    pooler: Pooler = Field(default_factory=lambda: Pooler())
+    state: str = Field(
+        default="", description="State directory; else .pgstead beside the manifest."
+    )
+    server: Server = Field(default_factory=Server)
+    tls: Tls = Field(default_factory=Tls)
+    networks: Networks = Field(default_factory=Networks)
+    pooler: Pooler = Field(default_factory=Pooler)
     databases: Annotated[tuple[DatabaseEntry, ...], Field(min_length=1)] = Field(
         description="At least one database."
     )
-    waive: tuple[Waive, ...] = Field((), description="What is weakened, by signature.")
+    waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:
         """Say whether something is waived; expired waivers are refused when loading."""

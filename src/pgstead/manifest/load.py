@@ -13,7 +13,11 @@ from pgstead.errors import ManifestError
 from pgstead.manifest import checks, problems
 from pgstead.manifest.document import Manifest
 
-_PLACE = re.compile(r"^(?P<what>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|(?P<end>end of document))\)$", re.DOTALL)
+# How tomllib ends its messages; it gives the place in no other form before Python 3.14.
+_PLACE = re.compile(
+    r"^(?P<what>.*?) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$",
+    re.DOTALL,
+)
 
 
 def load(path: Path | str, *, today: date | None = None) -> Manifest:

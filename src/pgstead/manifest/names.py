@@ -16,20 +16,30 @@ RESERVED = frozenset({
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def checked(name: str) -> str:
-    """Accept any text that PostgreSQL, a file name and PgBouncer can bear; quotes and spaces too."""
+def problem(name: str) -> str:
+    """Return what is wrong with a name, or nothing.
+
+    Quotes, spaces and percent signs are fine: PostgreSQL, PgBouncer and file names bear them.
+    """
     if not name.strip():
-        raise ValueError("a name cannot be empty")
+        return "a name cannot be empty"
     if _UNPRINTABLE.search(name):
-        raise ValueError("a name cannot hold control characters")
+        return "a name cannot hold control characters"
     if "/" in name or name in (".", ".."):
-        raise ValueError('a name cannot hold "/": it also names files')
+        return 'a name cannot hold "/": it also names files'
     if name != name.strip():
-        raise ValueError("a name cannot begin or end with a space")
+        return "a name cannot begin or end with a space"
     if name[0] in "@+":
-        raise ValueError(f'a name cannot begin with "{name[0]}": pg_hba.conf reads more into it')
+        return f'a name cannot begin with "{name[0]}": pg_hba.conf reads more into it'
     if len(name.encode()) > LONGEST:
-        raise ValueError(f"a name has at most {LONGEST} bytes; this one has {len(name.encode())}")
+        return f"a name has at most {LONGEST} bytes; this one has {len(name.encode())}"
+    return ""
+
+
+def checked(name: str) -> str:
+    """Accept a name. Raises ValueError that says what is wrong."""
+    if told := problem(name):
+        raise ValueError(told)
     return name
 
 
