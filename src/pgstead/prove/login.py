@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,17 +76,34 @@ class LoginResult:
     message: str = ""
 
 
+PATIENCE = 2.0  # seconds for sessions that were just closed to give their place free
+
+
+def open_patiently(login: Login) -> psycopg.Connection[Any]:
+    """Log in; where the role's places are taken, wait a moment: ours of before may still close."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return open_session(login)
+        except psycopg.Error as error:
+            full = classified(str(error)) is Refusal.LIMIT
+            if not full or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
 def open_session(login: Login) -> psycopg.Connection[Any]:
     """Log in. Transaction pooling and old poolers bear no named statements, so none is made."""
     return psycopg.connect(autocommit=True, prepare_threshold=None, **login.parameters())
 
 
-def try_login(login: Login) -> Answer[LoginResult]:
-    """Log in, ask one question, log out; say what became of it."""
+def try_login(login: Login, *, ask: bool = True) -> Answer[LoginResult]:
+    """Log in, ask one question (a console has no SELECT), log out; say what became of it."""
     with timed() as watch:
         try:
-            with open_session(login) as session:
-                session.execute("SELECT 1")
+            with open_patiently(login) as session:
+                if ask:
+                    session.execute("SELECT 1")
             result = LoginResult(None)
         except psycopg.Error as error:
             message = str(error).strip()

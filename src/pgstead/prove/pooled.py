@@ -34,6 +34,13 @@ def _pooler(w: Witness) -> Door:
     return door
 
 
+def _must_answer(login: Login) -> None:
+    """See that one client is served at all; where not, many show nothing."""
+    tried = try_login(login)
+    if tried.value.refusal is not None:
+        raise CannotTryError(f"no client is let in: {tried.text}", evidence=tried.evidence)
+
+
 def _port_of(session: Session) -> int:
     """Return the local port of a session, by which PgBouncer's console knows it."""
     with socket.socket(fileno=os.dup(session.connection.fileno())) as link:
@@ -86,6 +93,7 @@ def clients_queue(w: Witness) -> Iterator[Finding]:
         raise CannotTryError(f"the pooler has no entry for {plan.name}", could_try=False)
     clients = min(entry.pool_size, 60) + 5
     login = w.login(_pooler(w), plan.app, plan.name)
+    _must_answer(login)
     with timed() as watch, ThreadPoolExecutor(clients) as workers:
         outcomes = list(workers.map(_backend_of, [login] * clients))
     failures = [o for o in outcomes if isinstance(o, str)]
@@ -170,6 +178,7 @@ class Tally:
 def drivers_get_right_answers(w: Witness) -> Iterator[Finding]:
     plan = w.databases[0]
     login = w.login(_pooler(w), plan.app, plan.name)
+    _must_answer(login)
     ways: list[tuple[str, Callable[[], Tally]]] = [
         ("psycopg, prepare_threshold=None", lambda: _by_psycopg(login, None)),
         ("asyncpg, both caches 0", lambda: asyncio.run(_by_asyncpg(w, login))),

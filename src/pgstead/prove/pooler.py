@@ -13,7 +13,7 @@ from pgstead.model.design import DatabasePlan, Door
 from pgstead.model.resources import Capability, PoolerSetting, Routine
 from pgstead.prove import pooled
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
-from pgstead.prove.login import Login, must_be_refused, try_login
+from pgstead.prove.login import Login, must_be_let_in, must_be_refused, try_login
 from pgstead.prove.promise import promise
 from pgstead.prove.refusal import Refusal
 from pgstead.prove.scratch import scratch_name
@@ -158,10 +158,14 @@ def the_userlist_is_short(w: Witness) -> Iterator[Finding]:
             lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise CannotTryError(f"the userlist {path}: {error.strerror}") from error
-    users = sorted({line.split('" "')[0].strip().strip('"') for line in lines if line.strip()})
-    told = answer(f"names in '{path}'", ", ".join(users) or "none", users, watch)
+    entries = {line.split('" "')[0].strip('" '): line for line in lines if line.strip()}
+    told = answer(f"names in '{path}'", ", ".join(sorted(entries)) or "none", None, watch)
+    # A pooler before 1.19 cannot look up who wants its console: it may know the monitoring role
+    # by a verifier, which lets nobody in anywhere.
+    verified = entries.pop(w.design.monitor_role, '" "SCRAM-SHA-256$')
     yield told.shows(
-        holds=set(users) <= {w.design.lookup_role}, expected=f"{w.design.lookup_role} alone"
+        holds=entries.keys() <= {w.design.lookup_role} and '" "SCRAM-SHA-256$' in verified,
+        expected=f"{w.design.lookup_role} alone",
     )
     asked = config.value.get("auth_type", "")
     yield config.shows(
@@ -198,7 +202,12 @@ def the_version_is_known(w: Witness) -> Iterator[Finding]:
 def the_monitor_reads_statistics(w: Witness) -> Iterator[Finding]:
     door = w.door("pooler")
     assert door is not None
-    with w.session_by(_console_login(w, door, w.design.monitor_role), "the monitor") as session:
+    login = _console_login(w, door, w.design.monitor_role)
+    tried = try_login(login, ask=False)
+    yield must_be_let_in(tried, hint="stats_users, and a way for the pooler to know the password")
+    if tried.value.refusal is not None:
+        return
+    with w.session_by(login, "the monitor") as session:
         for command in ("SHOW STATS", "SHOW POOLS"):
             told = _simple(session, command)
             yield told.shows(holds=told.value is None, expected="statistics")
@@ -237,7 +246,7 @@ def the_console_is_closed(w: Witness) -> Iterator[Finding]:
     assert door is not None
     for plan in w.databases:
         for role in (plan.app, plan.admin, plan.readonly):
-            tried = try_login(_console_login(w, door, role))
+            tried = try_login(_console_login(w, door, role), ask=False)
             if "not allowed" in tried.value.message:
                 yield tried.kept()
                 continue

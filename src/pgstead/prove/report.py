@@ -13,6 +13,7 @@ from pgstead.prove.promise import Outcome
 
 SCHEMA = 1  # of the JSON; raised when a key changes its meaning or goes away
 _INDENT = " " * 19
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,13 @@ def _lines(outcome: Outcome, width: int, *, evidence: bool) -> Iterator[str]:
     if verdict is Verdict.UNPROVEN:
         head = f"{head} - {outcome.reason}" if outcome.reason else head
     yield head
-    shown = outcome.findings if evidence else outcome.telling
+    shown = outcome.findings if evidence else outcome.telling[:_SHOWN]
     if verdict is not Verdict.KEPT or evidence:
         for finding in shown:
             yield from _attempt(finding)
+    left = 0 if evidence or verdict is Verdict.KEPT else len(outcome.telling) - len(shown)
+    if left:
+        yield f"{_INDENT}and {left} more like it (--evidence)"
     if outcome.hint:
         yield f"{_INDENT}hint: {outcome.hint}"
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from psycopg import sql
 
-from pgstead.prove.finding import CannotTryError
-from pgstead.prove.session import Session
+from pgstead.prove.finding import Answer, CannotTryError
+from pgstead.prove.session import Rows, Session
 from pgstead.prove.witness import Witness
 
 _COLUMNS = """
@@ -124,6 +124,7 @@ class RowMaker:
     catalog: Catalog
     session: Session
     made: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    inserts: dict[int, Answer[Rows]] = field(default_factory=dict[int, Answer[Rows]])
 
     def row(self, oid: int, trail: tuple[int, ...] = ()) -> dict[str, Any]:
         """Return the row of a table, made when it is first asked for.
@@ -146,6 +147,7 @@ class RowMaker:
         insert = sql.SQL("INSERT INTO {} {} RETURNING *").format(table.identifier, body)
         told = self.session.ask(insert, list(values.values()))
         # RETURNING * keeps the order of the columns.
+        self.inserts[oid] = told
         self.made[oid] = dict(zip((c.name for c in table.columns), told.value[0], strict=True))
         return self.made[oid]
 

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -36,18 +37,29 @@ _SHORTEST = 400  # milliseconds
 
 @promise(
     "ROL-020",
-    "a wrong password, an empty one and an unknown role are refused by every door",
+    "a wrong password and an unknown role are refused by every door",
     requirement="ROL-4 TLS-1",
     capability=ROLES,
     needs=_NEEDS,
 )
 def wrong_passwords_are_refused(w: Witness) -> Iterator[Finding]:
-    for plan in w.databases:
-        for door in w.doors:
-            for role in dict.fromkeys((plan.app, plan.admin, plan.readonly)):
-                yield must_be_refused(_wrong_login(w, door, role, plan), (Refusal.PASSWORD,))
-            unknown = _wrong_login(w, door, scratch_name(), plan)
-            yield must_be_refused(unknown, (Refusal.PASSWORD, Refusal.RULE))
+    attempts = [
+        (door, role, plan, by)
+        for plan in w.databases
+        for door in w.doors
+        for role, by in (
+            (plan.app, (Refusal.PASSWORD,)),
+            (plan.admin, (Refusal.PASSWORD,)),
+            (plan.readonly, (Refusal.PASSWORD,)),
+            (scratch_name(), (Refusal.PASSWORD, Refusal.RULE)),
+        )
+    ]
+    with ThreadPoolExecutor(4) as workers:  # each failure is slowed, one does not slow another
+        tried = [
+            workers.submit(_wrong_login, w, door, role, plan) for door, role, plan, _ in attempts
+        ]
+    for attempt, login in zip(attempts, tried, strict=True):
+        yield must_be_refused(login.result(), attempt[3])
 
 
 def _wrong_login(w: Witness, door: Door, role: str, plan: DatabasePlan) -> Answer[LoginResult]:

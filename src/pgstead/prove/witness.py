@@ -20,7 +20,7 @@ from pgstead.ports import Row
 from pgstead.prove import processes, wire
 from pgstead.prove.access import Access
 from pgstead.prove.finding import Answer, CannotTryError, answer, timed
-from pgstead.prove.login import Login, open_session, try_login
+from pgstead.prove.login import Login, open_patiently, try_login
 from pgstead.prove.refusal import classified
 from pgstead.prove.session import Session, Statement
 
@@ -133,7 +133,7 @@ class Witness:
     def session_by(self, login: Login, label: str) -> Generator[Session]:
         """Open a session by a login."""
         try:
-            connection = open_session(login)
+            connection = open_patiently(login)
         except psycopg.Error as error:
             words = str(error).strip()
             reason = f"{label} could not log in ({classified(words)})"
