@@ -38,13 +38,12 @@ def secret(operation: Operation, design: Design, ports: Ports) -> None:
     if "/" not in wanted.name:
         ports.secrets.ensure(wanted.name, mode=wanted.mode)
         return
-    folder, _, role = wanted.name.partition("/")
-    if folder == "pooler":
-        line = userlist_line(design.lookup_role, ports.secrets.value(design.lookup_role))
-    else:
-        line = passfile_line(role, ports.secrets.value(role))
+    folder, _, file = wanted.name.partition("/")
+    roles = design.auth_file_roles if folder == "pooler" else (file,)
+    line = userlist_line if folder == "pooler" else passfile_line
+    text = "".join(line(role, ports.secrets.value(role)) for role in roles)
     path = design.layout.state / wanted.name
-    ports.files.write(path, line, mode=wanted.mode, owner=_owner(design, wanted.name))
+    ports.files.write(path, text, mode=wanted.mode, owner=_owner(design, wanted.name))
 
 
 def _owner(design: Design, name: str) -> str | None:

@@ -191,6 +191,20 @@ class Design:
     monitor_role: str = "pgstead_monitor"
     backup_role: str = "pgstead_backup"
     networks: tuple[str, ...] = field(default=())
+    # PgBouncer's own access rules (auth_hba_file); empty where only loopback is served.
+    pooler_hba: tuple[HbaRule, ...] = ()
+
+    @property
+    def auth_file_roles(self) -> tuple[str, ...]:
+        """The roles whose passwords PgBouncer keeps itself; never an application's (POL-2).
+
+        Before 1.19 there is no auth_dbname, and a login at the console is looked up nowhere:
+        the monitor could never read statistics (POL-3).
+        """
+        if self.pooler is None:
+            return ()
+        alone = self.pooler.version >= (1, 19, 0)
+        return (self.lookup_role,) if alone else (self.lookup_role, self.monitor_role)
 
     def door(self, name: str) -> Door | None:
         """Return the door of that name, or None where this stead has none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def passfile_line(user: str, password: str) -> str:
-    """Return a line for every host, port and database of a role.
+    r"""Return a line for every host, port and database of a role.
 
     https://www.postgresql.org/docs/current/libpq-pgpass.html: `:` and `\\` are escaped.
     """

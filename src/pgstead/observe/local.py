@@ -50,11 +50,11 @@ def _secrets(design: Design, ports: Ports) -> Iterator[SecretFile]:
 def expected_text(design: Design, ports: Ports, name: str) -> str | None:
     """Return what a derived secret file must hold, or None where its secret is missing."""
     folder, _, file = name.partition("/")
-    role = design.lookup_role if folder == "pooler" else file
-    if ports.secrets.mode(role) is None:
+    roles = design.auth_file_roles if folder == "pooler" else (file,)
+    if any(ports.secrets.mode(role) is None for role in roles):
         return None
-    value = ports.secrets.value(role)
-    return userlist_line(role, value) if folder == "pooler" else passfile_line(role, value)
+    line = userlist_line if folder == "pooler" else passfile_line
+    return "".join(line(role, ports.secrets.value(role)) for role in roles)
 
 
 def _derived_mode(design: Design, ports: Ports, wanted: SecretFile) -> int | None:
