@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -43,7 +44,8 @@ def command(yes: bool) -> None:
     with console.working("removing"), locked(wired):
         left = destroy(wired.design, wired.ports)
     wired.forget()
-    _answer(console, wired, f'stead "{name}" is destroyed', tuple(str(path) for path in left))
+    foreign = tuple(str(path) for path in left if Path(path).exists())
+    _answer(console, wired, f'stead "{name}" is destroyed', foreign)
 
 
 def _must_agree(invocation: Invocation, wired: Wired) -> None:

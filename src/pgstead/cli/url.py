@@ -57,13 +57,16 @@ def _tell_of_prepared_statements(
     console: Console, connection: ConnectionFile, driver: Driver
 ) -> None:
     pooler = connection.pooler
-    if pooler is None or pooler.prepared_statements or driver is Driver.LIBPQ:
+    if pooler is None or pooler.prepared_statements:
         return
-    console.say(
-        f"note: PgBouncer {pooler.version} does not know prepared statements, and no URL can "
-        "switch them off in the driver; the engine of pgstead.app does"
-    )
-    console.hint("in the application use pgstead.app; for anything else --direct")
+    console.say(f"note: PgBouncer {pooler.version} does not know prepared statements")
+    if driver is Driver.LIBPQ:
+        console.hint("psycopg wants prepare_threshold=None, asyncpg statement_cache_size=0")
+    else:
+        console.hint(
+            "SQLAlchemy cannot be told so by a URL: use pgstead.app in the application, --direct "
+            "for anything else"
+        )
 
 
 def _password(connection: ConnectionFile, user: str) -> str:
