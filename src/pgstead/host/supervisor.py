@@ -309,20 +309,24 @@ class LocalSupervisor:
 
     def shutdown(self, *, timeout: float = 120) -> None:
         """Stop all programs and the supervisor itself; leaves no process, socket or pid file."""
-        keepers = leftovers.keepers(self._layout)
         if Path(self._layout.run).is_dir():
             self._files.write(self._layout.run / "stop", "")
         deadline = time.monotonic() + timeout
-        while living := leftovers.supervisors(self._layout):
-            self._ask_to_end(living)
-            if not processes.wait_until_gone(living, max(1.0, deadline - time.monotonic())):
-                continue
-            for process in living:
+        while True:
+            self._end_supervisors(deadline)
+            for process in processes.wait_until_gone(leftovers.keepers(self._layout), 3):
                 processes.send(process, signal.SIGKILL)
-        for process in processes.wait_until_gone(keepers, 3):
-            processes.send(process, signal.SIGKILL)
+            # the keeper may have started one more before it saw that it has to stop
+            if not leftovers.supervisors(self._layout):
+                break
         self.end_orphans()
         self._sweep()
+
+    def _end_supervisors(self, deadline: float) -> None:
+        while living := leftovers.supervisors(self._layout):
+            self._ask_to_end(living)
+            for process in processes.wait_until_gone(living, deadline - time.monotonic()):
+                processes.send(process, signal.SIGKILL)
 
     def _ask_to_end(self, living: list[processes.Process]) -> None:
         try:

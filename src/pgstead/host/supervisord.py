@@ -1,10 +1,14 @@
-"""A client of supervisord's XML-RPC interface over its Unix socket."""
+"""A client of supervisord's XML-RPC interface over its Unix socket.
+
+supervisor's own transport has no timeout, and a hung supervisor must not hang us.
+"""
 
 from __future__ import annotations
 
 import http.client
 import socket
 import xmlrpc.client
+from contextlib import closing
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -26,18 +30,6 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-class _Transport(xmlrpc.client.Transport):
-    """supervisor's own transport has no timeout, and a hung supervisor must not hang us."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        _ = host
-        return _Connection(self._path)
-
-
 class Client:
     """Calls to a supervisord; one connection each."""
 
@@ -45,20 +37,30 @@ class Client:
         """Keep the path of the socket."""
         self._path = str(path)
 
-    def call(self, method: str, *arguments: object) -> Any:
+    def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of the `supervisor` namespace.
 
         Raises NotRunningError when nobody answers, RefusedError when supervisord says no.
         """
-        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(self._path))
         try:
-            return getattr(proxy, f"supervisor.{method}")(*arguments)
-        except xmlrpc.client.Fault as fault:
-            raise RefusedError(str(fault.faultString)) from fault
-        except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            answer = self._post(xmlrpc.client.dumps(arguments, f"supervisor.{method}"))
+        except (OSError, http.client.HTTPException) as error:
             raise NotRunningError(
                 f"the supervisor does not answer: {error}", hint="`pgstead up` starts it"
             ) from error
+        try:
+            (value,), _ = xmlrpc.client.loads(answer)
+        except xmlrpc.client.Fault as fault:
+            raise RefusedError(str(fault.faultString)) from fault
+        return value
+
+    def _post(self, body: str) -> bytes:
+        with closing(_Connection(self._path)) as connection:
+            connection.request("POST", "/RPC2", body, {"Content-Type": "text/xml"})
+            with connection.getresponse() as response:
+                if response.status != http.HTTPStatus.OK:
+                    raise http.client.HTTPException(f"{response.status} {response.reason}")
+                return response.read()
 
     def answers(self) -> bool:
         """Say whether a supervisord listens and works."""

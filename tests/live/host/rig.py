@@ -1,7 +1,7 @@
-"""A stead by hand, without the pipeline: the adapters, a server, and PgBouncer where there is one.
+"""A stead by hand, without the pipeline: the adapters, a real server and a real PgBouncer.
 
-`PGSTEAD_TEST_BINDIR` names the server's binaries; else the newest of the system is taken.
-`PGSTEAD_TEST_PGBOUNCER` names the pooler; else the system's, where it has one.
+`PGSTEAD_TEST_BINDIR` names the server's binaries, `PGSTEAD_TEST_PGBOUNCER` the pooler; else the
+tests' shared toolchain is taken.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ from pgstead.model.design import Design, Program
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.resources import Cluster
+from tests.fix_stead import toolchain
 
 # What a path may hold, and what has broken a configuration file somewhere.
 NASTY = 'a b\'c "d" 50% %(x)s #e ;f $g'
@@ -72,16 +72,25 @@ class Rig:
     def build(self) -> ServerBuild:
         """The server's binaries."""
         named = os.environ.get("PGSTEAD_TEST_BINDIR")
-        if named:
-            major = binaries.probe(named, "manifest", self.layout, self.host).major
-            return binaries.find(named, major, self.layout, self.host)
-        newest = max(int(path.parent.name) for path in Path("/usr/lib/postgresql").glob("*/bin"))
-        return binaries.find(None, newest, self.layout, self.host)
+        if not named:
+            self.share_toolchain()
+            return binaries.find(None, 18, self.layout, self.host)
+        major = binaries.probe(named, "manifest", self.layout, self.host).major
+        return binaries.find(named, major, self.layout, self.host)
+
+    def share_toolchain(self) -> None:
+        """Link the binaries that were fetched once for all tests."""
+        link = Path(self.layout.toolchain)
+        if not link.exists():
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(toolchain(18))
 
     @cached_property
     def pooler(self) -> PoolerBuild:
         """The pooler's binary."""
         named = os.environ.get("PGSTEAD_TEST_PGBOUNCER")
+        if not named:
+            self.share_toolchain()
         return pgbouncer.find(named, self.layout, self.host)
 
     @cached_property
@@ -242,6 +251,3 @@ def rig_in(name: str) -> Iterator[Rig]:
 def alive(pid: int) -> bool:
     """Say whether a process runs."""
     return processes.look(pid) is not None
-
-
-PYTHON = sys.executable

@@ -1,0 +1,274 @@
+"""What crashes is back by itself, and what was stopped is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from pgstead.errors import NotRunningError, SteadError
+from pgstead.host import guard, leftovers, processes
+from tests.live.host.rig import NASTY, Rig, alive, rig_in, soon
+
+BUSY = "SELECT count(*) FROM generate_series(1, 1000000000000) g WHERE md5(g::text) = 'x'"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Rig]:
+    """A server, a pooler and a service, in a directory with a nasty name."""
+    with rig_in(NASTY) as rig:
+        rig.make()
+        programs = [rig.postgres, rig.bouncer, rig.service]
+        rig.supervisor.configure(programs)
+        for program in programs:
+            rig.supervisor.start(program.name)
+        yield rig
+
+
+@pytest.fixture
+def steady(running: Rig) -> Rig:
+    """The same with everything running."""
+    soon(running.sql.answers, within=30, what="the server")
+    soon(running.console.answers, within=30, what="the pooler")
+    soon(lambda: all(s.running for s in running.supervisor.states().values()))
+    return running
+
+
+def keep_busy(rig: Rig) -> threading.Thread:
+    """Run a query that uses a CPU until its connection is cut."""
+
+    def work() -> None:
+        with contextlib.suppress(psycopg.Error), rig.sql.connect() as connection:
+            connection.execute("SET statement_timeout = 0")
+            connection.execute(BUSY)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+
+    def seen() -> bool:
+        with rig.sql.connect() as connection:
+            row = connection.execute(
+                "SELECT count(*) AS n FROM pg_stat_activity WHERE query LIKE '%md5(g%'"
+                " AND state = 'active' AND pid <> pg_backend_pid()"
+            ).fetchone()
+            return row is not None and row["n"] > 0
+
+    soon(seen, what="the busy query")
+    return thread
+
+
+def test_the_programs_run_as_they_were_designed(steady: Rig) -> None:
+    states = steady.supervisor.states()
+    wanted = {p.name: p for p in (steady.postgres, steady.bouncer, steady.service)}
+    assert {name: state.digest for name, state in states.items()} == {
+        name: program.digest for name, program in wanted.items()
+    }
+    assert {state.state for state in states.values()} == {"RUNNING"}
+
+
+def test_a_nasty_argument_and_environment_arrive_unchanged(steady: Rig) -> None:
+    pid = steady.pid(steady.service.name)
+    assert NASTY in processes.arguments(pid)
+    assert f"TOLD={NASTY}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
+def test_servers_never_run_as_root(steady: Rig) -> None:
+    for name in ("postgres", "pgbouncer"):
+        assert Path(f"/proc/{steady.pid(name)}").stat().st_uid != 0
+
+
+def test_nothing_of_the_callers_environment_reaches_a_program(steady: Rig) -> None:
+    for name in ("postgres", "pgbouncer", steady.service.name):
+        told = Path(f"/proc/{steady.pid(name)}/environ").read_bytes()
+        assert b"PYTEST" not in told
+
+
+def test_the_supervisors_socket_is_its_users_alone(steady: Rig) -> None:
+    assert Path(steady.layout.run, "sv.sock").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_killed_idle_postmaster_is_back(steady: Rig) -> None:
+    old = steady.pid("postgres")
+    steady.kill(old)
+    soon(lambda: steady.pid("postgres") != old, what="a new postmaster")
+    assert soon(steady.sql.answers, what="the server") < 10
+
+
+def test_a_postmaster_killed_under_a_busy_query_is_back(steady: Rig) -> None:
+    thread = keep_busy(steady)
+    old = steady.pid("postgres")
+    steady.kill(old)
+    soon(lambda: steady.pid("postgres") != old, what="a new postmaster")
+    soon(steady.sql.answers, what="the server")
+    thread.join(10)
+    assert "ending what a dead postmaster left" in steady.said("postgres")
+
+
+def test_no_acknowledged_write_is_lost_when_the_postmaster_is_killed(steady: Rig) -> None:
+    with steady.sql.connect() as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (n bigint PRIMARY KEY)")
+        connection.execute("TRUNCATE kept")
+    acknowledged: list[int] = []
+
+    def write() -> None:
+        try:
+            with steady.sql.connect() as connection:
+                for number in range(1_000_000):
+                    connection.execute("INSERT INTO kept VALUES (%s)", [number])
+                    acknowledged.append(number)
+        except psycopg.Error:
+            return
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    time.sleep(0.5)
+    steady.kill(steady.pid("postgres"))
+    thread.join(10)
+    soon(steady.sql.answers, within=30)
+    with steady.sql.connect() as connection:
+        found = {row["n"] for row in connection.execute("SELECT n FROM kept").fetchall()}
+    assert len(acknowledged) > 10
+    assert set(acknowledged) <= found
+
+
+def test_a_killed_pooler_is_back(steady: Rig) -> None:
+    old = steady.pid("pgbouncer")
+    steady.kill(old)
+    soon(lambda: steady.pid("pgbouncer") != old)
+    soon(steady.console.answers, what="the pooler")
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_everything_is_back_when_the_supervisor_is_killed(steady: Rig, busy: bool) -> None:
+    thread = keep_busy(steady) if busy else None
+    before = {name: steady.pid(name) for name in steady.supervisor.states()}
+    (supervisor,) = leftovers.supervisors(steady.layout)
+    steady.kill(supervisor.pid)
+    for name, pid in before.items():
+        soon(lambda name=name, pid=pid: steady.pid(name) != pid, within=30, what=name)
+        assert not alive(pid), f"two of {name}"
+    soon(steady.sql.answers, within=30)
+    soon(steady.console.answers)
+    if thread is not None:
+        thread.join(10)
+    assert len(leftovers.supervisors(steady.layout)) == 1
+
+
+def test_a_killed_keeper_is_replaced_by_the_next_configure(steady: Rig) -> None:
+    (keeper,) = leftovers.keepers(steady.layout)
+    before = steady.pid("postgres")
+    steady.kill(keeper.pid)
+    soon(lambda: not keeper.alive)
+    steady.supervisor.configure([steady.postgres, steady.bouncer, steady.service])
+    (new,) = leftovers.keepers(steady.layout)
+    assert new.pid != keeper.pid
+    assert steady.pid("postgres") == before, "the server was disturbed"
+    (supervisor,) = leftovers.supervisors(steady.layout)
+    steady.kill(supervisor.pid)
+    soon(lambda: steady.pid("postgres") != before, what="the adopted supervisor")
+    soon(steady.sql.answers)
+
+
+def test_orphans_are_found_and_ended_before_anything_starts(steady: Rig) -> None:
+    for process in [*leftovers.keepers(steady.layout), *leftovers.supervisors(steady.layout)]:
+        steady.kill(process.pid)
+    # Servers that ignore the supervisor's death are made by hand: it told these to end.
+    soon(lambda: not leftovers.everything(steady.layout), within=30)
+    orphan = subprocess.Popen(
+        ["/bin/sh", str(guard.folder(steady.layout, "postgres") / "start")],
+        user=steady.host.server_user if os.geteuid() == 0 else None,
+        start_new_session=True,
+    )
+    soon(steady.sql.answers)
+    assert list(steady.supervisor.orphans())
+    programs = [steady.postgres, steady.bouncer, steady.service]
+    steady.supervisor.configure(programs)
+    for program in programs:
+        steady.supervisor.start(program.name)
+    assert orphan.wait(10) == 0, "it was not ended by a fast shutdown"
+    assert steady.sql.answers()
+    assert not list(steady.supervisor.orphans())
+
+
+def test_a_changed_program_runs_on_until_it_is_restarted(steady: Rig) -> None:
+    from dataclasses import replace
+
+    changed = replace(steady.service, environment={"TOLD": "again"}, stop_seconds=5)
+    before = steady.pid(changed.name)
+    steady.supervisor.configure([steady.postgres, steady.bouncer, changed])
+    assert steady.pid(changed.name) == before
+    assert steady.supervisor.states()[changed.name].digest == steady.service.digest
+    steady.supervisor.restart(changed.name)
+    assert steady.supervisor.states()[changed.name].digest == changed.digest
+    steady.supervisor.configure([steady.postgres, steady.bouncer, steady.service])
+    steady.supervisor.restart(changed.name)
+
+
+def test_a_program_that_is_no_longer_wanted_is_ended(steady: Rig) -> None:
+    old = steady.pid(steady.service.name)
+    steady.supervisor.configure([steady.postgres, steady.bouncer])
+    assert steady.service.name not in steady.supervisor.states()
+    assert not alive(old)
+    steady.supervisor.configure([steady.postgres, steady.bouncer, steady.service])
+    steady.supervisor.start(steady.service.name)
+
+
+def test_a_program_that_does_not_start_says_why(steady: Rig) -> None:
+    steady.supervisor.stop("pgbouncer")
+    ini = Path(steady.layout.pooler, "pgbouncer.ini")
+    good = ini.read_bytes()
+    ini.write_bytes(b"[pgbouncer]\nno_such_setting = 1\n")
+    try:
+        with pytest.raises(SteadError, match="no_such_setting"):
+            steady.supervisor.start("pgbouncer", timeout=10)
+    finally:
+        ini.write_bytes(good)
+    steady.supervisor.stop("pgbouncer")
+    steady.supervisor.start("pgbouncer")
+
+
+def test_an_unknown_program_is_said_to_be_unknown(steady: Rig) -> None:
+    with pytest.raises(NotRunningError, match="no program 'nobody'"):
+        steady.supervisor.start("nobody")
+
+
+def test_down_leaves_no_process_no_socket_and_no_pid_file() -> None:
+    with rig_in("down") as rig:
+        rig.make()
+        programs = [rig.postgres, rig.bouncer, rig.service]
+        rig.supervisor.configure(programs)
+        for program in programs:
+            rig.supervisor.start(program.name)
+        rig.supervisor.shutdown()
+        assert not leftovers.everything(rig.layout)
+        assert not leftovers.supervisors(rig.layout)
+        assert not leftovers.keepers(rig.layout)
+        state = Path(rig.layout.state)
+        kept = [path for path in state.rglob("*") if path.is_socket() or path.suffix == ".pid"]
+        assert not kept
+        assert rig.supervisor.states() == {}
+
+
+def test_down_ends_servers_whose_supervisor_and_keeper_are_dead() -> None:
+    with rig_in("dead") as rig:
+        rig.make()
+        rig.supervisor.configure([rig.postgres])
+        rig.supervisor.start("postgres")
+        for process in [*leftovers.keepers(rig.layout), *leftovers.supervisors(rig.layout)]:
+            os.kill(process.pid, signal.SIGKILL)
+        rig.supervisor.shutdown()
+        assert not leftovers.everything(rig.layout)
+
+
+def test_the_supervisor_is_started_by_this_interpreter(steady: Rig) -> None:
+    (supervisor,) = leftovers.supervisors(steady.layout)
+    assert processes.arguments(supervisor.pid)[0] == sys.executable
