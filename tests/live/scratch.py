@@ -1,12 +1,13 @@
-"""A server by hand for the tests of what applications import: real PostgreSQL, TLS only, roles
-as the foundation makes them, and a connection file. PgBouncer beside it where the machine has one.
+"""A server by hand, for the tests of what applications import.
 
-`PGSTEAD_TEST_BINDIR` names the binaries; else the newest server of the system is taken.
+Real PostgreSQL with TLS only, roles as the foundation makes them, a connection file, and PgBouncer
+beside it where a test asks for it. `PGSTEAD_TEST_BINDIR` and `PGSTEAD_TEST_PGBOUNCER` name the
+programs; else the ones that the shared steads use are taken.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import os
@@ -17,34 +18,39 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psycopg
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from psycopg import sql
 
+from tests.fix_stead import toolchain
+
 ROOT = Path(__file__).resolve().parents[2]
 # What a password may hold, and what has broken a URL, an ini file or a passfile somewhere.
 NASTY = "p%41 \"q'\\:{}@/#?&"
 
 
-def bindir() -> Path | None:
+def bindir() -> Path:
     """Return the folder of the server binaries under test."""
     if named := os.environ.get("PGSTEAD_TEST_BINDIR"):
         return Path(named)
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
+    return max(toolchain(18).glob("postgresql/*/bin"))
 
 
-def pgbouncer() -> str | None:
-    """Return the pooler under test: `PGSTEAD_TEST_PGBOUNCER`, or the system's."""
-    return os.environ.get("PGSTEAD_TEST_PGBOUNCER") or shutil.which("pgbouncer")
+def pgbouncer() -> str:
+    """Return the pooler under test."""
+    named = os.environ.get("PGSTEAD_TEST_PGBOUNCER") or shutil.which("pgbouncer")
+    return named or str(max(toolchain(18).glob("pgbouncer/*/usr/sbin/pgbouncer")))
 
 
 def free_port() -> int:
@@ -79,6 +85,7 @@ class Scratch:
     port: int = field(default_factory=free_port)
     pooler_port: int | None = None
     process: subprocess.Popen[bytes] | None = None
+    pooler: subprocess.Popen[bytes] | None = None
 
     @property
     def data(self) -> Path:
@@ -89,22 +96,27 @@ class Scratch:
         return self.folder / "ca.crt"
 
     @property
+    def connection(self) -> Path:
+        """The connection file of jeex_idea."""
+        return self.folder / ".pgstead" / "connections" / "jeex_idea.json"
+
+    @property
     def socket(self) -> Path:
         return self.folder / "run"
 
-    def admin(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
+    def raw(self, database: str = "postgres") -> psycopg.Connection[Any]:
         """Connect as the superuser through the closed socket."""
         return psycopg.connect(
-            host=str(self.socket),
-            port=self.port,
-            dbname=database,
-            user="postgres",
-            autocommit=True,
+            host=str(self.socket), port=self.port, dbname=database, user="postgres"
         )
 
-    def connect(
-        self, role: str = "app", database: str = "jeex_idea"
-    ) -> psycopg.Connection[tuple[object, ...]]:
+    def admin(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """Connect as the superuser, each statement a transaction."""
+        connection = self.raw(database)
+        connection.autocommit = True
+        return connection
+
+    def connect(self, role: str = "app", database: str = "jeex_idea") -> psycopg.Connection[Any]:
         """Connect as a role of a database, over TLS, at the direct door."""
         return psycopg.connect(
             host="127.0.0.1",
@@ -134,19 +146,52 @@ class Scratch:
                 time.sleep(0.05)
 
     def stop(self) -> None:
-        """Stop the server, fast."""
+        """Stop the pooler and the server, fast."""
+        if self.pooler is not None:
+            self.pooler.kill()
+            self.pooler.wait(10)
+            self.pooler = None
         if self.process is not None:
             self.process.send_signal(2)
             self.process.wait(30)
             self.process = None
 
+    def start_pooler(self) -> None:
+        """Start PgBouncer in transaction mode, TLS on both sides; connection files name it."""
+        self.pooler_port = free_port()
+        folder = self.folder / "pooler"
+        folder.mkdir(mode=0o700)
+        users = [f"jeex_idea_{role}" for role, login in ROLES.items() if login]
+        quoted = NASTY.replace('"', '""')
+        (folder / "users.txt").write_text("".join(f'"{user}" "{quoted}"\n' for user in users))
+        shutil.copy(self.ca, folder / "ca.crt")
+        for name in ("server.crt", "server.key"):
+            shutil.copy(self.data / name, folder / name)
+        (folder / "pgbouncer.ini").write_text(
+            _PGBOUNCER.format(port=self.port, own=self.pooler_port)
+        )
+        for path in (folder, *folder.iterdir()):
+            _give(path)
+        command = self._command("", pgbouncer(), "-q", "pgbouncer.ini")
+        with (self.folder / "pooler.log").open("ab") as log:
+            self.pooler = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        until = time.monotonic() + 15
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.pooler_port), 1).close()
+                break
+            except OSError:
+                assert time.monotonic() < until, (self.folder / "pooler.log").read_text()
+                time.sleep(0.05)
+        self.write_connection("jeex_idea")
+
     def _command(self, program: str, *arguments: str) -> list[str]:
         user = _server_user()
-        path = str(self.binaries / program)
+        named = [str(self.binaries / program)] if program else []
         if user is None:
-            return [path, *arguments]
+            return [*named, *arguments]
         group = str(pwd.getpwnam(user).pw_gid)
-        return ["setpriv", "--reuid", user, "--regid", group, "--clear-groups", path, *arguments]
+        return ["setpriv", "--reuid", user, "--regid", group, "--clear-groups", *named, *arguments]
 
     def initialize(self) -> None:
         """Run initdb and write the configuration."""
@@ -154,18 +199,7 @@ class Scratch:
             path.mkdir(mode=0o700)
             _give(path)
         subprocess.run(
-            self._command(
-                "initdb",
-                "-D",
-                str(self.data),
-                "-U",
-                "postgres",
-                "--auth=trust",
-                "-E",
-                "UTF8",
-                "--locale=C.UTF-8",
-                "--no-sync",
-            ),  # fmt: skip
+            self._command("initdb", "-D", str(self.data), *_INITDB),
             check=True,
             stdout=subprocess.DEVNULL,
             cwd="/",
@@ -219,9 +253,7 @@ lc_messages = 'C'
             _set_privileges(admin, name)
         return self.write_connection(name, prefix)
 
-    def _add_role(
-        self, admin: psycopg.Connection[tuple[object, ...]], role: str, *, login: bool
-    ) -> None:
+    def _add_role(self, admin: psycopg.Connection[Any], role: str, *, login: bool) -> None:
         how = sql.SQL("LOGIN PASSWORD {}").format(NASTY) if login else sql.SQL("NOLOGIN")
         admin.execute(sql.SQL("CREATE ROLE {} {}").format(sql.Identifier(role), how))
 
@@ -267,10 +299,34 @@ lc_messages = 'C'
         return path
 
 
+_DEFAULT = "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
+_INITDB = ("-U", "postgres", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
 ROLES = {"owner": False, "app": True, "migrator": True, "admin": True, "readonly": True}
 
 
-def _set_privileges(admin: psycopg.Connection[tuple[object, ...]], name: str) -> None:
+_PGBOUNCER = """
+[databases]
+jeex_idea = host=127.0.0.1 port={port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {own}
+unix_socket_dir =
+pool_mode = transaction
+default_pool_size = 5
+max_client_conn = 400
+auth_type = scram-sha-256
+auth_file = users.txt
+client_tls_sslmode = require
+client_tls_cert_file = server.crt
+client_tls_key_file = server.key
+client_tls_protocols = tlsv1.3
+server_tls_sslmode = verify-full
+server_tls_ca_file = ca.crt
+max_prepared_statements = 0
+"""
+
+
+def _set_privileges(admin: psycopg.Connection[Any], name: str) -> None:
     """Do what the foundation's roles and databases do, in their strictest form."""
     names = {role: sql.Identifier(f"{name}_{role}") for role in ROLES}
     for statement in (
@@ -278,19 +334,16 @@ def _set_privileges(admin: psycopg.Connection[tuple[object, ...]], name: str) ->
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
         "GRANT USAGE ON SCHEMA public TO {app}, {migrator}, {readonly}, {admin}",
         "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
-        "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
-        " GRANT EXECUTE ON FUNCTIONS TO {app}, {admin}, {readonly}",
-        "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
-        " GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {app}, {admin}",
-        "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public"
-        " GRANT SELECT ON TABLES TO {readonly}",
+        f"{_DEFAULT} GRANT EXECUTE ON FUNCTIONS TO {{app}}, {{admin}}, {{readonly}}",
+        f"{_DEFAULT} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {{app}}, {{admin}}",
+        f"{_DEFAULT} GRANT SELECT ON TABLES TO {{readonly}}",
     ):
         admin.execute(sql.SQL(statement).format(**names))
 
 
 def certify(folder: Path, data: Path) -> None:
     """Make a CA and a server certificate for loopback."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scratch CA")])
 
@@ -301,8 +354,8 @@ def certify(folder: Path, data: Path) -> None:
             .issuer_name(ca_name)
             .public_key(public)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=2))
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=2))
         )
 
     ca = (
@@ -331,7 +384,6 @@ def certify(folder: Path, data: Path) -> None:
 def running_server() -> Iterator[Scratch]:
     """Start a server with the database jeex_idea, not migrated; nothing is left afterwards."""
     binaries = bindir()
-    assert binaries is not None, "no server binaries: set PGSTEAD_TEST_BINDIR"
     # a path that breaks what does not quote
     folder = Path(tempfile.mkdtemp(prefix="scratch 100%s "))
     folder.chmod(0o755)
@@ -362,3 +414,83 @@ def alembic(
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+@dataclass
+class Running:
+    """A service process, and a client of it."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx.Client
+    port: int
+    log: Path
+
+    def stop(self) -> int:
+        """Ask it to end, and return how it did."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+@contextmanager
+def serving(scratch: Scratch, *arguments: str, **environment: str) -> Iterator[Running]:
+    """Start the service of jeex_idea as the foundation does, and wait until it answers."""
+    port = free_port()
+    user = ("--user", "nobody") if os.geteuid() == 0 else ()
+    log = scratch.folder / f"service-{port}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pgstead.serve", "--port", str(port)),
+                *("--application", "systems.jeex_idea.api:create_app"),
+                *("--connection", str(scratch.connection), *user, *arguments),
+            ],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=file,
+            stderr=file,
+        )
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        try:
+            wait_until(lambda: _answers(client, process, log), "the service answers")
+            yield Running(process, client, port, log)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(30)
+
+
+def _answers(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
+    try:
+        return client.get("/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Wait for something to come true; say what did not."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Scratch]:
+    """Share one migrated server among the tests of a folder."""
+    with running_server() as running:
+        alembic("upgrade", "head", connection=running.connection)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def service(scratch: Scratch) -> Iterator[Running]:
+    """Share one service of jeex_idea."""
+    with serving(scratch) as running:
+        yield running
+
+
+@pytest.fixture
+def api(service: Running) -> httpx.Client:
+    """Give a client of the shared service."""
+    return service.client

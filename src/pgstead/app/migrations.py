@@ -17,11 +17,12 @@ from typing import Any, cast
 
 from alembic import context
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, event, text
 
 from pgstead.app.environment import migration_target
 from pgstead.app.target import Target
-from pgstead.errors import BusyError
+from pgstead.errors import BusyError, SteadError
 
 PATIENCE = 120.0  # seconds that a runner waits for another one
 
@@ -70,6 +71,14 @@ def run(metadata: MetaData, *, prefix: str, database: str) -> None:
     A connection or an engine in `config.attributes["connection"]` is used as it is.
     """
     _set_up_logging()
+    try:
+        _run(metadata, prefix, database)
+    except SteadError as error:
+        # Alembic's command line prints its own errors as a line, all others as a traceback
+        raise CommandError(f"{error.message}\nhint: {error.hint}") from error
+
+
+def _run(metadata: MetaData, prefix: str, database: str) -> None:
     if context.is_offline_mode():
         _offline(metadata)
         return
@@ -81,6 +90,7 @@ def run(metadata: MetaData, *, prefix: str, database: str) -> None:
     try:
         with engine.connect() as connection, _alone(engine):
             _online(connection, metadata)
+            connection.commit()
     finally:
         if engine is not given:
             engine.dispose()
@@ -127,7 +137,13 @@ def _options(metadata: MetaData) -> dict[str, Any]:
 
 
 def _offline(metadata: MetaData) -> None:
-    context.configure(dialect_name="postgresql", literal_binds=True, **_options(metadata))
+    # "named": the style of our driver doubles every `%`, also where a person runs the script
+    context.configure(
+        dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},
+        literal_binds=True,
+        **_options(metadata),
+    )
     with context.begin_transaction():
         context.run_migrations()
 
@@ -137,8 +153,7 @@ def _online(connection: Connection, metadata: MetaData) -> None:
     with context.begin_transaction():
         context.run_migrations()
     if _changes_the_schema():
-        with connection.begin():
-            connection.execute(text(_PROTECT_VERSION))
+        connection.execute(text(_PROTECT_VERSION))
 
 
 def _changes_the_schema() -> bool:
