@@ -92,6 +92,7 @@ def compose(
         monitor_role=names.MONITOR,
         backup_role=names.BACKUP,
         networks=manifest.networks.allow,
+        pooler_hba=pooler.hba(manifest) if pooled else (),
     )
 
 

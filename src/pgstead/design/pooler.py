@@ -11,7 +11,7 @@ from pgstead.design.budget import Connections
 from pgstead.design.names import IDLE, LOOKUP, MONITOR
 from pgstead.design.reasons import Value
 from pgstead.manifest.document import Manifest
-from pgstead.model.design import PoolerDatabase
+from pgstead.model.design import HbaRule, PoolerDatabase
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.resources import PoolerSetting
@@ -55,7 +55,13 @@ def _access(
     # socket (https://www.pgbouncer.org/usage.html#admin-console). So auth_file holds one role.
     yield Value("admin_users", "", "the OS user of the pooler, on its socket", "ROL-1")
     yield Value("stats_users", MONITOR, "the monitoring role reads statistics", "POL-3")
-    yield Value("auth_type", "scram-sha-256", "SCRAM only", "POL-2")
+    if hba(manifest):
+        why = "SCRAM only, and only from the stated networks"
+        yield Value("auth_type", "hba", why, "POL-2, ROL-6")
+        rules = str(layout.pooler / "pg_hba.conf")
+        yield Value("auth_hba_file", rules, "the stated networks", "ROL-6")
+    else:
+        yield Value("auth_type", "scram-sha-256", "SCRAM only; loopback alone is served", "POL-2")
     yield Value("auth_user", LOOKUP, "a role that can look up passwords and nothing else", "POL-2")
     looked_up = next((e.name for e in manifest.databases if writable(e.name, build)), "")
     if looked_up:
@@ -163,6 +169,18 @@ def _logging(layout: Layout) -> Iterator[Value]:
     for name in ("log_connections", "log_disconnections", "log_stats"):
         yield Value(name, "0", "off by default", "POL-9")
     yield Value("log_pooler_errors", "1", "refusals are always logged", "POL-9, ROL-7")
+
+
+def hba(manifest: Manifest) -> tuple[HbaRule, ...]:
+    """Return the pooler's access rules, none where it listens on loopback alone (ROL-6)."""
+    if not manifest.networks.listen:
+        return ()
+    networks = dict.fromkeys((*tls.LOOPBACK, *manifest.networks.allow))
+    rules = [HbaRule("local", "all", "all", "", "scram-sha-256")]
+    rules += [HbaRule("hostssl", "all", "all", n, "scram-sha-256") for n in networks]
+    # The address `all` exists since 1.23 only.
+    rules += [HbaRule("host", "all", "all", n, "reject") for n in ("0.0.0.0/0", "::/0")]
+    return tuple(rules)
 
 
 def databases(

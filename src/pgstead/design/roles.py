@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from pgstead.design import budget
+from pgstead.design import budget, tls
 from pgstead.design.budget import Connections
 from pgstead.design.names import BACKUP, IDENT_MAP, IDLE, LOOKUP, MONITOR, SUPERUSER
 from pgstead.manifest.document import DatabaseEntry, Manifest
@@ -22,7 +22,6 @@ from pgstead.model.resources import (
 )
 
 _SCRAM = "scram-sha-256"
-_LOOPBACK = ("127.0.0.1/32", "::1/128")
 
 
 def resources(
@@ -200,9 +199,9 @@ def _networks(manifest: Manifest, *, pooled: bool) -> Iterator[HbaRule]:
         "host", "all", SUPERUSER, "all", "reject", comment="the superuser never comes by network"
     )
     options = "clientcert=verify-ca" if manifest.tls.client_certificates == "required" else ""
-    stated = [n for n in manifest.networks.allow if n not in _LOOPBACK]
-    for network in (*_LOOPBACK, *stated):
-        near = network in _LOOPBACK
+    stated = [n for n in manifest.networks.allow if n not in tls.LOOPBACK]
+    for network in (*tls.LOOPBACK, *stated):
+        near = network in tls.LOOPBACK
         yield from _from(network, manifest, "" if near else options, near=near, pooled=pooled)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from pgstead.design.names import MONITOR
 from pgstead.design.reasons import Value
 from pgstead.manifest.document import Manifest
 from pgstead.model.design import Door
@@ -13,6 +14,7 @@ from pgstead.model.layout import Layout
 from pgstead.model.resources import Certificate
 
 _FLOOR = "TLSv1.3"
+LOOPBACK = ("127.0.0.1/32", "::1/128")
 
 
 def listened(manifest: Manifest, host: HostFacts) -> tuple[str, ...]:
@@ -58,7 +60,11 @@ def certificates(manifest: Manifest, host: HostFacts, *, pooled: bool) -> Iterat
     yield Certificate("server", served, provided=provided)
     if pooled:
         yield Certificate("pooler", served, provided=provided)
-    for client in manifest.tls.clients:
+    clients = dict.fromkeys(manifest.tls.clients)
+    if manifest.tls.client_certificates == "required" and not provided:
+        roles = ((e.app, e.readonly, e.admin, e.migrator) for e in manifest.databases)
+        clients |= dict.fromkeys([MONITOR, *(role for four in roles for role in four)])
+    for client in clients:
         yield Certificate(f"client/{client}", (client,))
 
 

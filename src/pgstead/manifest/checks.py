@@ -71,6 +71,12 @@ def _ports(manifest: Manifest) -> Iterator[Problem]:
 def _tls(manifest: Manifest) -> Iterator[Problem]:
     given = {key: getattr(manifest.tls, key) for key in ("ca", "certificate", "key")}
     missing = [key for key, value in given.items() if not value]
+    if manifest.tls.clients and manifest.tls.ca:
+        yield Problem(
+            "tls.clients",
+            "cannot be issued by a CA that the user brought",
+            "issue them where the CA's key is, or leave the CA to pgstead",
+        )
     if missing and len(missing) < len(given):
         have = ", ".join(f"tls.{key}" for key in given if given[key])
         yield Problem(
