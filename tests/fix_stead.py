@@ -51,7 +51,7 @@ environment = "{environment}"
 [server]
 major = {major}
 port = {direct}
-memory = "1GB"
+memory = "4GB"
 {server}
 
 [networks]

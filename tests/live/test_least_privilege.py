@@ -27,7 +27,6 @@ FORBIDDEN = {
     "set role admin": "SET ROLE jeex_admin",
     "set session authorization": "SET SESSION AUTHORIZATION postgres",
     "create role": "CREATE ROLE mine",
-    "grant": "GRANT SELECT ON users TO PUBLIC",
     "create extension": "CREATE EXTENSION pgcrypto",
     "create function": "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
     "alter system": "ALTER SYSTEM SET work_mem = '1GB'",
@@ -67,6 +66,12 @@ def test_the_application_role_does_what_it_must(stead: LiveStead) -> None:
         ).fetchone()
         assert found == (0,)
         connection.rollback()
+
+
+def test_the_application_role_grants_nothing(stead: LiveStead) -> None:
+    with stead.connect() as connection:
+        connection.execute("GRANT SELECT ON users TO PUBLIC")  # a warning of PostgreSQL's, no error
+    assert stead.json("plan")["operations"] == []
 
 
 def test_the_owner_cannot_log_in(stead: LiveStead) -> None:
