@@ -125,7 +125,9 @@ def limit(manifest: Manifest, host: HostFacts) -> tuple[int, str]:
     """Return what the server may take, and where that comes from."""
     usable, source = host.usable_memory, host.memory_source
     if manifest.server.memory is not None and manifest.server.memory < usable:
-        usable, source = manifest.server.memory, "server.memory"
+        # Whoever names a figure has decided what the server may have; nothing is taken off.
+        given = manifest.server.memory
+        return given, f"{written_size(given // MB * MB)} (server.memory)"
     if manifest.environment in (Environment.DEVELOPMENT, Environment.TEST):
         # Other programs run beside the server on a laptop or a CI machine.
         return usable // 2, f"50 % of {written_size(usable // MB * MB)} ({source})"
