@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pgstead.errors import HostError, MissingLibraryError, MissingServerError
 from pgstead.host import elf, programs
@@ -14,11 +16,13 @@ from pgstead.model.layout import Layout
 
 _NEEDED = ("postgres", "initdb", "pg_controldata")
 _VERSION = re.compile(r"\(PostgreSQL\) (?P<version>(?P<major>\d+)(?:\.\d+)*\S*)")
+# In the data directory: whose it is, and which build made it.
+MARK = "pgstead.json"
 _FIX = "`pgstead doctor --fix` fetches what is missing"
 
 
 def find(bindir: str | None, major: int, layout: Layout, host: HostFacts) -> ServerBuild:
-    """Return the first build of the wanted major.
+    """Return the first build of the wanted major; once there is a cluster, the one that made it.
 
     Raises MissingServerError when there is none, MissingLibraryError when a build lacks a
     system library, HostError when the manifest's own bindir does not fit.
@@ -71,7 +75,14 @@ def _complete(directory: Path) -> bool:
 
 
 def _candidates(major: int, layout: Layout) -> Iterator[tuple[Path, str]]:
-    """Yield directories to look at; PATH may lead to any major."""
+    """Yield directories to look at; PATH may lead to any major.
+
+    A cluster keeps its binaries, also when a package with others is installed later: they could
+    sort text differently (locale, libc), and nobody would have asked for it.
+    """
+    recorded = recorded_build(layout)
+    if recorded.get("version", "").startswith(f"{major}."):
+        yield Path(recorded["bindir"]), recorded["origin"]
     for place in (
         f"/usr/lib/postgresql/{major}/bin",  # Debian and Ubuntu
         f"/usr/pgsql-{major}/bin",  # the project's own packages for Red Hat
@@ -84,6 +95,15 @@ def _candidates(major: int, layout: Layout) -> Iterator[tuple[Path, str]]:
         yield Path(on_path).resolve().parent, "system"
     for directory in toolchain_builds(layout, major):
         yield directory, "toolchain"
+
+
+def recorded_build(layout: Layout) -> Mapping[str, str]:
+    """Return the build that made the data directory, empty where there is none (or no mark)."""
+    try:
+        told: dict[str, Any] = json.loads(Path(layout.data, MARK).read_text(encoding="utf-8"))
+        return {name: str(value) for name, value in told["build"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def toolchain_builds(layout: Layout, major: int) -> list[Path]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pgstead.errors import ForeignStateError, InitializationError, StateDirectoryError
 from pgstead.host import clock, programs
+from pgstead.host.binaries import MARK
 from pgstead.host.files import LocalFiles, problem, sync_directory
 from pgstead.model.design import Design
 from pgstead.model.host import HostFacts, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.resources import Cluster
 
-MARK = "pgstead.json"
 _CHECKSUMS = re.compile(r"^Data page checksum version:\s*(\d+)", re.MULTILINE)
 # Relative to the data directory, so that no path needs quoting and a moved state still works.
 _INCLUDE = "include '../pgstead.conf'"
@@ -63,12 +62,6 @@ class DataDirectory:
             locale=mark["locale"],
             stead_id=mark["stead_id"],
         )
-
-    def recorded_build(self) -> Mapping[str, str]:
-        """Return the build that made the data directory, empty where there is none."""
-        if self._files.read(self._layout.data / MARK) is None:
-            return {}
-        return self._mark()["build"]
 
     def _must_be_vacant(self) -> None:
         """Refuse a directory that holds something else: it is not ours to replace."""
@@ -203,16 +196,17 @@ class DataDirectory:
             "version": self._build.version,
             "origin": self._build.origin,
             "bindir": self._build.bindir,
-            "libc": " ".join(part for part in _libc() if part),
+            "libc": libc(),
         }
 
 
-def _libc() -> tuple[str, str]:
+def libc() -> str:
+    """Return the C library and the architecture: text sorts as they say, where libc sorts."""
     try:
         name = os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (OSError, ValueError):
         name = ""
-    return name, os.uname().machine
+    return f"{name} {os.uname().machine}".strip()
 
 
 def _last_lines(words: str, count: int = 5) -> str:

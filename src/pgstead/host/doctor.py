@@ -16,6 +16,7 @@ from pgstead.errors import HostError, MissingLibraryError, MissingPoolerError, M
 from pgstead.host import (
     binaries,
     clock,
+    cluster,
     debian,
     elf,
     leftovers,
@@ -208,11 +209,28 @@ def _server(needs: Needs, layout: Layout, host: HostFacts) -> Iterator[Finding]:
             grave=False,
         )
         yield from map(_gap, gaps.of_server(build.version))
+        yield from _identity(layout)
     yield Finding(
         "tzdata",
         ok=(_ZONES / "UTC").exists(),
         text=f"time zones in {_ZONES}",
         hint="`apt-get install tzdata`: the server reads them when it starts",
+    )
+
+
+def _identity(layout: Layout) -> Iterator[Finding]:
+    """Compare this machine with the one that made the data directory."""
+    made = binaries.recorded_build(layout).get("libc")
+    here = cluster.libc()
+    if made is None:
+        return
+    yield Finding(
+        "libc",
+        ok=made == here,
+        text=f"the data directory was made on {made}"
+        + ("" if made == here else f", this is {here}"),
+        hint="indexes on text that libc sorts may be in another order now: REINDEX them",
+        grave=False,
     )
 
 

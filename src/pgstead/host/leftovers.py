@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,11 +86,25 @@ def others(layout: Layout) -> list[Process]:
         if _is_pooler(processes.arguments(process.pid), config)
     }
     for entry in Path(layout.run, "programs").glob("*/started"):
-        written = record(layout, entry.parent.name)
-        process = processes.look(written.pid) if written else None
-        if written and process and process.start == written.start and process.name != "postgres":
+        process = _recorded(layout, entry)
+        if process is not None and process.name != "postgres":
             found[process.pid] = process
     return list(found.values())
+
+
+def _recorded(layout: Layout, entry: Path) -> Process | None:
+    """Return the living process of a record.
+
+    A record that is not ours may name the processes of its own writer only, or the servers'
+    user could make root end anything.
+    """
+    written = record(layout, entry.parent.name)
+    process = processes.look(written.pid) if written else None
+    if written is None or process is None or process.start != written.start:
+        return None
+    writer = entry.stat().st_uid
+    trusted = writer in {os.geteuid(), processes.owner(process.pid)}
+    return process if trusted else None
 
 
 def _is_pooler(arguments: tuple[str, ...], config: str) -> bool:

@@ -57,6 +57,14 @@ def arguments(pid: int) -> tuple[str, ...]:
     return tuple(os.fsdecode(part) for part in told.split(b"\0")[:-1])
 
 
+def owner(pid: int) -> int | None:
+    """Return the user id of a process, None where it is gone."""
+    try:
+        return (_PROC / str(pid)).stat().st_uid
+    except OSError:
+        return None
+
+
 def works_in(pid: int, directory: os.PathLike[str]) -> bool:
     """Say whether a process's working directory is this one."""
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pgstead.errors import NotRunningError, SteadError
@@ -21,6 +22,7 @@ from pgstead.model.layout import Layout
 from pgstead.ports import ProgramState
 
 _POLL = 0.03
+_LOG_LIMIT = 10_000_000
 _AT_ONCE = False  # do not hold the one-threaded supervisord until the program is done
 _AT_REST = frozenset({"STOPPED", "EXITED", "FATAL"})
 # supervisord imports and starts within half a second; a loaded machine takes longer.
@@ -118,10 +120,21 @@ class LocalSupervisor:
         self._put(f"{part}/name", program.name)
         script = guard.start_script(program, self._layout, self._command(program))
         self._put(f"{part}/start", script)
-        output = guard.log(self._layout, program.name)
-        found = self._files.read(output)
-        if found is None or len(found.text) > 10_000_000:  # it grows with failures only
-            self._files.write(output, "", mode=0o640, owner=starter)
+        self._prepare_log(guard.log(self._layout, program.name), starter)
+
+    def _prepare_log(self, output: PurePosixPath, owner: str | None) -> None:
+        """Make a log that the program can append to, and keep a large one short.
+
+        It is emptied in place: a program that runs has it open, and appends.
+        """
+        try:
+            size = os.lstat(output).st_size
+        except FileNotFoundError:
+            self._files.write(output, "", mode=0o640, owner=owner)
+            return
+        if size > _LOG_LIMIT:
+            shutil.copyfile(output, f"{output}.1")
+            os.truncate(output, 0)
 
     def _command(self, program: Program) -> Sequence[str]:
         command = list(program.command)
@@ -324,16 +337,32 @@ class LocalSupervisor:
 
     def _end_supervisors(self, deadline: float) -> None:
         while living := leftovers.supervisors(self._layout):
-            self._ask_to_end(living)
-            for process in processes.wait_until_gone(living, deadline - time.monotonic()):
+            self._ask_to_end(living, deadline)
+            for process in processes.wait_until_gone(living, 1):
                 processes.send(process, signal.SIGKILL)
 
-    def _ask_to_end(self, living: list[processes.Process]) -> None:
+    def _ask_to_end(self, living: list[processes.Process], deadline: float) -> None:
         try:
+            self._stop_all(deadline)
             self._client.call("shutdown")
         except (NotRunningError, RefusedError):
             for process in living:  # deaf: a signal reaches it still
                 processes.send(process, signal.SIGTERM)
+        # Each question wakes its loop, which would sleep a second at a time otherwise.
+        while any(process.alive for process in living) and time.monotonic() < deadline:
+            self._client.answers()
+            time.sleep(_POLL)
+
+    def _stop_all(self, deadline: float) -> None:
+        """Stop the server last: the others still want to say goodbye to it."""
+        labels = [info["name"] for info in self._client.call("getAllProcessInfo")]
+        servers = [label for label in labels if self._kind(label) == "postgres"]
+        others = [label for label in labels if label not in servers]
+        for group in (others, servers):
+            for label in group:
+                self._ask("stopProcess", label, _AT_ONCE, tolerate="NOT_RUNNING")
+            for label in group:
+                self._halt(label, max(1.0, deadline - time.monotonic()))
 
     def _sweep(self) -> None:
         """Remove what only living processes have a use for."""
