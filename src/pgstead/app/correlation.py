@@ -19,15 +19,6 @@ _FORM = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _current: ContextVar[str] = ContextVar("correlation_id", default="")
 
 
-# The handler of unforeseen errors runs outside of every middleware, with this same scope.
-_SCOPE_KEY = "pgstead.correlation_id"
-
-
-def of(scope: Scope) -> str:
-    """Return the id of a request, also where its context has been left already."""
-    return str(scope.get(_SCOPE_KEY, "")) or current()
-
-
 def current() -> str:
     """Return the id of the request that is being served, empty outside of one."""
     return _current.get()
@@ -55,8 +46,6 @@ class CorrelationMiddleware:
             return
         given = Headers(scope=scope).get(HEADER, "")
         identity = given if _FORM.fullmatch(given) else str(uuid.uuid4())
-
-        scope[_SCOPE_KEY] = identity
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":

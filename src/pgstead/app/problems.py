@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pgstead.app import correlation
-from pgstead.app.errors import ConstraintError, DatabaseError, translate
+from pgstead.app.errors import ConstraintError, DatabaseError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -65,11 +65,10 @@ class Problem(HTTPException):
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of an application with a problem document."""
+    """Answer every foreseen error of an application with a problem document."""
     app.add_exception_handler(DatabaseError, _database)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def answer(
@@ -83,7 +82,7 @@ def answer(
     extra: dict[str, Any] | None = None,
 ) -> JSONResponse:
     """Return a problem document."""
-    identity = correlation.of(request.scope)
+    identity = correlation.current()
     body: dict[str, Any] = {
         "type": f"urn:pgstead:problem:{code}" if code else "about:blank",
         "title": http.HTTPStatus(status).phrase,
@@ -97,7 +96,7 @@ def answer(
     return JSONResponse(
         {key: value for key, value in body.items() if value not in ("", None)},
         status_code=status,
-        headers={**(headers or {}), correlation.HEADER: identity},
+        headers=headers,
         media_type=MEDIA_TYPE,
     )
 
@@ -150,17 +149,4 @@ async def _validation(request: Request, error: Exception) -> JSONResponse:
         detail="; ".join(f"{'.'.join(e['where'])}: {e['what']}" for e in errors),
         hint="the OpenAPI document (/docs) says what is allowed",
         extra={"errors": errors},
-    )
-
-
-async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    meaning = translate(error)
-    if meaning is not None:
-        return await _database(request, meaning)
-    return answer(
-        request,
-        500,
-        code="bug",
-        detail="something went wrong that nobody foresaw",
-        hint="the log has it under this correlation id",
     )

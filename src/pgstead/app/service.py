@@ -17,6 +17,7 @@ from pgstead.app.correlation import CorrelationMiddleware
 from pgstead.app.engine import Database
 from pgstead.app.environment import settings
 from pgstead.app.health import Health
+from pgstead.app.last_resort import LastResortMiddleware
 from pgstead.errors import SteadError
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class Service:
         health = Health(database, self.heads, self.version)
         app = FastAPI(title=self.title, version=self.version, lifespan=_lifespan(database, health))
         setattr(app.state, transactions.STATE, database)
-        app.add_middleware(CorrelationMiddleware)
+        app.add_middleware(LastResortMiddleware)
+        app.add_middleware(CorrelationMiddleware)  # the last one added is the outermost
         problems.install(app)
         app.include_router(health.router())
         app.include_router(routes)
