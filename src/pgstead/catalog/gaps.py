@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -55,10 +56,11 @@ def end_of_life(major: int) -> str:
 
 def of_server(version: str) -> tuple[Notice, ...]:
     """Return what a PostgreSQL lacks against the newest minor release known."""
-    major, _, minor = version.partition(".")
-    newest = newest_server(int(major))
-    digits = minor.split(".")[0]
-    if digits.isdigit() and int(digits) >= int(newest.partition(".")[2]):
+    found = re.match(r"(\d+)(?:\.(\d+))?", version)
+    if found is None or found[1] not in _table()["server"]:
+        return ()
+    newest = newest_server(int(found[1]))
+    if int(found[2] or -1) >= int(newest.partition(".")[2]):  # a beta has no minor yet
         return ()
     return (
         Notice(

@@ -34,8 +34,9 @@ def _names(manifest: Manifest) -> Iterator[Problem]:
     roles: dict[str, str] = {}
     for index, database in enumerate(manifest.databases):
         key = f"databases[{index}]"
-        yield from _once(f"{key}.name", database.name, databases)
-        for role in ROLES:
+        twice = list(_once(f"{key}.name", database.name, databases))
+        yield from twice
+        for role in () if twice else ROLES:  # its roles would be named twice as well
             yield from _once(f"{key}.{role}", str(getattr(database, role)), roles)
         known: dict[str, str] = {}
         for number, process in enumerate(database.processes):
@@ -107,8 +108,12 @@ def _networks(manifest: Manifest) -> Iterator[Problem]:
 
 def _server_settings(manifest: Manifest) -> Iterator[Problem]:
     major = manifest.server.major
+    seen: dict[str, str] = {}
     for name, chosen in manifest.server.settings.items():
         key = f"server.settings.{name}"
+        if (first := seen.setdefault(name.lower(), name)) != name:
+            yield Problem(key, f"is the same setting as {first}", "keep one of them")
+            continue
         try:
             spec = lookup.spec(major, name)
             value = lookup.canonical(major, name, chosen.value)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 from pydantic import model_validator as validator
 
 from pgstead.manifest import names
@@ -44,7 +51,22 @@ class Chosen(Part):
     reason: str = Field(default="", description="Why; production requires it.")
 
 
-Settings = dict[str, Annotated[Chosen, BeforeValidator(_scalar)]]
+_SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
+_WRITTEN: dict[str, Any] = {
+    "anyOf": [
+        _SCALAR,
+        {
+            "type": "object",
+            "description": Chosen.__doc__,
+            "properties": {"value": _SCALAR, "reason": {"type": "string"}},
+            "required": ["value"],
+            "additionalProperties": False,
+        },
+    ]
+}
+Settings = dict[
+    str, Annotated[Chosen, BeforeValidator(_scalar), WithJsonSchema(_WRITTEN)]
+]
 
 
 class Server(Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -57,7 +58,14 @@ def refusal(problems: Iterable[Problem], origin: str) -> ManifestError:
 
 def of(error: ValidationError) -> list[Problem]:
     """Return pydantic's findings in our words."""
-    return [_problem(details) for details in error.errors(include_url=False)]
+    found = [(details, _problem(details)) for details in error.errors(include_url=False)]
+    keys = [problem.key for _, problem in found]
+    # A list whose only entry is wrong counts as empty: the entry's problem says enough.
+    return [
+        problem
+        for details, problem in found
+        if details["type"] != "too_short" or not any(k.startswith(f"{problem.key}[") for k in keys)
+    ]
 
 
 def _problem(details: ErrorDetails) -> Problem:
@@ -127,7 +135,7 @@ def _by_kind(kind: str, given: object, context: Mapping[str, Any]) -> tuple[str,
 
 def _shown(given: object) -> str:
     if isinstance(given, str):
-        return f'"{given}"'
+        return json.dumps(given, ensure_ascii=False)
     if isinstance(given, bool):
         return "true" if given else "false"
     if isinstance(given, dict):
