@@ -76,6 +76,12 @@ def settings(major: int) -> Mapping[str, Spec]:
     return MappingProxyType({name: _spec(name, facts) for name, facts in told.items()})
 
 
+@cache
+def _folded(major: int) -> Mapping[str, str]:
+    """Return names by their lower case: the server compares so (guc_name_compare)."""
+    return MappingProxyType({name.lower(): name for name in settings(major)})
+
+
 def _spec(name: str, facts: Mapping[str, object]) -> Spec:
     def number(key: str) -> float | None:
         return float(str(facts[key])) if key in facts else None
@@ -107,9 +113,7 @@ def close_to(word: str, known: Iterable[str]) -> str:
 def spec(major: int, name: str) -> Spec:
     """Return what a major version knows of a setting. Raises ManifestError with a hint."""
     known = settings(major)
-    # Names are folded to lower case by the server (guc_name_compare); DateStyle keeps its own.
-    folded = {n.lower(): n for n in known}
-    found = known.get(folded.get(name.lower(), ""))
+    found = known.get(name) or known.get(_folded(major).get(name.lower(), ""))
     if found is not None:
         return found
     others = [m for m in MAJORS if m != major and name in settings(m)]

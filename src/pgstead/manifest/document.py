@@ -64,9 +64,7 @@ _WRITTEN: dict[str, Any] = {
         },
     ]
 }
-Settings = dict[
-    str, Annotated[Chosen, BeforeValidator(_scalar), WithJsonSchema(_WRITTEN)]
-]
+Settings = dict[str, Annotated[Chosen, BeforeValidator(_scalar), WithJsonSchema(_WRITTEN)]]
 
 
 class Server(Part):

@@ -14,7 +14,9 @@ def codes(*version: int) -> set[str]:
 
 
 def test_debian_12s_pooler_is_below_the_floor_and_prepares_nothing() -> None:
-    assert {"pooler-below-floor", "pooler-no-prepared-statements", "CVE-2026-6664"} <= codes(1, 18, 0)
+    assert {"pooler-below-floor", "pooler-no-prepared-statements", "CVE-2026-6664"} <= codes(
+        1, 18, 0
+    )
 
 
 def test_the_newest_pooler_lacks_nothing() -> None:
@@ -43,9 +45,9 @@ def test_a_gap_begins_with_the_version_that_brought_it() -> None:
     assert "CVE-2026-107349" in codes(1, 20, 0)
 
 
-@pytest.mark.parametrize("version", ["15.19", "16.15", "17.11", "18.6", "18.7", "18.6 (Debian)"])
+@pytest.mark.parametrize("version", ["15.19", "16.15", "17.11", "18.6", "18.7"])
 def test_the_newest_minor_release_is_not_reported(version: str) -> None:
-    assert gaps.of_server(version.split()[0]) == ()
+    assert gaps.of_server(version) == ()
 
 
 @pytest.mark.parametrize("version", ["15.18", "16.1", "17.0", "18.5", "18beta1"])

@@ -101,7 +101,7 @@ def test_what_a_setting_displays_means_the_same_value(
 @pytest.mark.parametrize("major", MAJORS)
 def test_every_default_is_a_valid_value_of_its_setting(major: int) -> None:
     for spec in lookup.settings(major).values():
-        if spec.context != "internal" and spec.name not in {"unix_socket_permissions"}:
+        if spec.context != "internal" and spec.name != "unix_socket_permissions":
             lookup.canonical(major, spec.name, spec.default)
 
 

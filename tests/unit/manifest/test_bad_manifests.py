@@ -27,7 +27,7 @@ class Bad:
 
 
 TABLE = [
-    Bad("a misspelt key", HEAD + BODY + '[server]\nprot = 1\n', "server.prot",
+    Bad("a misspelt key", HEAD + BODY + "[server]\nprot = 1\n", "server.prot",
         ("no key that pgstead knows", 'did you mean "port"?')),
     Bad("a key of another table", HEAD + "major = 17\n" + BODY, "major",
         ("no key that pgstead knows", "it belongs to server.major")),
@@ -83,9 +83,9 @@ TABLE = [
         ('did you mean "MB"?',)),
     Bad("fsync off", HEAD + BODY + "[server.settings]\nfsync = false\n", "server.settings.fsync",
         ('"off" is forbidden', "corrupt")),
-    Bad("a setting that pgstead decides", HEAD + BODY + '[server.settings]\nPort = 1\n',
+    Bad("a setting that pgstead decides", HEAD + BODY + "[server.settings]\nPort = 1\n",
         "server.settings.Port", ("pgstead decides it", "set server.port")),
-    Bad("a setting that cannot be set", HEAD + BODY + '[server.settings]\nblock_size = 8192\n',
+    Bad("a setting that cannot be set", HEAD + BODY + "[server.settings]\nblock_size = 8192\n",
         "server.settings.block_size", ("cannot be set",)),
     Bad("a setting given twice", HEAD + BODY
         + '[server.settings]\nwork_mem = "8MB"\nWork_Mem = "9MB"\n',
