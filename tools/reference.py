@@ -13,10 +13,12 @@ import typing
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import pgstead
+from pgstead.cli.main import new_program
 from pgstead.errors import ExitStatus, SteadError
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.quantities import duration, written_duration
@@ -187,9 +189,43 @@ def promises_page() -> str:
     return page
 
 
+# ----------------------------------------------------------------------------------- commands
+
+
+def commands_below(command: click.Command, words: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield a command and those below it, each with the words that call it."""
+    yield words, command
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for name in command.list_commands(ctx):
+            child = command.get_command(ctx, name)
+            assert child is not None
+            yield from commands_below(child, f"{words} {name}")
+
+
+def commands_page() -> str:
+    """Return the page of commands: each one's own help, word for word."""
+    page = (
+        f"{MADE.format(source='src/pgstead/cli/')}\n# Commands\n\n"
+        "What `--help` says. Results go to stdout, talk to stderr; `--json` prints the result for"
+        " programs.\n`-C`, `--json` and `-q` may stand before the command or behind it.\n"
+    )
+    for words, command in commands_below(new_program(), "pgstead"):
+        ctx = click.Context(
+            command,
+            info_name=words,
+            terminal_width=88,
+            max_content_width=88,
+            help_option_names=["-h", "--help"],
+        )
+        page += f"\n## `{words}`\n\n```text\n{command.get_help(ctx)}\n```\n"
+    return page
+
+
 def pages() -> dict[str, str]:
     """Return every page by its file name."""
     return {
+        "commands.md": commands_page(),
         "errors.md": errors_page(),
         "manifest.md": manifest_page(),
         "promises.md": promises_page(),

@@ -14,19 +14,21 @@ import click
 from pgstead.cli.invocation import invocation_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 Example = tuple[str, str]
 """A command line, and what it does in a few words."""
 
-EXIT_STATUSES = (
-    ("0", "done, or all promises kept"),
-    ("1", "something failed, or a promise is broken"),
-    ("2", "wrong command line or invalid manifest"),
-    ("3", "the plan is not empty, or holds an impact that was not allowed"),
-    ("4", "nothing broken, but something unproven that could have been tried here"),
-    ("5", "the first initialization failed"),
-)
+EVERY_STATUS: Mapping[int, str] = {
+    0: "done, or all promises kept",
+    1: "something failed, or a promise is broken",
+    2: "wrong command line or invalid manifest",
+    3: "the plan is not empty, or holds an impact that was not allowed",
+    4: "nothing broken, but something unproven that could have been tried here",
+    5: "the first initialization failed",
+}
+# What the statuses mean to a command that says nothing else.
+STATUSES: Mapping[int, str] = {**EVERY_STATUS, 0: "done", 1: "something failed"}
 
 
 def _keep(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
@@ -71,23 +73,24 @@ def write_examples(formatter: click.HelpFormatter, examples: Iterable[Example]) 
             formatter.write_dl(rows, col_max=48)
 
 
-def write_exit_statuses(formatter: click.HelpFormatter, only: Iterable[int] | None = None) -> None:
-    """Write what the exit statuses mean; `only` those that a command can have."""
-    wanted = None if only is None else {str(status) for status in only}
+def write_exit_statuses(
+    formatter: click.HelpFormatter, statuses: Mapping[int, str] = EVERY_STATUS
+) -> None:
+    """Write what the exit statuses mean."""
     with formatter.section("Exit status"):
-        formatter.write_dl([s for s in EXIT_STATUSES if wanted is None or s[0] in wanted])
+        formatter.write_dl([(str(status), text) for status, text in sorted(statuses.items())])
 
 
 class Command(click.Command):
     """A command whose help ends with examples and exit statuses."""
 
     def __init__(
-        self, *args: Any, examples: Iterable[Example], exits: Iterable[int], **attributes: Any
+        self, *args: Any, examples: Iterable[Example], exits: Mapping[int, str], **attributes: Any
     ) -> None:
         """Take what click takes, and the two sections."""
         super().__init__(*args, **attributes)
         self.examples = tuple(examples)
-        self.exits = tuple(exits)
+        self.exits = exits
         add_shared_options(self)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -97,10 +100,14 @@ class Command(click.Command):
 
 
 def command(
-    name: str, *examples: Example, exits: Iterable[int] = (0, 1, 2)
+    name: str, *examples: Example, exits: Iterable[int] = (0, 1, 2), **meaning: str
 ) -> Callable[[Callable[..., int | None]], Command]:
-    """Make a command of a function; its docstring is the help."""
-    return click.command(name, cls=Command, examples=examples, exits=exits)
+    """Make a command of a function; its docstring is the help.
+
+    `exits` are the statuses that it can leave with; `exit_0="..."` says what one means here.
+    """
+    told = {status: meaning.get(f"exit_{status}", STATUSES[status]) for status in exits}
+    return click.command(name, cls=Command, examples=examples, exits=told)
 
 
 class CommandGroup(click.Group):

@@ -23,6 +23,8 @@ _WIDTH = len("warning")
     "doctor",
     ("pgstead doctor", "look, and say what to do about what is missing"),
     ("pgstead doctor --fix", "fetch what is missing: binaries, PgBouncer, libraries"),
+    exit_0="nothing is missing",
+    exit_1="something is missing",
 )
 @click.option("--fix", "fixing", is_flag=True, help="Fetch what is missing and can be fetched.")
 def command(fixing: bool) -> int:

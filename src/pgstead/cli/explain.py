@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from pgstead import errors
+import pgstead
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console, shortened
 from pgstead.cli.invocation import Invocation, invocation_of
@@ -16,6 +20,9 @@ from pgstead.errors import SteadError
 if TYPE_CHECKING:
     from pgstead.model.design import Design, Reason
     from pgstead.prove.promise import Promise
+
+# `connection-file`, but no `server.work_mem` and no `TLS-001`
+_CODE = re.compile(r"[a-z]+(-[a-z]+)+")
 
 
 @new_command(
@@ -87,9 +94,20 @@ def _split(name: str, text: str) -> list[tuple[str, str]]:
 
 
 def _error(code: str) -> type[SteadError] | None:
-    classes = [c for _, c in inspect.getmembers(errors, inspect.isclass)]
-    known = [c for c in classes if issubclass(c, SteadError)]
-    return next((c for c in known if c.code == code), None)
+    """Find an error by its code; beyond errors.py only for what can be a code at all."""
+    found = next((e for e in _below(SteadError) if e.code == code), None)
+    if found is not None or not _CODE.fullmatch(code):
+        return found
+    for module in pkgutil.walk_packages(pgstead.__path__, "pgstead."):
+        if module.name != "pgstead.__main__":
+            importlib.import_module(module.name)
+    return next((e for e in _below(SteadError) if e.code == code), None)
+
+
+def _below(root: type[SteadError]) -> Iterator[type[SteadError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _below(child)
 
 
 def _explain_error(console: Console, error: type[SteadError]) -> None:
@@ -101,7 +119,8 @@ def _explain_error(console: Console, error: type[SteadError]) -> None:
     console.line(f"{error.code}: {meaning}")
     console.line()
     console.table(
-        [("class", f"pgstead.errors.{error.__name__}"), ("exit status", str(status))], indent="  "
+        [("class", f"{error.__module__}.{error.__name__}"), ("exit status", str(status))],
+        indent="  ",
     )
 
 

@@ -105,7 +105,8 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
     ctx.exit()
 
 
-def _program() -> Program:
+def new_program() -> Program:
+    """Make the program, with its shared options."""
     program = Program(
         name="pgstead",
         help="Turn one manifest into a production-shaped PostgreSQL, and prove it.",
@@ -131,7 +132,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status. Raises nothing but SystemExit."""
     invocation = Invocation(json="--json" in _options(arguments))
     try:
-        with _program().make_context("pgstead", list(arguments), obj=invocation) as ctx:
+        with new_program().make_context("pgstead", list(arguments), obj=invocation) as ctx:
             invocation = invocation_of(ctx)
             status = ctx.command.invoke(ctx)
             sys.stdout.flush()

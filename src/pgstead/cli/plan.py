@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     ("pgstead plan", "one line per operation: sign, capability, what, change, impact"),
     ("pgstead plan --json", "the same for programs"),
     exits=(0, 1, 2, 3),
+    exit_0="nothing to change",
+    exit_3="something would change, or could not be seen",
 )
 def command() -> int:
     """Show what `up` would change, and what each change costs.

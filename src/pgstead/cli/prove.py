@@ -26,6 +26,8 @@ _KEPT = 50  # reports; each has some hundred kilobytes
     ("pgstead prove TLS-001 --evidence", "one promise, with what was tried and answered"),
     ("pgstead prove --disruptive", "crash and restart things as well; not in production hours"),
     exits=(0, 1, 2, 4),
+    exit_0="all that can be tried here is kept",
+    exit_1="a promise is broken",
 )
 @click.argument("select", nargs=-1, metavar="[CAPABILITY|CODE|REQUIREMENT]...")
 @click.option("--disruptive", is_flag=True, help="Also try what interrupts service.")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     ("pgstead status", "everything at a glance"),
     ("pgstead status --json", "the same for programs"),
     ("pgstead -q status || pgstead up", "start what is down"),
+    exit_0="everything runs and answers",
+    exit_1="something is down",
 )
 def command() -> int:
     """Show what runs, where, and what needs attention.

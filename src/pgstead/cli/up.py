@@ -25,6 +25,7 @@ IMPACTS = [impact.word for impact in Impact]
     ("pgstead up --fix", "and fetch what this machine lacks first"),
     ("pgstead up --allow restart", "let a change restart the server"),
     exits=(0, 1, 2, 3, 5),
+    exit_3="the plan holds an impact that was not allowed; nothing was done",
 )
 @click.option(
     "--allow",
