@@ -73,6 +73,12 @@ models = "systems.jeex_idea.models:Base"
 sample = "systems.jeex_idea.sample"
 prefix = "JEEX_"
 
+[databases.pool]
+size = 20
+max_overflow = 30
+timeout = "30s"
+recycle = "14min"
+
 [[databases.processes]]
 name = "api"
 count = 1
