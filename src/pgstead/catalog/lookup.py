@@ -30,6 +30,8 @@ _OPTIONAL_ENUMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "default_toast_compression": ("pglz", "lz4"),
     }
 )
+# Two words of one meaning: the server shows the first of its list.
+_SHOWN_AS: Mapping[tuple[str, str], str] = MappingProxyType({("wal_compression", "on"): "pglz"})
 _OCTAL = frozenset({"unix_socket_permissions", "log_file_mode", "data_directory_mode"})
 _BOOL = MappingProxyType({
     "on": "on", "true": "on", "yes": "on", "1": "on",
@@ -45,6 +47,7 @@ _NUMBER = re.compile(
     r"^\s*([+-]?(?:0[xX][0-9a-fA-F]+|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+))\s*(\w*)\s*$"
 )
 _UNIT = re.compile(r"^(\d*)(\w+)$")
+_UNIT_NAME = re.compile(r"^\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +144,18 @@ def display(major: int, name: str, value: str) -> str:
     """Return a canonical value as `SHOW` prints it: 131072 of 8kB becomes 1GB."""
     found = spec(major, name)
     scale = _scale(found)
-    if scale is None or not re.fullmatch(r"-?\d+", value) or int(value) <= 0:
+    if scale is None or float(value) <= 0:
         return value
     base, units = scale
-    amount = int(value) * base
-    fitting = [
-        u for u, size in units.items() if amount % size == 0 and size >= _floor(found, units)
-    ]
-    unit = max(fitting, key=lambda u: units[u], default="")
-    return f"{amount // units[unit]}{unit}" if unit else value
-
-
-def _floor(found: Spec, units: Mapping[str, int]) -> int:
-    match = _UNIT.match(found.unit)
-    assert match is not None
-    return units[match.group(2)]
+    close = 0 if found.type == "integer" else 1e-8  # as convert_real_from_base_unit has it
+    amount = float(value) * base
+    # Whole numbers keep to units from their own upwards; others may go below ("1500us").
+    least = units[_UNIT_NAME.sub("", found.unit)] if found.type == "integer" else 1
+    for unit, size in sorted(units.items(), key=lambda item: -item[1]):
+        count = amount / size
+        if size >= least and count >= 0.5 and math.isclose(count, round(count), rel_tol=close):
+            return f"{round(count)}{unit}"
+    return value
 
 
 def _scale(found: Spec) -> tuple[int, Mapping[str, int]] | None:
@@ -180,11 +180,10 @@ def _bool(found: Spec, value: str) -> str:
 def _enum(found: Spec, value: str) -> str:
     word = value.strip().lower()
     named = {choice.lower(): choice for choice in found.enum}
+    if word not in named:
+        word = _BOOL.get(word, word)
     if word in named:
-        return named[word]
-    as_switch = _BOOL.get(word, "")
-    if as_switch in found.enum:
-        return as_switch
+        return _SHOWN_AS.get((found.name, word), named[word])
     hint = f"allowed: {', '.join(found.enum)}"
     close = close_to(word, found.enum)
     raise _invalid(found, value, f"{close}; {hint}" if close else hint)
@@ -197,7 +196,7 @@ def _number(found: Spec, value: str) -> str:
     if found.name in _OCTAL:
         return _octal(found, value.strip())
     text, unit = match.groups()
-    amount = _in_base_unit(found, _parsed(text), unit, value)
+    amount = _in_base_unit(found, _parsed(text, found.type), unit, value)
     if found.type == "integer":
         amount = float(round(amount))
     if found.minimum is not None and amount < found.minimum:
@@ -207,11 +206,11 @@ def _number(found: Spec, value: str) -> str:
     return str(int(amount)) if found.type == "integer" else f"{amount:g}"
 
 
-def _parsed(text: str) -> float:
+def _parsed(text: str, kind: str) -> float:
     if re.match(r"^[+-]?0[xX]", text):
         return float(int(text, 16))
-    if re.match(r"^[+-]?0[0-7]+$", text):
-        return float(int(text, 8))  # strtol(…, 0): a leading zero means octal
+    if kind == "integer" and re.match(r"^[+-]?0[0-7]+$", text):
+        return float(int(text, 8))  # strtol with base 0: a leading zero means octal
     return float(text)
 
 
