@@ -1,0 +1,13 @@
+"""All sabotages."""
+
+from __future__ import annotations
+
+from tests.sabotage import on_databases, on_pooler, on_roles, on_server
+from tests.sabotage.damage import Sabotage
+
+MODULES = (on_server, on_roles, on_databases, on_pooler)
+
+
+def sabotages() -> tuple[Sabotage, ...]:
+    """Return every sabotage, those that need no restart first."""
+    return tuple(s for module in MODULES for s in module.SABOTAGES)

@@ -1,0 +1,81 @@
+"""Each promise is seen to break under its sabotage, and no other; and to be kept again."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pgstead.prove.finding import Verdict
+from pgstead.prove.registry import promises
+from pgstead.prove.report import Report
+from tests.sabotage.damage import Sabotage
+from tests.sabotage.register import sabotages
+from tests.sabotage.scene import Scene
+
+QUIET = [s for s in sabotages() if not s.disruptive]
+LOUD = [s for s in sabotages() if s.disruptive]
+
+
+def test_an_undamaged_stead_keeps_every_promise(scene: Scene) -> None:
+    """Nothing broken, and nothing unproven that this machine could try."""
+    report = scene.prove()
+    assert int(report.exit_status) == 0, brief(report)
+
+
+def brief(report: Report) -> str:
+    """Return what a reader of a red test wants to see: all but what was kept."""
+    lines = report.text().splitlines()
+    return "\n".join(line for line in lines if not re.match(r"[A-Z]{3}-\d+ +kept", line))
+
+
+def related(sabotage: Sabotage) -> tuple[str, ...]:
+    """Return what is tried under a sabotage: all of the capabilities that it aims at."""
+    capabilities = {p.code: p.capability.value for p in promises()}
+    return (*dict.fromkeys(capabilities[code] for code in sorted(sabotage.breaks)),)
+
+
+def assert_exactly(sabotage: Sabotage, report: Report, baseline: dict[str, Verdict]) -> None:
+    """See that the promises of a sabotage broke, and that all others stand as before."""
+    broken = {code for code, v in report.verdicts().items() if v is Verdict.BROKEN}
+    assert broken == sabotage.breaks, brief(report)
+    changed = {
+        code: verdict
+        for code, verdict in report.verdicts().items()
+        if code not in broken and verdict is not baseline[code] and not sabotage.may_blind(code)
+    }
+    assert not changed, brief(report)
+
+
+def sabotaged(scene: Scene, sabotage: Sabotage, *select: str) -> None:
+    """Damage, try, mend, try again."""
+    baseline = scene.baseline
+    if sabotage.disruptive:
+        baseline = {**baseline, **dict.fromkeys(sabotage.breaks, Verdict.KEPT)}
+    with sabotage.damage(scene) as forged:
+        report = scene.prove(*select, design=forged, disruptive=sabotage.disruptive)
+    after = scene.prove(*sorted(sabotage.breaks), disruptive=sabotage.disruptive)
+    assert_exactly(sabotage, report, baseline)
+    assert set(after.verdicts().values()) == {Verdict.KEPT}, brief(after)
+
+
+@pytest.mark.parametrize("sabotage", QUIET, ids=lambda s: s.name)
+def test_a_sabotage_breaks_its_promises_and_no_other(scene: Scene, sabotage: Sabotage) -> None:
+    """Among the promises of the capabilities that it touches."""
+    sabotaged(scene, sabotage, *related(sabotage))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("sabotage", QUIET, ids=lambda s: s.name)
+def test_a_sabotage_breaks_no_promise_of_any_capability(scene: Scene, sabotage: Sabotage) -> None:
+    """Among all promises."""
+    sabotaged(scene, sabotage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sabotage", LOUD, ids=lambda s: s.name)
+def test_a_disruptive_promise_breaks_when_nothing_comes_back(
+    scene: Scene, sabotage: Sabotage
+) -> None:
+    """Killed servers stay dead under these, and come back when they are mended."""
+    sabotaged(scene, sabotage, *sorted(sabotage.breaks))
