@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from pgstead.catalog import gaps
 from pgstead.design import (
+    accounts,
     budget,
     databases,
-    memory,
     names,
     pooler,
     programs,
@@ -21,12 +22,30 @@ from pgstead.design.memory import Memory
 from pgstead.design.reasons import Value, settled
 from pgstead.errors import ManifestError, MissingPoolerError
 from pgstead.manifest.document import Manifest
-from pgstead.model.design import Design, Environment, Notice, Reason, Waiver
+from pgstead.model.design import DatabasePlan, Design, Environment, PoolerDatabase, Reason, Waiver
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
+from pgstead.model.resources import Resource
 from pgstead.model.stead import Stead
 
 _LONGEST_CLUSTER_NAME = 63  # NAMEDATALEN - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What everything else follows from."""
+
+    connections: Connections
+    memory: Memory
+    settings: Mapping[str, Value]
+    pooler: PoolerBuild | None  # None where no pooler is wanted
+    pooler_settings: Mapping[str, Value]
+    plans: tuple[DatabasePlan, ...]
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooler stands in front."""
+        return self.pooler is not None
 
 
 def compose(
@@ -41,58 +60,37 @@ def compose(
 ) -> Design:
     """Decide everything. Raises BudgetError, ManifestError or MissingPoolerError."""
     _check(manifest, build, pooler_build)
-    at_hand = pooler_build if manifest.pooler.enabled else None
-    pooled = at_hand is not None
-    connections = budget.solve(manifest)
-    divided = server.divided(manifest, host, connections)
-    settings = _server_values(manifest, host, build, layout, connections, divided)
-    pooler_values: dict[str, Value] = {}
-    if at_hand is not None:
-        derived = pooler.derive(manifest, host, build, at_hand, layout, connections)
-        pooler_values = settled(derived, manifest.pooler.settings, "pooler.settings")
-    plans = names.plans(manifest, heads)
-    wanted = Stead.of(
-        [
-            databases.cluster(build, stead_id),
-            *tls.certificates(manifest, host, pooled=pooled),
-            *roles.resources(manifest, build, connections, pooled=pooled),
-            *databases.resources(manifest, build, plans, pooled=pooled),
-            *server.resources(build.major, settings),
-            *pooler.resources(pooler_values),
-        ]
-    )
+    decided = _decide(manifest, host, build, pooler_build, layout, heads)
+    at_hand, pooled = decided.pooler, decided.pooled
     return Design(
         name=manifest.name,
         stead_id=stead_id,
         environment=manifest.environment,
-        stead=wanted,
+        stead=Stead.of(_wanted(manifest, host, build, stead_id, decided)),
         layout=layout,
         host=host,
         build=build,
         pooler=at_hand,
         doors=tls.doors(manifest, host, build, pooled=pooled),
-        databases=plans,
+        databases=decided.plans,
         services=programs.services(manifest),
-        settings={name: value.text for name, value in settings.items()},
-        initial=_initial(manifest),
+        settings=_written(decided.settings),
+        initial=tls.brought(manifest),
         hba=roles.hba(manifest, build, pooled=pooled),
         ident=roles.ident(host),
-        pooler_settings={name: value.text for name, value in pooler_values.items()},
-        pooler_databases=pooler.databases(manifest, at_hand, connections) if at_hand else (),
+        pooler_settings=_written(decided.pooler_settings),
+        pooler_databases=_pooled_databases(manifest, decided),
         programs=tuple(programs.programs(manifest, host, build, at_hand, layout, services_python)),
-        budget=connections.budget,
-        reasons=_reasons(manifest, settings, pooler_values, connections, divided),
-        notices=tuple(_notices(manifest, build, at_hand, divided)),
-        waivers=tuple(
-            Waiver(w.what, w.reason, w.expires.isoformat() if w.expires else "")
-            for w in manifest.waive
-        ),
+        budget=decided.connections.budget,
+        reasons=_reasons(manifest, decided),
+        notices=tuple(accounts.notices(manifest, build, at_hand, decided.memory)),
+        waivers=_waivers(manifest),
+        networks=manifest.networks.allow,
+        pooler_hba=pooler.hba(manifest) if pooled else (),
         superuser=names.SUPERUSER,
         lookup_role=names.LOOKUP,
         monitor_role=names.MONITOR,
         backup_role=names.BACKUP,
-        networks=manifest.networks.allow,
-        pooler_hba=pooler.hba(manifest) if pooled else (),
     )
 
 
@@ -128,6 +126,31 @@ def _check(manifest: Manifest, build: ServerBuild, pooler_build: PoolerBuild | N
         )
 
 
+def _decide(
+    manifest: Manifest,
+    host: HostFacts,
+    build: ServerBuild,
+    pooler_build: PoolerBuild | None,
+    layout: Layout,
+    heads: Mapping[str, tuple[str, ...]],
+) -> Decided:
+    at_hand = pooler_build if manifest.pooler.enabled else None
+    connections = budget.solve(manifest)
+    divided = server.divided(manifest, host, connections)
+    pooler_values: dict[str, Value] = {}
+    if at_hand is not None:
+        derived = pooler.derive(manifest, host, build, at_hand, layout, connections)
+        pooler_values = settled(derived, manifest.pooler.settings, "pooler.settings")
+    return Decided(
+        connections=connections,
+        memory=divided,
+        settings=_server_values(manifest, host, build, layout, connections, divided),
+        pooler=at_hand,
+        pooler_settings=pooler_values,
+        plans=names.plans(manifest, heads),
+    )
+
+
 def _server_values(
     manifest: Manifest,
     host: HostFacts,
@@ -149,89 +172,37 @@ def _cluster_name(manifest: Manifest) -> str:
     return printable[:_LONGEST_CLUSTER_NAME]
 
 
-def _initial(manifest: Manifest) -> dict[str, str]:
-    """Return what the bootstrap needs: the user's certificates, by the name of their copy."""
-    given = {
-        "ca.crt": manifest.tls.ca,
-        "server.crt": manifest.tls.certificate,
-        "server.key": manifest.tls.key,
-    }
-    return {f"tls/{name}": path for name, path in given.items() if path}
+def _wanted(
+    manifest: Manifest, host: HostFacts, build: ServerBuild, stead_id: str, decided: Decided
+) -> Iterator[Resource]:
+    pooled = decided.pooled
+    yield databases.cluster(build, stead_id)
+    yield from tls.certificates(manifest, host, pooled=pooled)
+    yield from roles.resources(manifest, build, decided.connections, pooled=pooled)
+    yield from databases.resources(manifest, build, decided.plans, pooled=pooled)
+    yield from server.resources(build.major, decided.settings)
+    yield from pooler.resources(decided.pooler_settings)
 
 
-def _reasons(
-    manifest: Manifest,
-    settings: Mapping[str, Value],
-    pooler_values: Mapping[str, Value],
-    connections: Connections,
-    divided: Memory,
-) -> dict[str, Reason]:
-    found = [value.reason("server") for value in settings.values()]
-    found += [value.reason("pooler") for value in pooler_values.values()]
-    found += _sums(connections, divided)
-    for index, entry in enumerate(manifest.databases):
-        pooled = manifest.pooler.enabled
-        seconds = names.recycle(entry, pooled=pooled)
-        found.append(
-            Reason(
-                f"databases.{entry.name}.pool.recycle",
-                f"{seconds:g} s",
-                "30 minutes; below client_idle_timeout (900 s) where the pooler is used, "
-                "or a request would meet a connection just cut",
-                {"wanted": f"{entry.pool.recycle or names.RECYCLE:g} s"},
-                f"databases[{index}].pool.recycle, SRV-8",
-            )
-        )
+def _written(values: Mapping[str, Value]) -> dict[str, str]:
+    return {name: value.text for name, value in values.items()}
+
+
+def _pooled_databases(manifest: Manifest, decided: Decided) -> tuple[PoolerDatabase, ...]:
+    if decided.pooler is None:
+        return ()
+    return pooler.databases(manifest, decided.pooler, decided.connections)
+
+
+def _reasons(manifest: Manifest, decided: Decided) -> dict[str, Reason]:
+    found = [value.reason("server") for value in decided.settings.values()]
+    found += [value.reason("pooler") for value in decided.pooler_settings.values()]
+    found += accounts.sums(decided.connections, decided.memory)
+    found += accounts.renewals(manifest)
     return {reason.name: reason for reason in found}
 
 
-def _sums(connections: Connections, divided: Memory) -> list[Reason]:
-    sums = connections.budget
-    clients = budget.sum_as_text(sums.clients, sums.client_limit, sums.client_limit_name)
-    servers = budget.sum_as_text(sums.servers, sums.server_limit, sums.server_limit_name)
-    return [
-        Reason("budget.clients", str(connections.clients), clients, {}, "SRV-5"),
-        Reason("budget.servers", str(connections.servers), servers, {}, "SRV-5"),
-        Reason("budget.memory", f"{divided.total // memory.MB}MB", divided.lines(), {}, "SRV-3"),
-    ]
-
-
-def _notices(
-    manifest: Manifest, build: ServerBuild, at_hand: PoolerBuild | None, divided: Memory
-) -> Iterator[Notice]:
-    yield from gaps.of_server(build.version)
-    if at_hand is not None:
-        yield from gaps.of_pooler(at_hand.version)
-        hidden = [e.name for e in manifest.databases if not pooler.writable(e.name, at_hand)]
-        if hidden:
-            yield Notice(
-                "pooler-any-database",
-                f"PgBouncer {at_hand.text} cannot write {', '.join(map(repr, hidden))} into its "
-                "configuration: it passes every database name on, and the server refuses "
-                "what is not granted",
-                "a name of letters, digits and _ needs no such entry",
-            )
-    yield from memory.notices(divided)
-    if divided.total > divided.limit:
-        yield Notice(
-            "memory-beyond-limit",
-            f"the manifest's own settings take {divided.total // memory.MB} MB of "
-            f"{divided.limit // memory.MB} MB ({divided.limit_source})",
-            "`pgstead explain budget.memory` shows the sum",
-            "warning",
-        )
-    if not build.tls:
-        yield Notice(
-            "server-without-tls",
-            "this server build has no TLS: it opens no TCP port, the pooler is the only door",
-            "set server.bindir to a build with TLS for a direct door",
-        )
-    for entry in manifest.databases:
-        wanted = entry.pool.recycle
-        if wanted is not None and wanted > names.recycle(entry, pooled=at_hand is not None):
-            yield Notice(
-                "pool-recycle-lowered",
-                f"{entry.name}: pool.recycle {wanted:g} s becomes {names.RECYCLE_POOLED:g} s, "
-                "below the pooler's client_idle_timeout (900 s)",
-                "write 14min or less",
-            )
+def _waivers(manifest: Manifest) -> tuple[Waiver, ...]:
+    return tuple(
+        Waiver(w.what, w.reason, w.expires.isoformat() if w.expires else "") for w in manifest.waive
+    )

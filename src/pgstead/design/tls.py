@@ -68,6 +68,16 @@ def certificates(manifest: Manifest, host: HostFacts, *, pooled: bool) -> Iterat
         yield Certificate(f"client/{client}", (client,))
 
 
+def brought(manifest: Manifest) -> dict[str, str]:
+    """Return the user's certificates: the name of the copy, and where it comes from."""
+    given = {
+        "tls/ca.crt": manifest.tls.ca,
+        "tls/server.crt": manifest.tls.certificate,
+        "tls/server.key": manifest.tls.key,
+    }
+    return {name: path for name, path in given.items() if path}
+
+
 def settings(
     manifest: Manifest, host: HostFacts, build: ServerBuild, layout: Layout
 ) -> Iterator[Value]:

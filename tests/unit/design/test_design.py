@@ -177,7 +177,7 @@ def test_a_service_runs_as_its_own_user_from_its_own_directory() -> None:
     program = design.programs[-1]
     assert (program.name, program.kind, program.user) == ("api-shop", "service", "nobody")
     assert program.command[:3] == ("/venv/bin/python", "-m", "pgstead.serve")
-    assert program.directory == "/home/me/project/../x"
+    assert program.directory == "/srv/project/../x"
     assert [s.port for s in design.services] == [8000]
 
 

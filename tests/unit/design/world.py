@@ -13,7 +13,7 @@ from pgstead.model.layout import Layout
 GB = 1024**3
 MODULES = frozenset({"pg_stat_statements", "auto_explain", "auth_delay", "passwordcheck"})
 MINORS = {15: "15.19", 16: "16.15", 17: "17.11", 18: "18.6"}
-LAYOUT = Layout(PurePosixPath("/srv/a stead"), PurePosixPath("/home/me/project"))
+LAYOUT = Layout(PurePosixPath("/srv/a stead"), PurePosixPath("/srv/project"))
 MANIFEST = """\
 version = 1
 name = "shop"
