@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -308,6 +309,20 @@ def test_an_interrupted_up_says_that_it_continues(make_stead: Callable[..., Live
         assert running.wait(60) == 130
     assert told.endswith("error: interrupted; run `pgstead up` again: it continues\n")
     assert "is up" in stead.run("up").stdout
+
+
+def test_up_names_who_holds_a_port_before_it_starts_anything(
+    make_stead: Callable[..., LiveStead],
+) -> None:
+    stead = make_stead()
+    with socket.create_server(("127.0.0.1", stead.pooler_port)):
+        said = stead.run("up", status=1)
+    assert said.stderr.startswith(f"error: port {stead.pooler_port} (pooler.port) is taken by "), (
+        said.stderr
+    )
+    assert f"(pid {os.getpid()})" in said.stderr
+    assert not (stead.state / "server" / "data").exists()
+    stead.run("up")
 
 
 def test_demo_data_is_refused_in_production(make_stead: Callable[..., LiveStead]) -> None:

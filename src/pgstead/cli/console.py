@@ -7,10 +7,11 @@ stderr, and not at all with --quiet. Colour repeats what the words say already.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
@@ -83,6 +84,7 @@ class Console:
         """Talk as the invocation asks."""
         self.json = invocation.json
         self._quiet = invocation.quiet or invocation.json
+        self._stack: ExitStack | None = None
         self._spinner: Status | None = None
 
     def line(self, text: str = "") -> None:
@@ -116,30 +118,33 @@ class Console:
 
     def step(self, text: str) -> None:
         """Tell what is being done now (ports.Progress)."""
-        if self._spinner is not None:
-            self._spinner.update(text)
-        else:
+        if self._stack is None:
             self.say(f"  {text}")
+            return
+        if self._spinner is None:
+            # Only now: a run that has nothing to do shall not wait for rich to be imported.
+            from rich.console import Console as Terminal
+
+            self._spinner = self._stack.enter_context(Terminal(stderr=True).status(text))
+        self._spinner.update(text)
 
     @contextmanager
-    def working(self, what: str) -> Generator[None]:
+    def working(self) -> Generator[None]:
         """Show steps on one line while the block runs, where a terminal can; else one a line."""
         if self._quiet or not sys.stderr.isatty():
             yield
             return
-        from rich.console import Console as Terminal
-
-        with Terminal(stderr=True).status(what) as spinner:
-            self._spinner = spinner
+        with ExitStack() as self._stack:
             try:
                 yield
             finally:
                 self._spinner = None
+        self._stack = None
 
 
 def coloured(text: str) -> str:
     """Colour the words that matter, where the output is a terminal that wants colour."""
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):  # noqa: TID251  https://no-color.org
         return text
     for word, colour in PALETTE.items():
         if f" {word}" in text or text.startswith(word):

@@ -41,7 +41,7 @@ def command(yes: bool) -> None:
         return
     if not yes:
         _must_agree(invocation, wired)
-    with console.working("removing"), locked(wired):
+    with console.working(), locked(wired):
         left = destroy(wired.design, wired.ports)
     wired.forget()
     foreign = tuple(str(path) for path in left if Path(path).exists())

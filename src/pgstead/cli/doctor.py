@@ -41,7 +41,7 @@ def command(fixing: bool) -> int:
     console = Console(invocation)
     source = read_manifest(invocation.manifest)
     if fixing:
-        with console.working("fetching what is missing"):
+        with console.working():
             fix(source, console)
     ground = stand(source)
     findings = examine(_needs(source), ground.layout, ground.host)

@@ -22,7 +22,7 @@ def command() -> None:
     wired = wire(invocation.manifest, console, tolerant=True)
     was_running = False
     if wired.exists:
-        with console.working("stopping"), locked(wired):
+        with console.working(), locked(wired):
             was_running = down(wired.ports)
     if invocation.json:
         console.data({"stead": wired.design.name, "was_running": was_running})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 128 + 2  # what shells report for SIGINT
 PIPE_CLOSED = 128 + 13  # and for SIGPIPE
+RESUMED = frozenset({"up", "down", "destroy", "doctor", "toolchain"})
 
 
 def report(error: BaseException, invocation: Invocation) -> int:
@@ -72,7 +73,9 @@ def _misused(error: click.ClickException, invocation: Invocation) -> int:
 
 
 def _interrupted(invocation: Invocation) -> int:
-    message = "interrupted; run `pgstead up` again: it continues"
+    message = "interrupted"
+    if invocation.command in RESUMED:
+        message += f"; run `pgstead {invocation.command}` again: it continues"
     if not invocation.json:
         click.echo(err=True)  # the terminal shows ^C on this line
     answer: dict[str, object] = {

@@ -14,6 +14,7 @@ class Invocation:
     manifest: str | None = None  # as given with -C; None: look upwards for pgstead.toml
     json: bool = False
     quiet: bool = False
+    command: str = ""  # "up", "demo"
 
 
 def invocation_of(ctx: click.Context | None = None) -> Invocation:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -82,6 +83,7 @@ class Program(click.Group):
             near = difflib.get_close_matches(name, _short_helps(), n=1)
             meant = f"; did you mean `{near[0]}`?" if near else ""
             raise click.UsageError(f"no such command: `{name}`{meant}", ctx)
+        ctx.obj = replace(invocation_of(ctx), command=name)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -131,9 +133,10 @@ def new_program() -> Program:
 def main(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status. Raises nothing but SystemExit."""
     invocation = Invocation(json="--json" in _options(arguments))
+    ctx: click.Context | None = None
     try:
-        with new_program().make_context("pgstead", list(arguments), obj=invocation) as ctx:
-            invocation = invocation_of(ctx)
+        ctx = new_program().make_context("pgstead", list(arguments), obj=invocation)
+        with ctx:
             status = ctx.command.invoke(ctx)
             sys.stdout.flush()
             return int(status or 0)
@@ -142,7 +145,7 @@ def main(arguments: Sequence[str]) -> int:
     except BaseException as error:  # noqa: BLE001  the last resort: a bug is told as one
         from pgstead.cli.failure import report
 
-        return report(error, invocation)
+        return report(error, invocation_of(ctx) if ctx else invocation)
 
 
 def _options(arguments: Sequence[str]) -> Sequence[str]:

@@ -44,7 +44,7 @@ def command(select: tuple[str, ...], disruptive: bool, evidence: bool) -> int:
     invocation = invocation_of()
     console = Console(invocation)
     wired = wire(invocation.manifest, console, tolerant=True)
-    with console.working("trying"):
+    with console.working():
         report = run(
             wired.design, access_to(wired.design, wired.ports), select, disruptive=disruptive
         )

@@ -39,7 +39,7 @@ def _add(major: str | None) -> None:
     source = read_manifest(invocation.manifest)
     ground = stand(source)
     wanted = int(major) if major else source.manifest.server.major
-    with console.working(f"fetching PostgreSQL {wanted}"), held(ground):
+    with console.working(), held(ground):
         directory = toolchain.add(wanted, ground.layout)
     if invocation.json:
         console.data({"major": wanted, "bindir": directory})

@@ -43,15 +43,17 @@ def command(allow: str, fix: bool) -> None:
     It may be interrupted at any time and run again. An operation graver than --allow stops it
     before anything is done.
     """
+    from pgstead.cli.doors import must_be_free
     from pgstead.cli.wiring import prepared, wire
     from pgstead.workflows.up import up
 
     invocation = invocation_of()
     console = Console(invocation)
     began = time.monotonic()
-    with console.working("looking at this machine"):
+    with console.working():
         wired = wire(invocation.manifest, console, fix=fix)
         with prepared(wired):
+            must_be_free(wired)
             result = up(wired.design, wired.ports, allow=Impact[allow.upper()])
     seconds = time.monotonic() - began
     if invocation.json:
