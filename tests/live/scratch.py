@@ -172,9 +172,24 @@ class Scratch:
         )
         for path in (folder, *folder.iterdir()):
             _give(path)
-        command = self._command("", pgbouncer(), "-q", "pgbouncer.ini")
+        self._run_pooler()
+        self.write_connection("jeex_idea")
+
+    def restart_pooler(self) -> None:
+        """Kill the pooler and start it again."""
+        assert self.pooler is not None
+        self.pooler.kill()
+        self.pooler.wait(10)
+        self._run_pooler()
+
+    def _run_pooler(self) -> None:
+        folder = self.folder / "pooler"
+        command = self._command("", pgbouncer(), "pgbouncer.ini")
         with (self.folder / "pooler.log").open("ab") as log:
-            self.pooler = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+            libraries = {"LD_LIBRARY_PATH": str(toolchain(18) / "lib")}
+            self.pooler = subprocess.Popen(
+                command, cwd=folder, env={**os.environ, **libraries}, stdout=log, stderr=log
+            )
         until = time.monotonic() + 15
         while True:
             try:
@@ -183,7 +198,6 @@ class Scratch:
             except OSError:
                 assert time.monotonic() < until, (self.folder / "pooler.log").read_text()
                 time.sleep(0.05)
-        self.write_connection("jeex_idea")
 
     def _command(self, program: str, *arguments: str) -> list[str]:
         user = _server_user()
@@ -322,7 +336,6 @@ client_tls_key_file = server.key
 client_tls_protocols = tlsv1.3
 server_tls_sslmode = verify-full
 server_tls_ca_file = ca.crt
-max_prepared_statements = 0
 """
 
 

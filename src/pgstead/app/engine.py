@@ -5,13 +5,11 @@ Set up so that both are right behind a pooler in transaction mode, and before th
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it ships none
 from sqlalchemy import MetaData, event
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -21,10 +19,10 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import QueuePool
 
+from pgstead.app.connecting import connector
 from pgstead.app.connection import Figures
 from pgstead.app.environment import Settings
-from pgstead.app.errors import UnavailableError, translate
-from pgstead.app.target import Driver, Target
+from pgstead.app.errors import translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +99,7 @@ class Database:
 def _engine(settings: Settings, program: str, *, pre_ping: bool) -> AsyncEngine:
     target, figures = settings.target, settings.figures
     arguments = target.driver_arguments(program)
-    if target.driver is Driver.ASYNCPG:
-        arguments["async_creator_fn"] = _connector(target)
+    arguments["async_creator_fn"] = connector(target)
     engine = create_async_engine(
         target.url,
         connect_args=arguments,
@@ -128,30 +125,3 @@ def _pool(figures: Figures) -> dict[str, Any]:
         "pool_timeout": figures.timeout,
         "pool_recycle": figures.recycle,
     }
-
-
-def _connector(target: Target) -> Any:
-    """Return asyncpg's connect with its failures named.
-
-    asyncpg raises bare OSError and TimeoutError, which SQLAlchemy lets through: nobody could tell
-    them from those of the application.
-    """
-    place = f"{target.database} at {target.host}:{target.port}"
-
-    untyped: Any = asyncpg
-
-    async def connect(*arguments: Any, **keywords: Any) -> Any:
-        try:
-            return await untyped.connect(*arguments, **keywords)
-        except ssl.SSLError as error:
-            raise UnavailableError(
-                f"no TLS connection to {place}: {error.reason or error}",
-                hint="does the CA of the connection file belong to this server?",
-            ) from error
-        except (OSError, TimeoutError) as error:
-            raise UnavailableError(
-                f"no connection to {place}: {error.strerror or type(error).__name__}",
-                hint="is it running (`pgstead status`), and is this the right address?",
-            ) from error
-
-    return connect

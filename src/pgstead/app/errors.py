@@ -14,6 +14,7 @@
     ├── AccessDeniedError             403  the role may not do that
     ├── SchemaMismatchError           503  the database is at another revision
     ├── UnavailableError              503  refused, lost, starting, too many
+    │   ├── LoginRefusedError         503
     │   ├── PoolExhaustedError        503
     │   └── TooSlowError              503  statement or lock time-out
     └── CommitUnknownError            503  lost while committing: done or not, nobody knows
@@ -179,6 +180,12 @@ class UnavailableError(DatabaseError):
     code = "database-unavailable"
     status = 503
     retry_after = 2
+
+
+class LoginRefusedError(UnavailableError):
+    """The database refused the application's login."""
+
+    code = "login-refused"
 
 
 class PoolExhaustedError(UnavailableError):

@@ -42,9 +42,7 @@ class LastResortMiddleware:
         try:
             await self._app(scope, receive, watch)
         except Exception as error:
-            _log.error(
-                "%s %s failed:\n%s", scope["method"], scope["path"], "".join(story(error))
-            )
+            _log.error("%s %s failed:\n%s", scope["method"], scope["path"], "".join(story(error)))
             if started:
                 raise
             response = answer(

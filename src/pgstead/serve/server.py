@@ -122,24 +122,27 @@ def import_everything(application: FastAPI) -> None:
 
 async def _rehearse(application: FastAPI) -> None:
     """Serve a few requests to nobody: an answer, errors, and one that asks the database."""
-    async with application.router.lifespan_context(application):
-        for method, path in (
-            ("GET", "/health/live"),
-            ("GET", "/health/ready"),
-            ("GET", "/no-such-path"),
-            ("GET", "/docs"),
-            ("GET", "/openapi.json"),
-            ("POST", "/health/live"),
-        ):
-            await application(_scope(method, path), _nothing_to_receive, _nobody)
+    told: asyncio.Queue[Message] = asyncio.Queue()
+    asked: asyncio.Queue[Message] = asyncio.Queue()
+    life: Scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    running = asyncio.create_task(application(life, told.get, asked.put))
+    for event in ("lifespan.startup", "lifespan.shutdown"):
+        await told.put({"type": event})
+        if (await asked.get())["type"] != f"{event}.complete":
+            break  # uvicorn will meet the same, and say it
+        if event == "lifespan.startup":
+            for path in ("/health/live", "/health/ready", "/no-such-path", "/docs"):
+                await application(_scope(path), _nothing_to_receive, _nobody)
+    await asyncio.wait({running})
+    running.exception()
 
 
-def _scope(method: str, path: str) -> Scope:
+def _scope(path: str) -> Scope:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
-        "method": method,
+        "method": "GET",
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),

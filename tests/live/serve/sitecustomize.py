@@ -5,25 +5,28 @@ from __future__ import annotations
 import os
 import sys
 
-_dropped = False
 _noting = False
 
 
 def _watch(event: str, arguments: tuple[object, ...]) -> None:
-    global _dropped, _noting  # noqa: PLW0603 - an audit hook has no other memory
-    if event == "os.setuid":
-        _dropped = True
-    if not _dropped or _noting or event not in ("import", "open"):
+    if _noting or event not in ("import", "open") or os.getuid() == 0:
         return
     name = str(arguments[0])
-    if event == "open" and not name.endswith((".py", ".pyc", ".so")):
+    if event == "open" and not name.endswith((".pyc", ".so")):
         return
+    _note(f"{event} {name}")
+
+
+def _note(line: str) -> None:
+    global _noting  # noqa: PLW0603 - an audit hook has no other memory
     _noting = True
     try:
-        with open(os.environ["IMPORTS_AFTER_DROP"], "a") as noted:  # noqa: PTH123
-            noted.write(f"{event} {name}\n")
+        noted = os.open(os.environ["IMPORTS_AFTER_DROP"], os.O_WRONLY | os.O_APPEND)
+        os.write(noted, f"{line}\n".encode())
+        os.close(noted)
     finally:
         _noting = False
 
 
 sys.addaudithook(_watch)
+_note("watching")

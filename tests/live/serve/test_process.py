@@ -80,7 +80,7 @@ def test_it_imports_nothing_after_root_is_given_up(scratch: Scratch, tmp_path: P
         wait_until(lambda: api.get("/users").status_code == 200, "the database is back")
         assert api.delete(f"/users/{user['id']}").status_code == 204
         assert running.stop() in (0, -15)
-    assert noted.read_text() == ""
+    assert noted.read_text() == "watching\n"
 
 
 def test_at_sigterm_it_closes_every_connection(scratch: Scratch) -> None:
