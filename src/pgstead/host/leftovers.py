@@ -54,10 +54,15 @@ def _with_argument(*wanted: str) -> list[Process]:
 def servers(layout: Layout) -> list[Process]:
     """Return all PostgreSQL processes that work in the data directory."""
     data = layout.data
+    try:
+        user = Path(data).stat().st_uid
+    except OSError:  # no data directory, no servers
+        return []
     return [
         process
         for process in processes.everyone()
         if process.name == "postgres"
+        and processes.owner(process.pid) == user
         and (processes.works_in(process.pid, data) or _is_postmaster(process, data))
     ]
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pgstead.host import programs
 
 _PROC = Path("/proc")
 
@@ -66,11 +69,25 @@ def owner(pid: int) -> int | None:
 
 
 def works_in(pid: int, directory: os.PathLike[str]) -> bool:
-    """Say whether a process's working directory is this one."""
+    """Say whether a process's working directory is this one.
+
+    Root in a container may lack CAP_SYS_PTRACE, and then sees this of its own processes only:
+    the process's user is asked instead (ptrace(2), "Ptrace access mode checking").
+    """
+    place = _PROC / str(pid) / "cwd"
     try:
-        return (_PROC / str(pid) / "cwd").samefile(directory)
+        return place.samefile(directory)
+    except PermissionError:
+        user = owner(pid)
     except OSError:
         return False
+    if user is None or os.geteuid() != 0:
+        return False
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        return False
+    return programs.run(["test", str(place), "-ef", str(directory)], user=name).ok
 
 
 def descends(process: Process, ancestor: int, family: Mapping[int, Process]) -> bool:

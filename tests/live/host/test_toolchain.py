@@ -265,7 +265,7 @@ def test_a_missing_system_library_is_named_with_its_package(
     done = subprocess.run(
         ["unshare", "--mount", *hidden, *python], capture_output=True, text=True, check=False
     )
-    if "mount" in done.stderr and done.returncode != 0:
+    if done.returncode != 0 and ("mount" in done.stderr or "unshare" in done.stderr):
         pytest.skip("this machine lets nobody mount a file system")
     assert done.returncode == 0, done.stderr
     assert "'libxml2.so.2'" in done.stdout
