@@ -250,12 +250,15 @@ def short_directory() -> Path:
 
 
 @contextmanager
-def stead_in(directory: Path | None = None, **given: Any) -> Iterator[LiveStead]:
+def stead_in(
+    directory: Path | None = None, *, link: bool = True, **given: Any
+) -> Iterator[LiveStead]:
     """Give a stead that is not up yet; remove everything afterwards, also after a failure."""
     place = directory or short_directory()
     try:
         stead = write_manifest(place, **given)
-        stead.link_toolchain()
+        if link:
+            stead.link_toolchain()
         try:
             yield stead
         finally:

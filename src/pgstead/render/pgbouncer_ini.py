@@ -6,12 +6,16 @@ import re
 
 from pgstead.model.design import Design, PoolerDatabase
 
-_PLAIN = re.compile(r"^[A-Za-z0-9_]+$")
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+EVERY = "*"  # stands for names that no key can hold; the client's own name is passed on
 
 
 def identifier(name: str) -> str:
-    """Quote a database name as PgBouncer wants it (config.md, "Section [databases]")."""
-    return name if _PLAIN.match(name) else '"' + name.replace('"', '""') + '"'
+    """Quote a key of [databases]; the design asks only for what the version can read.
+
+    Single quotes, whatever config.md says of double ones (lib/usual/cfparser.c).
+    """
+    return name if name == EVERY or _PLAIN.fullmatch(name) else f"'{name}'"
 
 
 def literal(value: str) -> str:
@@ -29,8 +33,9 @@ def _target(design: Design) -> str:
 
 def _database(design: Design, entry: PoolerDatabase) -> str:
     figures = f"pool_size={entry.pool_size} reserve_pool={entry.reserve_pool}"
+    name = "" if entry.name == EVERY else f" dbname={literal(entry.name)}"
     return (
-        f"{identifier(entry.name)} = {_target(design)} dbname={literal(entry.name)} {figures}"
+        f"{identifier(entry.name)} = {_target(design)}{name} {figures}"
         f" max_db_connections={entry.max_connections}"
     )
 

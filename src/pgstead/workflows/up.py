@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from pgstead.apply.run import execute
-from pgstead.errors import InitializationError, NotAllowedError, SteadError
+from pgstead.errors import InitializationError, NotAllowedError, NotRunningError, SteadError
 from pgstead.model.design import Design
 from pgstead.model.operation import Impact, Operation, Plan
+from pgstead.model.resources import Kind
 from pgstead.ports import Ports
 from pgstead.workflows.planning import plan as make_plan
 
 # Files and processes, then roles and databases, then what databases hold, then revisions and
 # their grants. One more round than that means that something is undone behind our back.
 _ROUNDS = 8
+_PATIENCE = 120  # seconds for crash recovery; checkpoints every few minutes keep it far shorter
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,9 @@ def up(design: Design, ports: Ports, *, allow: Impact = Impact.RELOAD) -> UpResu
         plan = make_plan(design, ports)
         if plan.empty:
             return UpResult(tuple(done), fresh)
+        if not plan.operations:
+            _wait_for_answers(plan, ports)
+            continue
         _refuse_repetition(plan, previous)
         _refuse_impact(plan, allow)
         try:
@@ -55,6 +61,20 @@ def up(design: Design, ports: Ports, *, allow: Impact = Impact.RELOAD) -> UpResu
         done += plan.operations
         previous = plan
     raise _unsettled(make_plan(design, ports))
+
+
+def _wait_for_answers(plan: Plan, ports: Ports) -> None:
+    """Wait while a server that was killed recovers: all is as wanted, but not all answers yet."""
+    pooled = any(what == Kind.POOLER_SETTING for what, _ in plan.unknown)
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        if ports.sql.answers() and (not pooled or ports.console.answers()):
+            return
+        time.sleep(0.1)
+    raise NotRunningError(
+        f"everything runs, but after {_PATIENCE} s there is still no answer: {plan.unknown[0][1]}",
+        hint="`pgstead logs postgres` and `pgstead logs pgbouncer` show what they are doing",
+    )
 
 
 def _refuse_impact(plan: Plan, allow: Impact) -> None:
