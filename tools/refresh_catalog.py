@@ -58,8 +58,22 @@ def read_settings(bindir: Path, user: str) -> dict[str, object]:
             account = pwd.getpwnam(user)
             os.chown(directory, account.pw_uid, account.pw_gid)
         data = str(directory / "data")
-        _run([*drop, str(bindir / "initdb"), "-D", data, "-U", "postgres", "-A", "trust",
-              "--no-sync", "--encoding=UTF8", "--locale=C"], directory)
+        _run(
+            [
+                *drop,
+                str(bindir / "initdb"),
+                "-D",
+                data,
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "--no-sync",
+                "--encoding=UTF8",
+                "--locale=C",
+            ],
+            directory,
+        )
         options = (
             f"-c listen_addresses= -c unix_socket_directories={directory} -c port=5432 "
             f"-c shared_preload_libraries={','.join(LIBRARIES)}"
@@ -67,8 +81,22 @@ def read_settings(bindir: Path, user: str) -> dict[str, object]:
         control = [*drop, str(bindir / "pg_ctl"), "-D", data, "-w"]
         _run([*control, "-o", options, "-l", str(directory / "log"), "start"], directory)
         try:
-            answer = _run([*drop, str(bindir / "psql"), "-XAtq", "-h", name, "-U", "postgres",
-                           "-d", "postgres", "-c", QUERY], directory)
+            answer = _run(
+                [
+                    *drop,
+                    str(bindir / "psql"),
+                    "-XAtq",
+                    "-h",
+                    name,
+                    "-U",
+                    "postgres",
+                    "-d",
+                    "postgres",
+                    "-c",
+                    QUERY,
+                ],
+                directory,
+            )
         finally:
             _run([*control, "-m", "immediate", "stop"], directory)
     return json.loads(answer)
