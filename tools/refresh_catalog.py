@@ -19,6 +19,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 DATA = Path(__file__).resolve().parent.parent / "src/pgstead/catalog/data"
 LIBRARIES = ("auth_delay", "auto_explain", "passwordcheck", "pg_stat_statements")
@@ -104,8 +105,7 @@ def read_settings(bindir: Path, user: str) -> dict[str, object]:
 
 def neutral(told: dict[str, object], bindir: Path) -> dict[str, object]:
     """Take out what belongs to one machine: paths of the build and of the throw-away cluster."""
-    settings = told["settings"]
-    assert isinstance(settings, dict)
+    settings = cast("dict[str, dict[str, object]]", told["settings"])
     prefix = str(bindir.parent)
     for spec in settings.values():
         default = spec.get("default")
