@@ -116,7 +116,7 @@ def neutral(told: dict[str, object], bindir: Path) -> dict[str, object]:
 
 def main() -> None:
     """Refresh the catalogue of every major version that is named."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("bindirs", nargs="+", type=Path, metavar="BINDIR")
     parser.add_argument("--user", default="postgres", help="who runs the server, as root")
     arguments = parser.parse_args()
