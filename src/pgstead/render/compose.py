@@ -34,6 +34,8 @@ def _files(design: Design) -> Iterator[Resource]:
     yield ConfigFile("server/pg_ident.conf", pg_hba.ident(design), 0o600)
     if design.pooler is not None:
         yield PoolerFile("pooler/pgbouncer.ini", pgbouncer_ini.text(design), 0o600)
+    if design.pooler_hba:
+        yield PoolerFile("pooler/pg_hba.conf", pg_hba.pooler_text(design), 0o600)
     for database in design.databases:
         name = f"connections/{database.name}.json"
         yield ConnectionFile(name, connection.text(design, database), 0o644)

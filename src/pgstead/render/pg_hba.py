@@ -27,6 +27,12 @@ def text(design: Design) -> str:
     return "\n".join([head, *map(_line, design.hba)]) + "\n"
 
 
+def pooler_text(design: Design) -> str:
+    """Return the pooler's own rules, for one that listens beyond loopback (auth_type hba)."""
+    head = f"# made by pgstead for {design.name!r}; edits are undone by `pgstead up`"
+    return "\n".join([head, *map(_line, design.pooler_hba)]) + "\n"
+
+
 def ident(design: Design) -> str:
     """Return pg_ident.conf: which OS users may be which role on the administrative socket."""
     head = f"# made by pgstead for {design.name!r}"
