@@ -23,6 +23,7 @@ class Sabotage:
     aims_at: tuple[str, ...]  # the promises that it is for
     also_breaks: tuple[str, ...]  # what it breaks besides, each for a reason that is plain
     blinds: tuple[str, ...]  # what can no longer be tried while it lasts
+    shakes: tuple[str, ...]  # what it breaks with some versions and not with others
     disruptive: bool
     damage: Callable[[Scene], AbstractContextManager[Design | None]]
 
@@ -40,6 +41,7 @@ def sabotage(
     *aims_at: str,
     also: tuple[str, ...] = (),
     blinds: tuple[str, ...] = (),
+    shakes: tuple[str, ...] = (),
     disruptive: bool = False,
 ) -> Callable[[Body], Sabotage]:
     """Make a sabotage of a generator that damages, yields (a forged design or None), and mends."""
@@ -51,6 +53,7 @@ def sabotage(
             aims_at=aims_at,
             also_breaks=also,
             blinds=blinds,
+            shakes=shakes,
             disruptive=disruptive,
             damage=contextmanager(body),
         )

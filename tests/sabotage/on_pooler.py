@@ -177,11 +177,17 @@ def the_pooler_keeps_idle_clients(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("ROL-022", also=("POL-001",))
-def the_pooler_hides_refusals(scene: Scene) -> Iterator[Design | None]:
-    """The pooler does not log whom it refuses."""
-    with scene.console_set("log_pooler_errors", "0"):
+@sabotage("ROL-022")
+def the_poolers_log_was_moved(scene: Scene) -> Iterator[Design | None]:
+    """Someone rotated the pooler's log and did not tell it: what it writes is not found."""
+    log = scene.state / "pooler" / "pgbouncer.log"
+    moved = log.with_suffix(".sabotage")
+    log.rename(moved)
+    log.touch()
+    try:
         yield None
+    finally:
+        moved.replace(log)
 
 
 @sabotage("POL-001")
@@ -266,11 +272,13 @@ def clients_are_turned_away(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("POL-020", also=("POL-001",))
+@sabotage("POL-020", "POL-022", also=("POL-001",), shakes=("POL-023",))
 def clients_hold_on(scene: Scene) -> Iterator[Design | None]:
     """A client keeps its server connection for as long as it stays."""
     with scene.console_set("pool_mode", "session"):
         yield None
+    # What the pooler believes to be prepared was discarded between sessions.
+    scene.reconnect()
 
 
 @sabotage("POL-022", also=("ROL-001", "DBS-012", "SRV-007"), blinds=("*",))
@@ -295,6 +303,7 @@ def transactions_are_torn(scene: Scene) -> Iterator[Design | None]:
     """The pooler hands the server connection on after each statement."""
     with scene.console_set("pool_mode", "statement"):
         yield None
+    scene.reconnect()
 
 
 @sabotage("POL-030", also=("SRV-007",), blinds=("*",), disruptive=True)
@@ -319,7 +328,7 @@ SABOTAGES = (
     the_pooler_speaks_plainly_to_the_server,
     the_pooler_trusts_any_server,
     the_pooler_keeps_idle_clients,
-    the_pooler_hides_refusals,
+    the_poolers_log_was_moved,
     a_pooler_setting_is_changed,
     the_application_may_look_up,
     a_password_is_copied,

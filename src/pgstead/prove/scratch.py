@@ -37,10 +37,13 @@ def scratch_name() -> str:
 
 @contextmanager
 def scratch_role(
-    witness: Witness, database: str, options: str = "LOGIN", *, valid: str = "5 minutes"
+    witness: Witness, database: str, word: str, options: str = "LOGIN", *, valid: str = "5 minutes"
 ) -> Generator[Scratch]:
-    """Make a role that may connect to the database; `valid` is from now, and may be past."""
-    made = Scratch(scratch_name(), secrets.token_urlsafe(24))
+    """Make a role that may connect to the database; `valid` is from now, and may be past.
+
+    The name is the same in every run: PgBouncer keeps a pool for each name that it ever served.
+    """
+    made = Scratch(PREFIX + word, secrets.token_urlsafe(24))
     with witness.backstage(database, write=True) as session:
         _sweep(session)
         try:

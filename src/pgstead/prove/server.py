@@ -150,7 +150,9 @@ def files_are_the_designed_ones(w: Witness) -> Iterator[Finding]:
         )
     wrong = w.look(
         "SELECT sourcefile || ':' || sourceline, error FROM pg_catalog.pg_file_settings"
-        " WHERE error IS NOT NULL AND error NOT LIKE '%cannot be changed without restarting%'"
+        # What waits for a restart is no fault of the file (SRV-003).
+        " AS f WHERE error IS NOT NULL AND NOT EXISTS (SELECT FROM pg_catalog.pg_settings AS s"
+        " WHERE s.name = f.name AND s.pending_restart)"
         " UNION ALL SELECT 'pg_hba.conf:' || line_number, error"
         " FROM pg_catalog.pg_hba_file_rules WHERE error IS NOT NULL"
     )

@@ -134,8 +134,8 @@ def superusers_stay_at_home(w: Witness) -> Iterator[Finding]:
     # direct door no rule may lead to a question for the password.
     refusals = {"direct": (Refusal.RULE,), "pooler": (Refusal.PASSWORD,)}
     further = (Refusal.LOGIN, Refusal.CONNECT)
-    for options in ("LOGIN SUPERUSER", "LOGIN REPLICATION"):
-        with scratch_role(w, plan.name, options) as made:
+    for word in ("superuser", "replication"):
+        with scratch_role(w, plan.name, word, f"LOGIN {word.upper()}") as made:
             for door in w.doors:
                 login = w.login(door, made.name, plan.name, passfile="", password=made.password)
                 by_pooler = (Refusal.RULE,) if door.name == "pooler" else (Refusal.PASSWORD,)
@@ -167,7 +167,7 @@ def _is_ruled_out(told: Answer[Greeting]) -> Finding:
 def expired_roles_are_refused(w: Witness) -> Iterator[Finding]:
     plan = w.databases[0]
     for door in w.doors:
-        with scratch_role(w, plan.name) as made:
+        with scratch_role(w, plan.name, "warm") as made:
             login = w.login(door, made.name, plan.name, passfile="", password=made.password)
             before = try_login(login)
             if before.value.refusal is Refusal.RULE and door.name == "direct":
@@ -182,7 +182,7 @@ def expired_roles_are_refused(w: Witness) -> Iterator[Finding]:
             yield must_be_refused(
                 try_login(login), (Refusal.PASSWORD,), betrayed_by=(Refusal.RULE,)
             )
-        with scratch_role(w, plan.name, valid="-1 hour") as late:
+        with scratch_role(w, plan.name, "late", valid="-1 hour") as late:
             login = w.login(door, late.name, plan.name, passfile="", password=late.password)
             yield must_be_refused(
                 try_login(login), (Refusal.PASSWORD,), betrayed_by=(Refusal.RULE,)
