@@ -81,9 +81,7 @@ def test_reversible_operations_lead_back(wanted: Stead, found: Stead) -> None:
 
 
 @given(steads, steads, st.sets(st.sampled_from(Kind)))
-def test_what_was_not_seen_is_never_changed(
-    wanted: Stead, found: Stead, blind: set[Kind]
-) -> None:
+def test_what_was_not_seen_is_never_changed(wanted: Stead, found: Stead, blind: set[Kind]) -> None:
     seen = found.without(*(a for a in found.resources if a.kind in blind))
     unseen = Stead(seen.resources, {str(kind): "the server does not answer" for kind in blind})
     plan = diff(wanted, unseen)

@@ -237,10 +237,16 @@ def statistics_are_closed(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("POL-007", also=INI)
+@sabotage("POL-007", "POL-004", also=INI)
 def the_console_is_open(scene: Scene) -> Iterator[Design | None]:
     """The application may command the pooler."""
-    with scene.ini_with(admin_users=scene.plan.app):
+    app = scene.plan.app
+    password = (scene.state / "secrets" / app).read_text().strip()
+    # An old console looks nobody up: it lets in whom the userlist names.
+    listed = scene.edited(
+        scene.state / "pooler" / "userlist.txt", lambda text: f'{text}"{app}" "{password}"\n'
+    )
+    with listed, scene.ini_with(admin_users=app):
         yield None
 
 

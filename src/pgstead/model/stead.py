@@ -29,9 +29,7 @@ class Stead:
     Keys of `unseen` are a kind (`Kind.ROLE`), or a kind within a database (`"grant:jeex_idea"`).
     """
 
-    resources: Mapping[Address, Resource] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    resources: Mapping[Address, Resource] = field(default_factory=lambda: MappingProxyType({}))
     unseen: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -13,7 +14,7 @@ from pgstead.model.design import DatabasePlan, Door
 from pgstead.model.resources import Capability, PoolerSetting, Routine
 from pgstead.prove import pooled
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
-from pgstead.prove.login import Login, must_be_let_in, must_be_refused, try_login
+from pgstead.prove.login import Login, LoginResult, must_be_let_in, must_be_refused, try_login
 from pgstead.prove.promise import promise
 from pgstead.prove.refusal import Refusal, classified
 from pgstead.prove.scratch import scratch_name
@@ -244,13 +245,27 @@ def _simple(session: Session, command: str) -> Answer[str | None]:
 def the_console_is_closed(w: Witness) -> Iterator[Finding]:
     door = w.door("pooler")
     assert door is not None
+    # Before 1.19 (auth_dbname) the console has nowhere to look a password up: who stands not in
+    # the userlist is neither let in nor told so. Such silence counts as a refusal only while the
+    # console answers the one whom it knows.
+    control = try_login(_console_login(w, door, w.design.monitor_role), ask=False)
+    answers = control.value.refusal is None
     for plan in w.databases:
         for role in (plan.app, plan.admin, plan.readonly):
-            tried = try_login(_console_login(w, door, role), ask=False)
-            if "not allowed" in tried.value.message:
-                yield tried.kept()
-                continue
-            yield must_be_refused(tried, (Refusal.PASSWORD, Refusal.RULE, Refusal.DATABASE))
+            login = replace(_console_login(w, door, role), timeout=_SILENCE)
+            yield _is_shut_out(try_login(login, ask=False), answers=answers)
+
+
+_SILENCE = 2  # seconds; libpq knows none shorter. The console answers in milliseconds.
+
+
+def _is_shut_out(tried: Answer[LoginResult], *, answers: bool) -> Finding:
+    message = tried.value.message
+    if "not allowed" in message or "bouncer config error" in message:
+        return tried.kept()
+    if answers and "timeout expired" in message:
+        return tried.kept(f"not let in, while {_SILENCE} s passed; the monitor was, at once")
+    return must_be_refused(tried, (Refusal.PASSWORD, Refusal.RULE, Refusal.DATABASE))
 
 
 @promise(
