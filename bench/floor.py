@@ -30,10 +30,10 @@ def server_user() -> str | None:
     return None
 
 
-def run(command: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
+def run(command: Sequence[str], *, cwd: Path | str) -> subprocess.CompletedProcess[str]:
     """Run a raw tool as the servers' user; its failure is ours."""
     user = server_user()
-    return subprocess.run(  # type: ignore[call-overload]
+    return subprocess.run(
         [str(part) for part in command],
         check=True,
         capture_output=True,
@@ -41,7 +41,7 @@ def run(command: Sequence[str], **options: object) -> subprocess.CompletedProces
         user=user,
         group=pwd.getpwnam(user).pw_gid if user else None,
         extra_groups=[] if user else None,
-        **options,
+        cwd=cwd,
     )
 
 

@@ -7,8 +7,6 @@ programs; else the ones that the shared steads use are taken.
 
 from __future__ import annotations
 
-import datetime as dt
-import ipaddress
 import json
 import os
 import pwd
@@ -18,24 +16,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
-import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from psycopg import sql
 
 from tests.fix_stead import toolchain
+from tests.live.certify import certify
 
-ROOT = Path(__file__).resolve().parents[2]
 # What a password may hold, and what has broken a URL, an ini file or a passfile somewhere.
 NASTY = "p%41 \"q'\\:{}@/#?&"
 
@@ -219,6 +211,7 @@ class Scratch:
             cwd="/",
         )
         certify(self.folder, self.data)
+        _give(self.data / "server.key")
         (self.data / "postgresql.auto.conf").write_text(
             f"""
 listen_addresses = '127.0.0.1'
@@ -354,45 +347,6 @@ def _set_privileges(admin: psycopg.Connection[Any], name: str) -> None:
         admin.execute(sql.SQL(statement).format(**names))
 
 
-def certify(folder: Path, data: Path) -> None:
-    """Make a CA and a server certificate for loopback."""
-    now = dt.datetime.now(dt.UTC)
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scratch CA")])
-
-    def builder(name: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(ca_name)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=2))
-        )
-
-    ca = (
-        builder(ca_name, ca_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(ca_key, hashes.SHA256())
-    )
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), key.public_key())
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "ca.crt").write_bytes(ca.public_bytes(pem))
-    (data / "server.crt").write_bytes(certificate.public_bytes(pem))
-    path = data / "server.key"
-    path.touch(mode=0o600)
-    path.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    _give(path)
-
-
 @contextmanager
 def running_server() -> Iterator[Scratch]:
     """Start a server with the database jeex_idea, not migrated; nothing is left afterwards."""
@@ -409,101 +363,3 @@ def running_server() -> Iterator[Scratch]:
     finally:
         scratch.stop()
         shutil.rmtree(folder)
-
-
-def alembic(
-    *arguments: str, connection: Path, folder: Path | None = None, check: bool = True
-) -> subprocess.CompletedProcess[str]:
-    """Run the plain command as a developer would, in systems/jeex_idea."""
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "alembic"), *arguments],
-        cwd=folder or ROOT / "systems" / "jeex_idea",
-        env={**os.environ, "PGSTEAD_CONNECTION": str(connection)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if check:
-        assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-@dataclass
-class Running:
-    """A service process, and a client of it."""
-
-    process: subprocess.Popen[bytes]
-    client: httpx.Client
-    port: int
-    log: Path
-
-    def stop(self) -> int:
-        """Ask it to end, and return how it did."""
-        self.process.terminate()
-        return self.process.wait(30)
-
-
-@contextmanager
-def serving(scratch: Scratch, *arguments: str, **environment: str) -> Iterator[Running]:
-    """Start the service of jeex_idea as the foundation does, and wait until it answers."""
-    port = free_port()
-    user = ("--user", "nobody") if os.geteuid() == 0 else ()
-    log = scratch.folder / f"service-{port}.log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "pgstead.serve", "--port", str(port)),
-                *("--application", "systems.jeex_idea.api:create_app"),
-                *("--connection", str(scratch.connection), *user, *arguments),
-            ],
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            stdout=file,
-            stderr=file,
-        )
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        try:
-            wait_until(lambda: _answers(client, process, log), "the service answers")
-            yield Running(process, client, port, log)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(30)
-
-
-def _answers(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> bool:
-    assert process.poll() is None, log.read_text()
-    try:
-        return client.get("/health/live").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Wait for something to come true; say what did not."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="session")
-def scratch() -> Iterator[Scratch]:
-    """Share one migrated server among the tests of a folder."""
-    with running_server() as running:
-        alembic("upgrade", "head", connection=running.connection)
-        yield running
-
-
-@pytest.fixture(scope="session")
-def service(scratch: Scratch) -> Iterator[Running]:
-    """Share one service of jeex_idea."""
-    with serving(scratch) as running:
-        yield running
-
-
-@pytest.fixture
-def api(service: Running) -> httpx.Client:
-    """Give a client of the shared service."""
-    return service.client

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -92,7 +92,7 @@ class Writer:
 
 
 @pytest.fixture(scope="module")
-def own() -> LiveStead:
+def own() -> Iterator[LiveStead]:
     """Use a stead of this module's own: others must not see it die."""
     from tests.fix_stead import stead_in
 

@@ -122,7 +122,9 @@ def test_the_unsafe_default_of_a_driver_is_what_the_engine_avoids(
     telling: LiveStead, request: pytest.FixtureRequest
 ) -> None:
     """The control: without our settings PgBouncer before 1.21 breaks, so the test can fail."""
-    if telling.wired.design.pooler.prepares:
+    pooler = telling.wired.design.pooler
+    assert pooler is not None
+    if pooler.prepares:
         pytest.skip("this PgBouncer knows prepared statements: the driver's defaults work")
     script = (
         "import asyncio, asyncpg, ssl, sys\n"

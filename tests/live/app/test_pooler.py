@@ -14,7 +14,8 @@ from pgstead.app.connection import Figures, read
 from pgstead.app.engine import Database
 from pgstead.app.environment import Settings
 from pgstead.app.target import Driver, Target
-from tests.live.scratch import Scratch, alembic, running_server, serving
+from tests.live.scratch import Scratch, running_server
+from tests.live.service import alembic, serving
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.live.scratch import Running, Scratch
+from tests.live.scratch import Scratch
+from tests.live.service import Running
 
 
 @pytest.fixture

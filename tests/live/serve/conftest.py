@@ -1,5 +1,5 @@
 """A server by hand, and the service on it."""
 
-from tests.live.scratch import api, scratch, service
+from tests.live.service import api, scratch, service
 
 __all__ = ["api", "scratch", "service"]

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.live.scratch import Running, Scratch, serving, wait_until
+from tests.live.scratch import Scratch
+from tests.live.service import Running, serving, wait_until
 
 PATHS = ("/health", "/health/ready", "/health/startup", "/health/db")
 

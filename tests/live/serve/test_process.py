@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.scratch import ROOT, Scratch, free_port, serving, wait_until
+from tests.live.scratch import Scratch, free_port
+from tests.live.service import ROOT, serving, wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 

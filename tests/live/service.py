@@ -1,0 +1,117 @@
+"""The service of jeex_idea on a server by hand, and its migrations."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.live.scratch import Scratch, free_port, running_server
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def alembic(
+    *arguments: str, connection: Path, folder: Path | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run the plain command as a developer would, in systems/jeex_idea."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "alembic"), *arguments],
+        cwd=folder or ROOT / "systems" / "jeex_idea",
+        env={**os.environ, "PGSTEAD_CONNECTION": str(connection)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@dataclass
+class Running:
+    """A service process, and a client of it."""
+
+    process: subprocess.Popen[bytes]
+    client: httpx.Client
+    port: int
+    log: Path
+
+    def stop(self) -> int:
+        """Ask it to end, and return how it did."""
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+@contextmanager
+def serving(scratch: Scratch, *arguments: str, **environment: str) -> Iterator[Running]:
+    """Start the service of jeex_idea as the foundation does, and wait until it answers."""
+    port = free_port()
+    user = ("--user", "nobody") if os.geteuid() == 0 else ()
+    log = scratch.folder / f"service-{port}.log"
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pgstead.serve", "--port", str(port)),
+                *("--application", "systems.jeex_idea.api:create_app"),
+                *("--connection", str(scratch.connection), *user, *arguments),
+            ],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdout=file,
+            stderr=file,
+        )
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        try:
+            wait_until(lambda: _answers(client, process, log), "the service answers")
+            yield Running(process, client, port, log)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(30)
+
+
+def _answers(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
+    try:
+        return client.get("/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Wait for something to come true; say what did not."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Scratch]:
+    """Share one migrated server among the tests of a folder."""
+    with running_server() as running:
+        alembic("upgrade", "head", connection=running.connection)
+        yield running
+
+
+@pytest.fixture(scope="session")
+def service(scratch: Scratch) -> Iterator[Running]:
+    """Share one service of jeex_idea."""
+    with serving(scratch) as running:
+        yield running
+
+
+@pytest.fixture
+def api(service: Running) -> httpx.Client:
+    """Give a client of the shared service."""
+    return service.client
