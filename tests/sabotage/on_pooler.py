@@ -226,11 +226,12 @@ def a_password_is_copied(scene: Scene) -> Iterator[Design | None]:
 def another_pooler_was_designed(scene: Scene) -> Iterator[Design | None]:
     """The pooler at hand is newer than the one that still runs."""
     assert scene.design.pooler is not None
-    newer = replace(scene.design.pooler, version=(9, 99, 0))
+    major, minor, patch = scene.design.pooler.version
+    newer = replace(scene.design.pooler, version=(major, minor, patch + 90))
     yield replace(scene.design, pooler=newer)
 
 
-@sabotage("POL-006", also=INI)
+@sabotage("POL-006", also=INI, blinds=("POL-007",))
 def statistics_are_closed(scene: Scene) -> Iterator[Design | None]:
     """The monitoring role may not ask the pooler anything."""
     with scene.ini_with(stats_users=""):
@@ -239,14 +240,15 @@ def statistics_are_closed(scene: Scene) -> Iterator[Design | None]:
 
 @sabotage("POL-007", "POL-004", also=INI)
 def the_console_is_open(scene: Scene) -> Iterator[Design | None]:
-    """The application may command the pooler."""
-    app = scene.plan.app
-    password = (scene.state / "secrets" / app).read_text().strip()
-    # An old console looks nobody up: it lets in whom the userlist names.
+    """A database's administrator may command the pooler."""
+    # An old console looks nobody up: it lets in whom the userlist names. The application will
+    # not do here: 1.18 dies when the userlist names someone whom it has looked up before.
+    admin = scene.plan.admin
+    password = (scene.state / "secrets" / admin).read_text().strip()
     listed = scene.edited(
-        scene.state / "pooler" / "userlist.txt", lambda text: f'{text}"{app}" "{password}"\n'
+        scene.state / "pooler" / "userlist.txt", lambda text: f'{text}"{admin}" "{password}"\n'
     )
-    with listed, scene.ini_with(admin_users=app):
+    with listed, scene.ini_with(admin_users=admin):
         yield None
 
 
@@ -271,7 +273,7 @@ def clients_wait_too_long(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("POL-011", "POL-021", also=("POL-001",))
+@sabotage("POL-011", "POL-021", also=("POL-001",), shakes=("POL-023",))
 def clients_are_turned_away(scene: Scene) -> Iterator[Design | None]:
     """The pooler takes fewer clients than the applications open."""
     with scene.console_set("max_client_conn", "15"):

@@ -228,9 +228,19 @@ def statements_are_not_counted(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("SRV-040", "SRV-041", also=("SRV-007",), blinds=("*",), disruptive=True)
+@sabotage("SRV-040", also=("SRV-007",), blinds=("*",), disruptive=True)
 def the_server_cannot_start_again(scene: Scene) -> Iterator[Design | None]:
     """A line of nonsense in its configuration keeps a killed server from coming back."""
+    yield from _cannot_start(scene)
+
+
+@sabotage("SRV-041", also=("SRV-007",), blinds=("*",), disruptive=True)
+def a_busy_server_cannot_start_again(scene: Scene) -> Iterator[Design | None]:
+    """The same, where the server is killed while a backend computes."""
+    yield from _cannot_start(scene)
+
+
+def _cannot_start(scene: Scene) -> Iterator[Design | None]:
     conf = scene.state / "server" / "pgstead.conf"
     try:
         with scene.edited(conf, lambda text: text + "nonsense = 'sabotage'\n"):
@@ -266,4 +276,5 @@ SABOTAGES = (
     temporary_files_are_not_logged,
     statements_are_not_counted,
     the_server_cannot_start_again,
+    a_busy_server_cannot_start_again,
 )

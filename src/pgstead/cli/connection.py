@@ -25,6 +25,9 @@ class RoleName(StrEnum):
     MONITOR = "monitor"
 
 
+_POOLED = frozenset({RoleName.APP, RoleName.READONLY})
+
+
 def connection_to(database: str, manifest: str | None) -> ConnectionFile:
     """Return the connection file of a database. Raises NotRunningError before the first `up`."""
     directory = state_directory(find_manifest(manifest)) / "connections"
@@ -54,7 +57,12 @@ def state_of(connection: ConnectionFile) -> Path:
 
 
 def address(connection: ConnectionFile, role: RoleName, *, direct: bool) -> Address:
-    """Return where a role connects: through the pooler, unless `direct` or there is none."""
+    """Return where a role connects: through the pooler, unless `direct` or there is none.
+
+    Migrator, admin and monitor go direct where they can: their work needs a session of its own,
+    and a pool would keep the few places that these roles have.
+    """
+    direct = direct or (role not in _POOLED and "direct" in connection.doors)
     if direct and "direct" not in connection.doors:
         raise UsageError(
             "this server has no TCP door: its build has no TLS",

@@ -28,7 +28,7 @@ _LIBPQ = (
 @new_command(
     "psql",
     ("pgstead psql shop", "as the application, through the pooler"),
-    ("pgstead psql shop --role admin --direct", "past the pooler: SET, LISTEN, temporary tables"),
+    ("pgstead psql shop --role admin", "past the pooler: SET, LISTEN, temporary tables"),
     ("pgstead psql shop -- -c 'select now()'", "what follows -- is psql's"),
 )
 @click.argument("database")

@@ -20,12 +20,19 @@ ROLES = click.Choice([role.value for role in RoleName])
     "url",
     ("pgstead url shop", "for psql, psycopg, asyncpg.connect and most tools"),
     ("pgstead url shop --driver asyncpg", "for SQLAlchemy with asyncpg"),
-    ("pgstead url shop --role migrator --direct", "for migrations: past the pooler"),
+    (
+        "pgstead url shop --role migrator",
+        "for migrations: past the pooler, as for admin and monitor",
+    ),
     ("pgstead url shop --reveal", "with the password, for what reads no passfile"),
 )
 @click.argument("database")
 @click.option("--role", type=ROLES, default="app", show_default=True, help="Who connects.")
-@click.option("--direct", is_flag=True, help="Go to the server, not to the pooler.")
+@click.option(
+    "--direct",
+    is_flag=True,
+    help="Go to the server, not to the pooler; migrator, admin and monitor always do.",
+)
 @click.option(
     "--driver",
     type=click.Choice(["asyncpg", "psycopg"]),
@@ -49,7 +56,8 @@ def command(database: str, role: str, direct: bool, driver: str | None, reveal: 
         console.data({"url": text, "role": role, "user": place.user, "driver": chosen.value})
         return
     console.line(text)
-    if not direct:
+    direct_door = connection.doors.get("direct")
+    if direct_door is None or place.port != direct_door.port:
         _tell_of_prepared_statements(console, connection, chosen)
 
 

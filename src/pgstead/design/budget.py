@@ -14,7 +14,11 @@ SUPERUSER_RESERVED = 5  # pgstead itself: observe, apply, and a person beside th
 RESERVED = 3  # for the monitoring role (16 and newer, pg_use_reserved_connections)
 CLIENT_FLOOR = 100  # POL-1
 PEOPLE = 20  # clients of the pooler beyond the applications' pools: psql, tools, statistics
-MIGRATOR, ADMIN, READONLY = 3, 3, 5  # direct connections per database
+MIGRATOR, ADMIN = 3, 3  # direct connections per database
+# Readers come by both doors. While one is at the pooler it keeps min_pool_size (5) connections of
+# the role; the rest is for the direct door. PgBouncer's own limit per role ([users]) breaks
+# auth_query before 1.23 (https://github.com/pgbouncer/pgbouncer/issues/484).
+READONLY = 10
 MONITOR, BACKUP = 5, 3  # for the whole server
 LARGEST = 10_000
 
@@ -138,7 +142,9 @@ def _servers(manifest: Manifest, figures: Figures, apps: Mapping[str, int]) -> l
             Share(f"{entry.name}: application", apps[entry.name], detail),
             Share(f"{entry.name}: migrator", MIGRATOR, "direct"),
             Share(f"{entry.name}: admin", ADMIN, "direct"),
-            Share(f"{entry.name}: readonly", READONLY, "direct"),
+            Share(
+                f"{entry.name}: readonly", READONLY, "5 of them through the pooler, the rest direct"
+            ),
         ]
     return shares
 

@@ -17,7 +17,8 @@ def promises() -> tuple[Promise, ...]:
     doubles = [code for code, count in Counter(p.code for p in found).items() if count > 1]
     if doubles:
         raise AssertionError(f"codes used twice: {', '.join(doubles)}")
-    return found
+    areas = list(dict.fromkeys(p.capability for p in found))
+    return tuple(sorted(found, key=lambda p: (areas.index(p.capability), p.code)))
 
 
 def selected(words: tuple[str, ...]) -> tuple[Promise, ...]:
