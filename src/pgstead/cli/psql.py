@@ -40,7 +40,7 @@ _LIBPQ = (
     show_default=True,
     help="Who connects.",
 )
-@click.option("--direct", is_flag=True, help="Go to the server, not to the pooler.")
+@click.option("--direct", is_flag=True, help="Go past the pooler; only app and readonly need it.")
 def command(database: str, arguments: tuple[str, ...], role: str, direct: bool) -> None:
     """Open psql on a database.
 

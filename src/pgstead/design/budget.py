@@ -142,9 +142,7 @@ def _servers(manifest: Manifest, figures: Figures, apps: Mapping[str, int]) -> l
             Share(f"{entry.name}: application", apps[entry.name], detail),
             Share(f"{entry.name}: migrator", MIGRATOR, "direct"),
             Share(f"{entry.name}: admin", ADMIN, "direct"),
-            Share(
-                f"{entry.name}: readonly", READONLY, "5 of them through the pooler, the rest direct"
-            ),
+            Share(f"{entry.name}: readonly", READONLY, "5 through the pooler, the rest direct"),
         ]
     return shares
 
