@@ -1,0 +1,213 @@
+"""Create, read, change, delete and list for a table, from one declaration.
+
+    notes = Resource(Note, plural="notes", create=NoteCreate, reading=member, writing=editor)
+    app.include_router(routes(notes, "/notes"))
+
+Who calls and what they may see comes from the two dependencies: each yields a `Scope`, a session
+with the values that the caller does not choose (their tenant, their workspace).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel
+from sqlalchemy import inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pgstead.app import listing
+from pgstead.app.problems import Problem
+from pgstead.app.rows import Stamped
+from pgstead.app.shapes import Page, change_of, page_of, part_of, read_of
+from pgstead.app.versions import Seen, expect, show
+
+VERBS = frozenset({"create", "list", "read", "change", "delete"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A session, and what the caller has no say in."""
+
+    session: AsyncSession
+    # filters what is seen, fills what is inserted
+    fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    author: uuid.UUID | None = None
+
+
+Insert = Callable[[Scope, Any], Awaitable[None]]
+
+
+async def _nothing(_scope: Scope, _row: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A table over HTTP."""
+
+    model: type[Stamped]
+    plural: str
+    create: type[BaseModel]
+    reading: Callable[..., Any]
+    writing: Callable[..., Any]
+    singular: str = ""
+    filters: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()  # columns, newest first; the key decides between equals
+    author: str = ""  # the column that names who inserted the row
+    unchangeable: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    verbs: frozenset[str] = VERBS
+    before_insert: Insert = _nothing
+
+    @property
+    def one(self) -> str:
+        """What one of them is called."""
+        return self.singular or self.plural.removesuffix("s")
+
+    @property
+    def title(self) -> str:
+        """The name of its forms in the OpenAPI document."""
+        return self.one.title().replace(" ", "").replace("_", "")
+
+    def values(self, body: BaseModel) -> dict[str, Any]:
+        """Return what was sent, by the names of the model's attributes."""
+        keys = {a.columns[0].name: a.key for a in inspect(self.model).column_attrs}
+        sent = body.model_dump(exclude_unset=True)
+        return {keys.get(name, name): value for name, value in sent.items()}
+
+    async def find(self, scope: Scope, key: uuid.UUID) -> Any:
+        """Return a row of the scope, or answer 404; a row beyond it is as if it did not exist."""
+        row = await scope.session.get(self.model, key)
+        outside = (getattr(row, n, None) != v for n, v in scope.fixed.items())
+        if row is None or any(outside):
+            raise Problem(404, f"there is no such {self.one.replace('_', ' ')}", code="not-found")
+        return row
+
+
+def routes(resource: Resource, path: str) -> APIRouter:
+    """Return the routes of a resource; `{id}` is its key's name in their paths."""
+    router = APIRouter(tags=[resource.plural.replace("_", " ")])
+    read = read_of(resource.model, f"{resource.title}Read", without=resource.hidden)
+    make = {
+        "create": _create,
+        "list": _list,
+        "read": _read,
+        "change": _change,
+        "delete": _delete,
+    }
+    for verb in make:
+        if verb in resource.verbs:
+            make[verb](router, resource, path, read)
+    return router
+
+
+def _typed(function: Any, name: str, doc: str, **annotations: Any) -> Any:
+    """Give a route the types that FastAPI reads; they are known only now."""
+    function.__annotations__.update(annotations)
+    function.__name__ = name
+    function.__doc__ = doc
+    return function
+
+
+def _in(dependency: Callable[..., Any]) -> Any:
+    # before the response: what fails at COMMIT fails the request
+    return Annotated[Scope, Depends(dependency, scope="function")]
+
+
+def _create(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
+    async def create(scope: Scope, body: Any, response: Response) -> Any:
+        values = {**resource.values(body), **scope.fixed}
+        if resource.author:
+            values[resource.author] = scope.author
+        row = resource.model(**values)
+        await resource.before_insert(scope, row)
+        scope.session.add(row)
+        await scope.session.flush()
+        return show(response, read, row)
+
+    typed = _typed(
+        create,
+        f"create_{resource.one}",
+        f"Add a {resource.one.replace('_', ' ')}.",
+        scope=_in(resource.writing),
+        body=resource.create,
+    )
+    router.post(path, status_code=201, response_model=read)(typed)
+
+
+def _list(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
+    page = page_of(read, resource.plural, f"{resource.title}Page")
+    part = part_of(resource.create, resource.filters, f"{resource.title}Query")
+
+    async def rows(scope: Scope, wanted: Any) -> Page:
+        conditions = {**resource.values(wanted), **scope.fixed}
+        for name in ("page", "per_page"):
+            conditions.pop(name, None)
+        found = await listing.select_part(
+            scope.session, resource.model, wanted, conditions, resource.order
+        )
+        shown = [read.model_validate(row) for row in found.rows]
+        return page.model_validate({resource.plural: shown, **found.figures})
+
+    order = ", ".join(resource.order) or "when it was made"
+    typed = _typed(
+        rows,
+        f"list_{resource.plural}",
+        f"List {resource.plural.replace('_', ' ')}; newest first by {order}.",
+        scope=_in(resource.reading),
+        wanted=Annotated[part, Query()],
+    )
+    router.get(path, response_model=page)(typed)
+
+
+def _read(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
+    async def one(scope: Scope, id: uuid.UUID, response: Response) -> Any:  # noqa: A002 - the path
+        return show(response, read, await resource.find(scope, id))
+
+    doc = f"Read a {resource.one.replace('_', ' ')}."
+    typed = _typed(one, f"read_{resource.one}", doc, scope=_in(resource.reading))
+    router.get(path + "/{id}", response_model=read)(typed)
+
+
+def _change(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
+    form = change_of(resource.create, f"{resource.title}Change", fixed=resource.unchangeable)
+
+    async def change(
+        scope: Scope,
+        id: uuid.UUID,  # noqa: A002 - the path's name
+        body: Any,
+        seen: Seen,
+        response: Response,
+    ) -> Any:
+        row = await resource.find(scope, id)
+        values = resource.values(body)
+        if not values:
+            raise Problem(422, "nothing to change was sent", code="invalid-request")
+        expect(row, seen)
+        for name, value in values.items():
+            setattr(row, name, value)
+        await scope.session.flush()
+        return show(response, read, row)
+
+    doc = "Change what is sent; the rest stays."
+    typed = _typed(
+        change, f"change_{resource.one}", doc, scope=_in(resource.writing), body=form, seen=Seen
+    )
+    router.patch(path + "/{id}", response_model=read)(typed)
+
+
+def _delete(router: APIRouter, resource: Resource, path: str, _read: type[BaseModel]) -> None:
+    async def delete(scope: Scope, id: uuid.UUID, seen: Seen) -> None:  # noqa: A002 - the path
+        row = await resource.find(scope, id)
+        expect(row, seen)
+        await scope.session.delete(row)
+        await scope.session.flush()
+
+    doc = f"Delete a {resource.one.replace('_', ' ')}."
+    typed = _typed(delete, f"delete_{resource.one}", doc, scope=_in(resource.writing), seen=Seen)
+    router.delete(path + "/{id}", status_code=204)(typed)

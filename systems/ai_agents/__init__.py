@@ -1,0 +1,1 @@
+"""ai_agents: tickets of several tenants, enriched by agents, on the foundation that pgstead lays."""
