@@ -72,7 +72,7 @@ class TenantRow(Stamped):
         String(100),
         ForeignKey("tenant_configs.tenant_id", ondelete="CASCADE"),
         server_default=text(CURRENT_TENANT),
-        sort_order=0,
+        sort_order=-1,
         comment="whose row it is; filled from app.current_tenant_id",
     )
 
@@ -89,7 +89,7 @@ class TenantConfig(Stamped, Base):
     )
 
     tenant_id: Mapped[str] = mapped_column(
-        String(100), sort_order=0, comment="short name of the tenant; fixed"
+        String(100), sort_order=-1, comment="short name of the tenant; fixed"
     )
     name: Mapped[str] = mapped_column(String(255), comment="how the tenant is shown")
     servicedesk_url: Mapped[str] = mapped_column(String(500), comment="where its service desk is")

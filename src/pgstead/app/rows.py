@@ -60,7 +60,7 @@ class Stamped:
         primary_key=True,
         default=new_key,
         server_default=text("uuid_v7()"),
-        sort_order=-1,
+        sort_order=-10,
         comment="UUID version 7: sorts by time of creation",
     )
     created_at: Mapped[dt.datetime] = mapped_column(

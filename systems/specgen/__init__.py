@@ -1,0 +1,1 @@
+"""specgen: specifications built with agents in workspaces, on the foundation that pgstead lays."""
