@@ -1,6 +1,7 @@
 r"""The tables of jeex_idea, as SQLAlchemy sees them.
 
-Alembic is the only builder (`migrations/`). What a model cannot say stands in the first
+Projects are their owner's alone, with all that belongs to them (`RowSecurity`). Alembic is the
+only builder (`migrations/`). What a model cannot say stands in the first
 revision: functions, triggers, and the comments of indexes.
 
 Two names of the specification have no index of their own, because another index covers them
@@ -35,6 +36,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
+from pgstead.app.tenancy import RowSecurity
+
 # PostgreSQL's own defaults, so that a constraint added by hand is named like ours.
 NAMING_CONVENTION = {
     "pk": "%(table_name)s_pkey",
@@ -45,6 +48,9 @@ NAMING_CONVENTION = {
 }
 
 JsonObject = dict[str, Any]
+
+# A project is its owner's, and what belongs to the project with it (TEN-6).
+_WITH_ITS_PROJECT = RowSecurity.by_lookup("project_id", "projects", key="id", user="created_by")
 
 
 class ProjectStatus(StrEnum):
@@ -155,6 +161,7 @@ class Project(Row):
         CheckConstraint("is_valid_status('projects', status)", name="status"),
         CheckConstraint("current_step BETWEEN 1 AND 4", name="current_step"),
         CheckConstraint("is_valid_language(language)", name="language"),
+        RowSecurity.by_user("created_by"),
         {"comment": "ideas on their way through four steps, each in one language"},
     )
 
@@ -186,6 +193,7 @@ class DocumentVersion(Row):
             "project_id", "document_type", "version", name="idx_documents_unique_version"
         ),
         CheckConstraint("version >= 1", name="version"),
+        _WITH_ITS_PROJECT,
         {"comment": "every version of every document, numbered from 1 per project and type"},
     )
 
@@ -208,6 +216,7 @@ class AgentExecution(Row):
     __tablename__ = "agent_executions"
     __table_args__ = (
         CheckConstraint("is_valid_status('agent_executions', status)", name="status"),
+        _WITH_ITS_PROJECT,
         {"comment": "runs of agents, with what went in and what came out"},
     )
 
@@ -240,6 +249,7 @@ class Export(Row):
     __tablename__ = "exports"
     __table_args__ = (
         CheckConstraint("is_valid_status('exports', status)", name="status"),
+        _WITH_ITS_PROJECT,
         {"comment": "files made from projects; they expire"},
     )
 

@@ -342,6 +342,7 @@ def _set_privileges(admin: psycopg.Connection[Any], name: str) -> None:
         "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
         f"{_DEFAULT} GRANT EXECUTE ON FUNCTIONS TO {{app}}, {{admin}}, {{readonly}}",
         f"{_DEFAULT} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {{app}}, {{admin}}",
+        f"{_DEFAULT} GRANT TRUNCATE ON TABLES TO {{admin}}",
         f"{_DEFAULT} GRANT SELECT ON TABLES TO {{readonly}}",
     ):
         admin.execute(sql.SQL(statement).format(**names))

@@ -149,6 +149,18 @@ def migration_target(
     raise _nowhere(database, f"{prefix}DATABASE_URL_SYNC")
 
 
+def migration_file(
+    database: str,
+    prefix: str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    start: Path | None = None,
+) -> ConnectionFile | None:
+    """Return the connection file that migrations see, wherever their URL comes from."""
+    variables = Variables(prefix, os.environ if environ is None else environ)
+    return locate(database, variables, start=start)
+
+
 def locate(
     database: str, variables: Variables, *, start: Path | None = None
 ) -> ConnectionFile | None:

@@ -3,6 +3,12 @@
 Migrations run on psycopg, synchronously, as the migrator, at the direct door. The URL never
 passes through the ini file, so a `%` in a password is only a `%`. Each revision is one
 transaction. Two runners at once: the second waits for the first.
+
+Forced row-level security binds the owner too, and quietly: an UPDATE of his changes no row, and
+ADD FOREIGN KEY takes rows that violate it for valid, because he sees none. So migrations run
+with `row_security = off`, which makes an error of what would be filtered; a revision that
+changes rows says `set_row_security(table, enabled=True, forced=False)` before, and forces again
+after.
 """
 
 from __future__ import annotations
@@ -20,7 +26,9 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, event, text
 
-from pgstead.app.environment import migration_target
+from pgstead.app import policies, policy_migrations, policy_operations, role_names
+from pgstead.app.connection import ConnectionFile
+from pgstead.app.environment import migration_file, migration_target
 from pgstead.app.target import Target
 from pgstead.errors import BusyError, SteadError
 
@@ -79,17 +87,18 @@ def run(metadata: MetaData, *, prefix: str, database: str) -> None:
 
 
 def _run(metadata: MetaData, prefix: str, database: str) -> None:
+    file = migration_file(database, prefix, start=_start())
     if context.is_offline_mode():
-        _offline(metadata)
+        _offline(metadata, file)
         return
     given = context.config.attributes.get("connection")
     if isinstance(given, Connection):
-        _online(given, metadata)
+        _online(given, metadata, file)
         return
     engine = given if isinstance(given, Engine) else _engine(_target(prefix, database))
     try:
         with engine.connect() as connection, _alone(engine):
-            _online(connection, metadata)
+            _online(connection, metadata, file)
             connection.commit()
     finally:
         if engine is not given:
@@ -102,11 +111,13 @@ def _set_up_logging() -> None:
         logging.config.fileConfig(path, disable_existing_loggers=False, encoding="utf-8")
 
 
-def _target(prefix: str, database: str) -> Target:
+def _start() -> Path | None:
     path = context.config.config_file_name
-    return migration_target(
-        database, prefix, start=Path(path).resolve().parent if path is not None else None
-    )
+    return Path(path).resolve().parent if path is not None else None
+
+
+def _target(prefix: str, database: str) -> Target:
+    return migration_target(database, prefix, start=_start())
 
 
 def _engine(target: Target) -> Engine:
@@ -122,34 +133,48 @@ def _engine(target: Target) -> Engine:
         if target.password is not None:
             keywords["password"] = target.password()
 
+    @event.listens_for(engine, "connect")
+    def _(connection: Any, _record: Any) -> None:
+        connection.execute("SET row_security = off")
+        connection.commit()
+
     return engine
 
 
-def _options(metadata: MetaData) -> dict[str, Any]:
+def _options(metadata: MetaData, names: policies.Names) -> dict[str, Any]:
     return {
         "target_metadata": metadata,
         "compare_type": True,
         "compare_server_default": True,
         "transaction_per_migration": True,
-        "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
+        "autogenerate_plugins": [
+            "alembic.autogenerate.*",
+            "alembic.ext.checkconstraint_byname",
+            policy_migrations.PLUGIN,
+        ],
+        policy_operations.ROLES: names,
         "process_revision_directives": _keep_nothing_empty,
     }
 
 
-def _offline(metadata: MetaData) -> None:
+def _offline(metadata: MetaData, file: ConnectionFile | None) -> None:
     # "named": the style of our driver doubles every `%`, also where a person runs the script
     context.configure(
         dialect_name="postgresql",
         dialect_opts={"paramstyle": "named"},
         literal_binds=True,
-        **_options(metadata),
+        **_options(metadata, role_names.of_file(file)),
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
-def _online(connection: Connection, metadata: MetaData) -> None:
-    context.configure(connection=connection, **_options(metadata))
+def _online(connection: Connection, metadata: MetaData, file: ConnectionFile | None) -> None:
+    began = connection.in_transaction()
+    names = role_names.known(file, connection)
+    if not began:
+        connection.rollback()  # else all migrations would be one transaction, that of the look
+    context.configure(connection=connection, **_options(metadata, names))
     with context.begin_transaction():
         context.run_migrations()
     if _changes_the_schema():

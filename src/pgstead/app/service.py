@@ -18,15 +18,9 @@ from pgstead.app.engine import Database
 from pgstead.app.environment import settings
 from pgstead.app.health import Health
 from pgstead.app.last_resort import LastResortMiddleware
-from pgstead.errors import SteadError
+from pgstead.app.role_guard import PrivilegedRoleError
 
 _log = logging.getLogger(__name__)
-
-
-class PrivilegedRoleError(SteadError):
-    """An application connects as a role that may do everything."""
-
-    code = "privileged-role"
 
 
 @dataclass(frozen=True, slots=True)
