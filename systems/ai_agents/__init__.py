@@ -1,1 +1,1 @@
-"""ai_agents: tickets of several tenants, enriched by agents, on the foundation that pgstead lays."""
+"""ai_agents: tickets of several tenants, enriched by agents, on the foundation pgstead lays."""

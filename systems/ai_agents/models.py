@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, INET, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgstead.app.rows import NAMING_CONVENTION, TYPES, JsonObject, Stamped, one_of
+from pgstead.app.tenancy import RowSecurity
 
 SLUG = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 LONGEST_TEXT = 100_000  # characters; a tsvector holds 1 MB
@@ -62,7 +63,7 @@ class Base(DeclarativeBase):
     """The declarative base of ai_agents; its metadata is what Alembic compares with."""
 
     metadata = MetaData(naming_convention=dict(NAMING_CONVENTION))
-    type_annotation_map = {**TYPES, list[str]: ARRAY(Text)}
+    type_annotation_map = {**TYPES, list[str]: ARRAY(Text)}  # noqa: RUF012 - SQLAlchemy's own
 
 
 class TenantRow(Stamped):
@@ -85,6 +86,7 @@ class TenantConfig(Stamped, Base):
         UniqueConstraint("tenant_id", name="ix_tenant_configs_tenant_id"),
         CheckConstraint(f"tenant_id ~ '{SLUG}'", name="tenant_id"),
         CheckConstraint("servicedesk_url ~ '^https?://[^[:space:]]+$'", name="servicedesk_url"),
+        RowSecurity.by_tenant(),
         {"comment": "tenants, and how their service desks are reached"},
     )
 
@@ -114,6 +116,7 @@ class TenantApiKey(TenantRow, Base):
     __table_args__ = (
         UniqueConstraint("tenant_id", "key_hash", name="ix_tenant_api_keys_tenant_hash"),
         CheckConstraint("octet_length(key_hash) = 32", name="key_hash"),
+        RowSecurity.by_tenant(),
         {"comment": "keys with which programs of a tenant sign in, as SHA-256"},
     )
 
@@ -132,6 +135,7 @@ class EnhancementHistory(TenantRow, Base):
     __table_args__ = (
         CheckConstraint(one_of("status", EnhancementStatus), name="status"),
         CheckConstraint("processing_time_ms >= 0", name="processing_time_ms"),
+        RowSecurity.by_tenant(),
         {"comment": "enhancements of tickets; kept as long as retention_rules says"},
     )
 
@@ -157,6 +161,8 @@ class TicketHistory(TenantRow, Base):
         CheckConstraint(one_of("priority", TicketPriority), name="priority"),
         CheckConstraint(f"char_length(description) <= {LONGEST_TEXT}", name="description"),
         CheckConstraint(f"char_length(resolution) <= {LONGEST_TEXT}", name="resolution"),
+        # search_tickets() runs as the owner, whom no other policy lets see anything
+        RowSecurity.by_tenant(admins=("admin", "pg_database_owner")),
         {"comment": "tickets of the past, found by their words"},
     )
 
@@ -165,9 +171,7 @@ class TicketHistory(TenantRow, Base):
     description: Mapped[str] = mapped_column(Text, comment="what was the matter")
     resolution: Mapped[str | None] = mapped_column(Text, comment="what helped")
     resolved_date: Mapped[dt.datetime | None] = mapped_column(comment="when it was resolved")
-    priority: Mapped[str | None] = mapped_column(
-        String(20), comment="low, medium, high, critical"
-    )
+    priority: Mapped[str | None] = mapped_column(String(20), comment="low, medium, high, critical")
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'::text[]"), comment="labels")
     source: Mapped[str] = mapped_column(
         String(50), server_default=text("'bulk_import'"), comment="where it came from"
@@ -193,6 +197,7 @@ class SystemInventory(TenantRow, Base):
             "masklen(ip_address) = CASE family(ip_address) WHEN 4 THEN 32 ELSE 128 END",
             name="ip_address",
         ),
+        RowSecurity.by_tenant(),
         {"comment": "systems by their address"},
     )
 

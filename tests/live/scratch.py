@@ -70,10 +70,11 @@ def _give(path: Path) -> None:
 
 @dataclass
 class Scratch:
-    """A running server, with one database `jeex_idea` made by hand."""
+    """A running server, with one database made by hand."""
 
     folder: Path
     binaries: Path
+    database: str = "jeex_idea"
     port: int = field(default_factory=free_port)
     pooler_port: int | None = None
     process: subprocess.Popen[bytes] | None = None
@@ -89,8 +90,8 @@ class Scratch:
 
     @property
     def connection(self) -> Path:
-        """The connection file of jeex_idea."""
-        return self.folder / ".pgstead" / "connections" / "jeex_idea.json"
+        """The connection file of its database."""
+        return self.folder / ".pgstead" / "connections" / f"{self.database}.json"
 
     @property
     def socket(self) -> Path:
@@ -108,8 +109,9 @@ class Scratch:
         connection.autocommit = True
         return connection
 
-    def connect(self, role: str = "app", database: str = "jeex_idea") -> psycopg.Connection[Any]:
+    def connect(self, role: str = "app", database: str = "") -> psycopg.Connection[Any]:
         """Connect as a role of a database, over TLS, at the direct door."""
+        database = database or self.database
         return psycopg.connect(
             host="127.0.0.1",
             port=self.port,
@@ -349,17 +351,17 @@ def _set_privileges(admin: psycopg.Connection[Any], name: str) -> None:
 
 
 @contextmanager
-def running_server() -> Iterator[Scratch]:
-    """Start a server with the database jeex_idea, not migrated; nothing is left afterwards."""
+def running_server(database: str = "jeex_idea", prefix: str = "JEEX_") -> Iterator[Scratch]:
+    """Start a server with one database, not migrated; nothing is left afterwards."""
     binaries = bindir()
     # a path that breaks what does not quote
     folder = Path(tempfile.mkdtemp(prefix="scratch 100%s "))
     folder.chmod(0o755)
-    scratch = Scratch(folder, binaries)
+    scratch = Scratch(folder, binaries, database)
     try:
         scratch.initialize()
         scratch.start()
-        scratch.add_database("jeex_idea")
+        scratch.add_database(database, prefix)
         yield scratch
     finally:
         scratch.stop()

@@ -1,4 +1,4 @@
-"""The service of jeex_idea on a server by hand, and its migrations."""
+"""The services of the systems on a server by hand, and their migrations."""
 
 from __future__ import annotations
 
@@ -19,13 +19,39 @@ from tests.live.scratch import Scratch, free_port, running_server
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@dataclass(frozen=True)
+class System:
+    """One of the systems: its folder, its database, its variables."""
+
+    name: str
+    prefix: str
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / "systems" / self.name
+
+    @property
+    def application(self) -> str:
+        return f"systems.{self.name}.api:create_app"
+
+
+JEEX_IDEA = System("jeex_idea", "JEEX_")
+AI_AGENTS = System("ai_agents", "AI_AGENTS_")
+SPECGEN = System("specgen", "SPECGEN_")
+SYSTEMS = (JEEX_IDEA, AI_AGENTS, SPECGEN)
+
+
 def alembic(
-    *arguments: str, connection: Path, folder: Path | None = None, check: bool = True
+    *arguments: str,
+    connection: Path,
+    folder: Path | None = None,
+    check: bool = True,
+    system: System = JEEX_IDEA,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the plain command as a developer would, in systems/jeex_idea."""
+    """Run the plain command as a developer would, in the folder of a system."""
     done = subprocess.run(
         [str(Path(sys.executable).parent / "alembic"), *arguments],
-        cwd=folder or ROOT / "systems" / "jeex_idea",
+        cwd=folder or system.folder,
         env={**os.environ, "PGSTEAD_CONNECTION": str(connection)},
         capture_output=True,
         text=True,
@@ -53,8 +79,10 @@ class Running:
 
 
 @contextmanager
-def serving(scratch: Scratch, *arguments: str, **environment: str) -> Iterator[Running]:
-    """Start the service of jeex_idea as the foundation does, and wait until it answers."""
+def serving(
+    scratch: Scratch, *arguments: str, system: System = JEEX_IDEA, **environment: str
+) -> Iterator[Running]:
+    """Start the service of a system as the foundation does, and wait until it answers."""
     port = free_port()
     user = ("--user", "nobody") if os.geteuid() == 0 else ()
     log = scratch.folder / f"service-{port}.log"
@@ -62,7 +90,7 @@ def serving(scratch: Scratch, *arguments: str, **environment: str) -> Iterator[R
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "pgstead.serve", "--port", str(port)),
-                *("--application", "systems.jeex_idea.api:create_app"),
+                *("--application", system.application),
                 *("--connection", str(scratch.connection), *user, *arguments),
             ],
             cwd=ROOT,

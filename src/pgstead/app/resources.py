@@ -100,9 +100,9 @@ def routes(resource: Resource, path: str) -> APIRouter:
         "change": _change,
         "delete": _delete,
     }
-    for verb in make:
+    for verb, add in make.items():
         if verb in resource.verbs:
-            make[verb](router, resource, path, read)
+            add(router, resource, path, read)
     return router
 
 

@@ -118,7 +118,11 @@ def read_of(model: type[Stamped], name: str, *, without: Collection[str] = ()) -
     fields: dict[str, Any] = {}
     for attribute in inspect(model).column_attrs:
         column = attribute.columns[0]
-        if not isinstance(column, Column) or column.name in without or column.name in Out.__annotations__:
+        if (
+            not isinstance(column, Column)
+            or column.name in without
+            or column.name in Out.__annotations__
+        ):
             continue
         kind = _python_type(column.type)
         fields[column.name] = (

@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, t
 from sqlalchemy.orm import Mapped, mapped_column
 
 from systems.specgen.models.rows import (
+    OF_MEMBERS,
     Base,
     WorkspaceRow,
     choice,
@@ -43,6 +44,7 @@ class Artifact(WorkspaceRow, Base):
         targets(),
         within("project_id", "projects"),
         within("branch_id", "branches"),
+        OF_MEMBERS,
         {"comment": "documents that are made from decisions"},
     )
 
@@ -72,6 +74,7 @@ class ArtifactVersion(WorkspaceRow, Base):
         CheckConstraint("version >= 1", name="version"),
         UniqueConstraint("workspace_id", "artifact_id", "version"),
         within("artifact_id", "artifacts"),
+        OF_MEMBERS,
         {"comment": "versions of artifacts, numbered from 1"},
     )
 
@@ -90,6 +93,7 @@ class DecisionArtifact(WorkspaceRow, Base):
         UniqueConstraint("workspace_id", "decision_id", "artifact_id"),
         within("decision_id", "decisions"),
         within("artifact_id", "artifacts"),
+        OF_MEMBERS,
         {"comment": "which decisions an artifact is made from"},
     )
 
@@ -106,6 +110,7 @@ class Template(WorkspaceRow, Base):
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
         CheckConstraint("version >= 1", name="version"),
         CheckConstraint("usage_count >= 0", name="usage_count"),
+        OF_MEMBERS,
         {"comment": "what projects are begun with"},
     )
 

@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from systems.specgen.models.rows import (
+    OF_MEMBERS,
     Base,
     WorkspaceRow,
     choice,
@@ -34,6 +35,7 @@ class CodebaseAnalysis(WorkspaceRow, Base):
         CheckConstraint("file_count >= 0", name="file_count"),
         targets(),
         within("project_id", "projects"),
+        OF_MEMBERS,
         {"comment": "what was found out about projects' code"},
     )
 
@@ -65,6 +67,7 @@ class ImpactAnalysis(WorkspaceRow, Base):
         choice("rollback_risk", Level),
         within("codebase_analysis_id", "codebase_analyses"),
         within("project_id", "projects"),
+        OF_MEMBERS,
         {"comment": "what changes would mean"},
     )
 

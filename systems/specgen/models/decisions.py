@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from systems.specgen.models.rows import (
+    OF_MEMBERS,
     Base,
     WorkspaceRow,
     choice,
@@ -46,6 +47,7 @@ class Decision(WorkspaceRow, Base):
         targets(),
         within("project_id", "projects"),
         within("branch_id", "branches"),
+        OF_MEMBERS,
         {"comment": "questions, and their answers"},
     )
 
@@ -86,6 +88,7 @@ class DecisionDependency(WorkspaceRow, Base):
         within("source_decision_id", "decisions"),
         within("target_decision_id", "decisions"),
         CheckConstraint("source_decision_id <> target_decision_id", name="target_decision_id"),
+        OF_MEMBERS,
         {"comment": "what decisions mean for each other"},
     )
 
@@ -109,6 +112,7 @@ class Comment(WorkspaceRow, Base):
         within("artifact_id", "artifacts"),
         within("decision_id", "decisions"),
         within("parent_comment_id", "comments"),
+        OF_MEMBERS,
         {"comment": "remarks on projects, artifacts and decisions"},
     )
 
@@ -137,6 +141,7 @@ class ConversationTurn(WorkspaceRow, Base):
         CheckConstraint("turn_number >= 1", name="turn_number"),
         UniqueConstraint("workspace_id", "decision_id", "turn_number"),
         within("decision_id", "decisions"),
+        OF_MEMBERS,
         {"comment": "conversations about decisions, turn by turn"},
     )
 

@@ -19,8 +19,11 @@ from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.rows import Stamped
-from systems.specgen.models.rows import Base, choice, flag, json_object, person, texts
+from pgstead.app.tenancy import USER, RowSecurity, Rule
+from systems.specgen.models.rows import Base, choice, flag, json_object, person, texts, within
 from systems.specgen.vocabulary import AuditAction
+
+SIGNING_IN = "app.signing_in_as"  # the address that somebody signs in with; transaction-local
 
 
 class User(Stamped, Base):
@@ -31,7 +34,11 @@ class User(Stamped, Base):
         CheckConstraint("is_valid_email(email)", name="email"),
         CheckConstraint("email = lower(email)", name="email_lower"),
         CheckConstraint("password_hash LIKE '$argon2id$%'", name="password_hash"),
-        CheckConstraint("NOT two_factor_enabled OR two_factor_secret IS NOT NULL", name="two_factor"),
+        CheckConstraint(
+            "NOT two_factor_enabled OR two_factor_secret IS NOT NULL", name="two_factor"
+        ),
+        # signing in knows an address and no person yet: it sees the row of that address
+        RowSecurity((Rule("id", USER), Rule("email", SIGNING_IN))),
         {"comment": "people with an account; each sees their own row alone"},
     )
 
@@ -63,6 +70,7 @@ class UserSession(Stamped, Base):
     __table_args__ = (
         UniqueConstraint("user_id", "token_hash"),
         CheckConstraint("octet_length(token_hash) = 32", name="token_hash"),
+        RowSecurity.by_user("user_id"),
         {"comment": "sessions of people, by the SHA-256 of their tokens"},
     )
 
@@ -81,6 +89,10 @@ class AuditLog(Stamped, Base):
     __tablename__ = "audit_logs"
     __table_args__ = (
         choice("action", AuditAction),
+        within("project_id", "projects", "SET NULL"),
+        RowSecurity.by_user("user_id").any_of(
+            RowSecurity.by_lookup("workspace_id", "workspaces", key="id", user="owner_id")
+        ),
         {"comment": "what people did; the application's role may add rows, not change them"},
     )
 
@@ -88,9 +100,7 @@ class AuditLog(Stamped, Base):
     workspace_id: Mapped[uuid.UUID | None] = mapped_column(
         Uuid(), ForeignKey("workspaces.id", ondelete="SET NULL"), comment="where"
     )
-    project_id: Mapped[uuid.UUID | None] = mapped_column(
-        Uuid(), ForeignKey("projects.id", ondelete="SET NULL"), comment="in which project"
-    )
+    project_id: Mapped[uuid.UUID | None] = mapped_column(comment="in which project")
     action: Mapped[str] = mapped_column(String(50), comment="what was done")
     resource_type: Mapped[str | None] = mapped_column(String(50), comment="table of the row")
     resource_id: Mapped[uuid.UUID | None] = mapped_column(comment="key of the row")
@@ -107,7 +117,7 @@ class AuditLog(Stamped, Base):
 Index("ix_user_sessions_expires_at", UserSession.expires_at)
 Index("ix_audit_logs_user_id", AuditLog.user_id, AuditLog.created_at.desc())
 Index("ix_audit_logs_workspace_id", AuditLog.workspace_id, AuditLog.created_at.desc())
-Index("ix_audit_logs_project_id", AuditLog.project_id)
+Index("ix_audit_logs_project_id", AuditLog.workspace_id, AuditLog.project_id)
 Index("ix_audit_logs_action", AuditLog.action)
 Index("ix_audit_logs_resource_type", AuditLog.resource_type)
 Index("ix_audit_logs_resource_id", AuditLog.resource_id)

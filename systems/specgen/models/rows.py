@@ -19,13 +19,19 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgstead.app.rows import NAMING_CONVENTION, TYPES, Stamped, one_of
+from pgstead.app.tenancy import RowSecurity
+
+# Who belongs to the workspace: the members' own rows are all that they see of the table asked.
+OF_MEMBERS = RowSecurity.by_lookup(
+    "workspace_id", "workspace_members", key="workspace_id", user="user_id"
+)
 
 
 class Base(DeclarativeBase):
     """The declarative base of specgen; its metadata is what Alembic compares with."""
 
     metadata = MetaData(naming_convention=dict(NAMING_CONVENTION))
-    type_annotation_map = dict(TYPES)
+    type_annotation_map = dict(TYPES)  # noqa: RUF012 - SQLAlchemy's own
 
 
 class WorkspaceRow(Stamped):

@@ -19,7 +19,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.rows import Stamped
+from pgstead.app.tenancy import RowSecurity
 from systems.specgen.models.rows import (
+    OF_MEMBERS,
     Base,
     WorkspaceRow,
     choice,
@@ -48,6 +50,9 @@ class Workspace(Stamped, Base):
         choice("plan_tier", PlanTier),
         CheckConstraint("slug ~ '^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$'", name="slug"),
         UniqueConstraint("id", "owner_id"),
+        RowSecurity.by_lookup("id", "workspace_members", key="workspace_id", user="user_id").any_of(
+            RowSecurity.by_user("owner_id")
+        ),
         {"comment": "where people work together; seen by members and by the owner"},
     )
 
@@ -79,6 +84,7 @@ class WorkspaceMember(WorkspaceRow, Base):
             onupdate="CASCADE",
             ondelete="CASCADE",
         ),
+        RowSecurity.by_user("user_id").any_of(RowSecurity.by_user("owner_id")),
         {"comment": "who belongs to which workspace; seen by the person and by the owner"},
     )
 
@@ -102,6 +108,7 @@ class Project(WorkspaceRow, Base):
         choice("project_type", ProjectType),
         choice("status", ProjectStatus),
         targets(),
+        OF_MEMBERS,
         {"comment": "what is specified"},
     )
 
@@ -127,6 +134,7 @@ class Branch(WorkspaceRow, Base):
         within("project_id", "projects"),
         within("parent_branch_id", "branches", "SET NULL"),
         CheckConstraint("parent_branch_id <> id", name="parent_branch_id"),
+        OF_MEMBERS,
         {"comment": "lines of decisions apart from the main one"},
     )
 
