@@ -32,13 +32,14 @@ SLUG = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 LONGEST_TEXT = 100_000  # characters; a tsvector holds 1 MB
 CURRENT_TENANT = "NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text)"
 
-# What the parser of full-text search never makes: \x01 before the tenant. With it the index finds
-# a tenant's tickets alone, however many the others have.
+# What the parser of full-text search never makes: chr(1) before the tenant. With it the index finds
+# a tenant's tickets alone, however many the others have. Spelt as the server writes it back.
 SEARCH = (
-    r"array_to_tsvector(ARRAY[(E'\x01' || tenant_id)])"
-    r" || setweight(to_tsvector('english'::regconfig, coalesce(subject, '')), 'A')"
-    r" || setweight(to_tsvector('english'::regconfig, description), 'B')"
-    r" || setweight(to_tsvector('english'::regconfig, coalesce(resolution, '')), 'C')"
+    "array_to_tsvector(ARRAY[(chr(1) || (tenant_id)::text)])"
+    " || setweight(to_tsvector('english'::regconfig,"
+    " (COALESCE(subject, ''::character varying))::text), 'A'::\"char\")"
+    " || setweight(to_tsvector('english'::regconfig, description), 'B'::\"char\")"
+    " || setweight(to_tsvector('english'::regconfig, COALESCE(resolution, ''::text)), 'C'::\"char\")"
 )
 
 
