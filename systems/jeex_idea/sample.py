@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from systems.jeex_idea.models import (
     Row,
     User,
 )
+from systems.jeex_idea.routes.identity import act_as
 
 PEOPLE = ("ada", "grace", "edsger")
 DOCUMENTS = ("about", "specification", "architecture", "plan")
@@ -118,19 +120,34 @@ def rows() -> dict[type[Row], list[dict[str, Any]]]:
     }
 
 
+def _owned() -> Iterator[tuple[uuid.UUID, type[Row], list[dict[str, Any]]]]:
+    """Yield the sample by owner: rows of a project are written as who owns it."""
+    sample = rows()
+    owners = {row["id"]: row["created_by"] for row in sample[Project]}
+    for model, values in sample.items():
+        by_owner: dict[uuid.UUID, list[dict[str, Any]]] = {}
+        for row in values:
+            owner = owners.get(row.get("project_id", row["id"]), row["id"])
+            by_owner.setdefault(owner, []).append(row)
+        for owner, mine in by_owner.items():
+            yield owner, model, mine
+
+
 async def _load(session: AsyncSession) -> Mapping[str, int]:
-    done: dict[str, int] = {}
-    for model, values in rows().items():
+    done: Counter[str] = Counter()
+    for owner, model, values in _owned():
+        await act_as(session, owner)
         statement = insert(model).on_conflict_do_nothing(index_elements=[model.id])
         added = await session.scalars(statement.returning(model.id), values)
-        done[model.__tablename__] = len(added.all())
+        done[model.__tablename__] += len(added.all())
     return done
 
 
 async def _remove(session: AsyncSession) -> Mapping[str, int]:
-    done: dict[str, int] = {}
-    for model, values in reversed(rows().items()):
+    done: Counter[str] = Counter()
+    for owner, model, values in reversed(list(_owned())):
+        await act_as(session, owner)
         keys = [row["id"] for row in values]
         gone = await session.scalars(delete(model).where(model.id.in_(keys)).returning(model.id))
-        done[model.__tablename__] = len(gone.all())
+        done[model.__tablename__] += len(gone.all())
     return done

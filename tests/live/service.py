@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -140,6 +141,9 @@ def service(scratch: Scratch) -> Iterator[Running]:
 
 
 @pytest.fixture
-def api(service: Running) -> httpx.Client:
-    """Give a client of the shared service."""
-    return service.client
+def api(service: Running) -> Iterator[httpx.Client]:
+    """Give a client of the shared service; what a test adds to its headers is the test's alone."""
+    url = f"http://127.0.0.1:{service.port}"
+    somebody = {"X-User-ID": str(uuid.uuid4())}
+    with httpx.Client(base_url=url, timeout=30, headers=somebody) as client:
+        yield client

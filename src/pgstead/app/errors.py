@@ -12,6 +12,7 @@
     ├── LostUpdateError               409  somebody else changed the row in between
     ├── AgainError                    409  serialization failure or deadlock: nothing was done
     ├── AccessDeniedError             403  the role may not do that
+    │   └── ForeignRowError           403  row-level security: the row would be somebody else's
     ├── SchemaMismatchError           503  the database is at another revision
     ├── UnavailableError              503  refused, lost, starting, too many
     │   ├── LoginRefusedError         503
@@ -166,6 +167,12 @@ class AccessDeniedError(DatabaseError):
     status = 403
 
 
+class ForeignRowError(AccessDeniedError):
+    """The row would be somebody else's."""
+
+    code = "foreign-row"
+
+
 class SchemaMismatchError(DatabaseError):
     """The database is at another revision than the application."""
 
@@ -270,6 +277,12 @@ def _of_state(error: DBAPIError, sqlstate: str, metadata: MetaData | None) -> Da
         return TooSlowError(
             "a statement or a lock took too long",
             hint="nothing was changed; try again",
+            sqlstate=sqlstate,
+        )
+    if sqlstate == "42501" and "row-level security" in str(error.orig):
+        return ForeignRowError(
+            "the row would belong to somebody else, or to nobody",
+            hint="write it as its tenant or user: the session says for whom it is",
             sqlstate=sqlstate,
         )
     if sqlstate == "42501":

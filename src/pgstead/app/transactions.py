@@ -1,24 +1,58 @@
-"""The session of a request: committed before the answer is sent, rolled back on any failure."""
+"""The session of a request: committed before the answer is sent, rolled back on any failure.
+
+For tables of tenants the application says whose request it is, and how it knows:
+
+    async def whose(key: Annotated[str, Header(alias="X-API-Key")]) -> Scope:
+        return Scope(tenant=await tenant_of(key))  # raises 401 where the key is nobody's
+
+    TenantSession = Annotated[AsyncSession, scoped(whose)]
+
+    @app.get("/documents")
+    async def documents(session: TenantSession) -> ...:
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import Annotated
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app.engine import Database
+from pgstead.app.scope import Scope
 
 STATE = "database"  # where an application keeps its Database: `app.state.database`
 
 
-async def transaction(request: Request) -> AsyncGenerator[AsyncSession]:
-    """Yield the request's session; what fails at COMMIT fails the request."""
+def database_of(request: Request) -> Database:
+    """Return the database of the application that serves a request."""
     database = getattr(request.app.state, STATE)
     assert isinstance(database, Database)
-    async with database.transaction() as session:
+    return database
+
+
+async def transaction(request: Request) -> AsyncGenerator[AsyncSession]:
+    """Yield the request's session, of nobody; what fails at COMMIT fails the request."""
+    async with database_of(request).session() as session:
         yield session
+
+
+def scoped(whose: Callable[..., Scope | Awaitable[Scope]]) -> Any:
+    """Return a dependency: the request's session, in the scope that another dependency returns.
+
+    `whose` authenticates. A tenant that it takes from what anybody can send is anybody's.
+    """
+
+    async def in_scope(
+        request: Request, scope: Annotated[Scope, Depends(whose)]
+    ) -> AsyncGenerator[AsyncSession]:
+        async with database_of(request).session(scope=scope) as session:
+            yield session
+
+    # without this FastAPI would look for the names of the annotations in this module only
+    in_scope.__annotations__ = {"request": Request, "scope": Annotated[Scope, Depends(whose)]}
+    return Depends(in_scope, scope="function")
 
 
 # `scope="function"` ends the dependency when the route has returned, before the answer is sent.

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from pgstead.app.transactions import Session
 from systems.jeex_idea import repository
 from systems.jeex_idea.models import DocumentVersion
+from systems.jeex_idea.routes.identity import Session
 from systems.jeex_idea.routes.request import Seen, Wanted, changes, show
 from systems.jeex_idea.schemas import (
     DocumentChange,

@@ -8,9 +8,9 @@ import uuid
 from fastapi import APIRouter, Response
 
 from pgstead.app import correlation
-from pgstead.app.transactions import Session
 from systems.jeex_idea import repository
 from systems.jeex_idea.models import AgentExecution, ExecutionStatus, Project
+from systems.jeex_idea.routes.identity import Session
 from systems.jeex_idea.routes.request import Seen, Wanted, changes, show
 from systems.jeex_idea.schemas import (
     ExecutionChange,

@@ -31,9 +31,11 @@ def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
 
 @pytest.fixture
 def user(api: httpx.Client) -> dict[str, Any]:
-    """Give a person of the test's own."""
+    """Give a person of the test's own, who asks from now on."""
     body = {"email": f"{uuid.uuid4()}@example.com", "name": "Ada"}
-    return made(api.post("/users", json=body))
+    person = made(api.post("/users", json=body))
+    api.headers["X-User-ID"] = person["id"]
+    return person
 
 
 @pytest.fixture
@@ -210,10 +212,42 @@ def test_a_violated_constraint_is_named_with_its_column_and_what_to_do(
     problem = refused(api.post("/users", json={"email": "no address", "name": "B"}), 422)
     assert problem["constraint"] == "users_email_check"
     assert problem["columns"] == ["email"]
-    body = {"name": "P", "created_by": str(uuid.uuid4())}
-    problem = refused(api.post("/projects", json=body), 422)
+    nobody = str(uuid.uuid4())
+    answer = api.post(
+        "/projects", json={"name": "P", "created_by": nobody}, headers={"X-User-ID": nobody}
+    )
+    problem = refused(answer, 422)
     assert problem["constraint"] == "projects_created_by_fkey"
     assert problem["columns"] == ["created_by"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_for_projects_that_does_not_say_who_asks_is_refused(
+    api: httpx.Client, user: dict[str, Any], method: str
+) -> None:
+    del api.headers["X-User-ID"]
+    body = {"name": "P", "created_by": user["id"]}
+    problem = refused(api.request(method, "/projects", json=body), 401)
+    assert "X-User-ID" in problem["hint"]
+
+
+def test_a_project_of_somebody_else_is_as_if_it_did_not_exist(
+    api: httpx.Client, user: dict[str, Any], project: dict[str, Any]
+) -> None:
+    path = f"/projects/{project['id']}"
+    documents = f"{path}/documents"
+    document = made(api.post(documents, json=body_for("documents", user)))
+    other = made(api.post("/users", json={"email": f"{uuid.uuid4()}@example.com", "name": "Eve"}))
+    api.headers["X-User-ID"] = other["id"]
+    assert api.get("/projects").json()["total"] == 0
+    for method in ("GET", "DELETE"):
+        refused(api.request(method, path), 404)
+        refused(api.request(method, f"{documents}/{document['id']}"), 404)
+    refused(api.patch(path, json={"name": "mine"}), 404)
+    for resource in RESOURCES:
+        refused(api.post(f"{path}/{resource}", json=body_for(resource, other)), 404)
+    problem = refused(api.post("/projects", json={"name": "P", "created_by": user["id"]}), 403)
+    assert "foreign-row" in problem["type"]
 
 
 def test_an_owner_of_projects_cannot_be_deleted(

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, create_engine
 from tests.live.scratch import NASTY, Scratch, running_server
 from tests.live.service import ROOT, alembic
 
-HEAD = "5d1c7a9e0b42"
+HEAD = "8f2e60b4c7d1"
 VERSIONS = ROOT / "systems" / "jeex_idea" / "migrations" / "versions"
 
 # one line for all that a migration can leave behind
@@ -44,6 +44,11 @@ UNION ALL SELECT 'trigger ' || pg_get_triggerdef(t.oid) || tgenabled::text FROM 
 UNION ALL SELECT 'function ' || pg_get_functiondef(oid) || coalesce(proacl::text, '')
   || coalesce(obj_description(oid, 'pg_proc'), '')
   FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+UNION ALL SELECT 'row security ' || relname || relrowsecurity::text || relforcerowsecurity::text
+  FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+UNION ALL SELECT 'policy ' || polname || polrelid::regclass || polcmd::text || polpermissive::text
+  || array_to_string(polroles, ',') || pg_get_expr(polqual, polrelid)
+  || pg_get_expr(polwithcheck, polrelid) FROM pg_policy
 UNION ALL SELECT 'type ' || typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
 """
 
@@ -110,6 +115,16 @@ def test_autogenerate_at_head_finds_nothing_and_writes_nothing(empty: Scratch) -
         ("COMMENT ON COLUMN users.name IS 'x'", "name"),
         ("ALTER TABLE users ADD COLUMN extra int", "extra"),
         ("ALTER TABLE document_versions DROP CONSTRAINT document_versions_created_by_fkey", "fk"),
+        ("ALTER TABLE projects DISABLE ROW LEVEL SECURITY", "set_row_security"),
+        ("ALTER TABLE projects NO FORCE ROW LEVEL SECURITY", "set_row_security"),
+        ("DROP POLICY tenant_isolation_policy_floor ON exports", "tenant_isolation_policy_floor"),
+        ("CREATE POLICY more ON users USING (true)", "drop_policy"),
+        ("ALTER TABLE users ENABLE ROW LEVEL SECURITY", "set_row_security"),
+        (
+            "ALTER POLICY tenant_isolation_policy ON projects USING (created_by IS NOT NULL)",
+            "create_policy",
+        ),
+        ("ALTER POLICY tenant_isolation_policy ON projects TO PUBLIC", "create_policy"),
     ],
 )
 def test_autogenerate_sees_drift(migrated: Engine, drift: str, word: str) -> None:

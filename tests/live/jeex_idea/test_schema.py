@@ -68,9 +68,11 @@ def ask(connection: psycopg.Connection[Any], query: str, *values: object) -> lis
 
 
 def add_user(connection: psycopg.Connection[Any]) -> uuid.UUID:
-    """Insert a person."""
+    """Insert a person, who asks from now on."""
     query = "INSERT INTO users (email, name) VALUES (%s, 'A') RETURNING id"
-    return ask(connection, query, f"{uuid.uuid4()}@example.com")[0]
+    user = ask(connection, query, f"{uuid.uuid4()}@example.com")[0]
+    ask(connection, "SELECT set_config('app.current_user_id', %s, true)", str(user))
+    return user
 
 
 def add_project(connection: psycopg.Connection[Any]) -> uuid.UUID:

@@ -20,16 +20,17 @@ def project(api: httpx.Client) -> dict[str, Any]:
     """Give a project of the test's own."""
     body = {"email": f"{uuid.uuid4()}@example.com", "name": "Ada"}
     user = api.post("/users", json=body).json()
+    api.headers["X-User-ID"] = user["id"]
     return api.post("/projects", json={"name": "P", "created_by": user["id"]}).json()
 
 
-def together(service: Running, requests: list[dict[str, Any]]) -> list[httpx.Response]:
-    """Send requests at the same time."""
+def together(api: httpx.Client, requests: list[dict[str, Any]]) -> list[httpx.Response]:
+    """Send requests at the same time, as the person who asks through a client."""
 
     async def send() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=100)
-        url = f"http://127.0.0.1:{service.port}"
-        async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
+        given = {"base_url": api.base_url, "headers": api.headers}
+        async with httpx.AsyncClient(**given, timeout=60, limits=limits) as client:
             return await asyncio.gather(*(client.request(**r) for r in requests))
 
     return asyncio.run(send())
@@ -40,7 +41,7 @@ def test_fifty_writers_of_a_document_get_consecutive_numbers(
 ) -> None:
     path = f"/projects/{project['id']}/documents"
     body = {"document_type": "plan", "content": "x", "created_by": project["created_by"]}
-    answers = together(service, [{"method": "POST", "url": path, "json": body}] * 50)
+    answers = together(api, [{"method": "POST", "url": path, "json": body}] * 50)
     assert {a.status_code for a in answers} == {201}
     assert sorted(a.json()["version"] for a in answers) == list(range(1, 51))
     assert api.get(path).json()["total"] == 50
@@ -52,7 +53,7 @@ def test_of_writers_that_read_the_same_version_exactly_one_wins(
     path = f"/projects/{project['id']}"
     etag = api.get(path).headers["etag"]
     answers = together(
-        service,
+        api,
         [
             {
                 "method": "PATCH",
@@ -77,7 +78,7 @@ def test_without_if_match_no_write_between_reading_and_writing_is_lost(
 ) -> None:
     path = f"/projects/{project['id']}"
     requests = [{"method": "PATCH", "url": path, "json": {"name": f"N{n}"}} for n in range(20)]
-    answers = together(service, requests)
+    answers = together(api, requests)
     assert {a.status_code for a in answers} <= {200, 409}
     won = {a.json()["name"] for a in answers if a.status_code == 200}
     assert api.get(path).json()["name"] in won
@@ -105,11 +106,11 @@ def test_a_star_matches_whatever_is_there(api: httpx.Client, project: dict[str, 
 
 
 def test_deleting_and_changing_at_once_ends_in_no_server_error(
-    service: Running, project: dict[str, Any]
+    api: httpx.Client, project: dict[str, Any]
 ) -> None:
     path = f"/projects/{project['id']}"
     change = {"method": "PATCH", "url": path, "json": {"name": "x"}}
-    answers = together(service, [change, {"method": "DELETE", "url": path}] * 5)
+    answers = together(api, [change, {"method": "DELETE", "url": path}] * 5)
     assert {a.status_code for a in answers} <= {200, 204, 404, 409}
 
 

@@ -1,0 +1,50 @@
+"""Who asks. Projects and what belongs to them are their owner's alone (row-level security).
+
+The service stands behind something that knows who a caller is, and is told by `X-User-ID`; it
+keeps no passwords. Without the header a route of projects is refused, with it the transaction
+sees that person's rows.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated
+
+from fastapi import Depends, Header
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pgstead.app import transactions
+from pgstead.app.problems import Problem
+from pgstead.app.tenancy import USER
+
+HEADER = "X-User-ID"
+
+
+async def _user(
+    x_user_id: Annotated[uuid.UUID | None, Header(description="the person who asks")] = None,
+) -> uuid.UUID:
+    if x_user_id is None:
+        raise Problem(
+            401,
+            f"the request does not say who asks ({HEADER})",
+            code="identity-missing",
+            hint=f"send {HEADER}: the key of a person of /users",
+        )
+    return x_user_id
+
+
+async def act_as(session: AsyncSession, user: uuid.UUID) -> None:
+    """Let the transaction see one person's rows, until it ends."""
+    await session.execute(select(func.set_config(USER, str(user), True)))  # noqa: FBT003
+
+
+async def _session(
+    session: transactions.Session, user: Annotated[uuid.UUID, Depends(_user)]
+) -> AsyncSession:
+    await act_as(session, user)
+    return session
+
+
+# `scope="function"`: see pgstead.app.transactions
+Session = Annotated[AsyncSession, Depends(_session, scope="function")]

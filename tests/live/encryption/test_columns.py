@@ -1,0 +1,454 @@
+"""Encrypted columns on a real server: what is stored, what is read back, what is refused."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
+
+from pgstead.app.encryption import (
+    Encrypted,
+    EncryptionError,
+    Keys,
+    KeyringError,
+    NotSealedError,
+    TamperedError,
+    UnknownPlaceError,
+    UnsealedError,
+    blind_match,
+    place_of,
+    seal_rows,
+)
+from pgstead.app.errors import UniqueError
+from pgstead.app.target import Driver
+from tests.live.encryption.vault import Account, Copy, Numbered, Person
+from tests.live.encryption.work import store, stored, work
+from tests.live.scratch import Scratch
+
+both_drivers = pytest.mark.parametrize("driver", list(Driver), indirect=True)
+
+
+def word() -> str:
+    """Return a plaintext that nobody else writes."""
+    return f"clear-{secrets.token_hex(12)}"
+
+
+def made(vault: Scratch, keys: Keys, plain: str, **given: Any) -> uuid.UUID:
+    """Insert an account and return its key."""
+
+    async def add(session: AsyncSession) -> uuid.UUID:
+        account = Account(**{"tenant_id": "acme", "api_key": Encrypted(plain), **given})
+        session.add(account)
+        await session.flush()
+        return account.id
+
+    return work(vault, keys, add)
+
+
+def revealed(vault: Scratch, keys: Keys, key: uuid.UUID, model: Any = Account) -> str:
+    """Read an account's secret."""
+
+    async def read(session: AsyncSession) -> str:
+        found = await session.get_one(model, key)
+        return found.api_key.reveal()
+
+    return work(vault, keys, read)
+
+
+@both_drivers
+def test_every_kind_of_value_comes_back_as_it_was(
+    vault: Scratch, keys: Keys, driver: Driver
+) -> None:
+    async def add(session: AsyncSession) -> uuid.UUID:
+        account = Account(
+            tenant_id="acme",
+            api_key=Encrypted("ключ 🔑"),
+            other_key=Encrypted(""),
+            pin=Encrypted(b"\x00\xff"),
+            profile=Encrypted({"born": 1970, "name": "Ä"}),
+        )
+        session.add(account)
+        await session.flush()
+        assert account.api_key.sealed
+        assert account.api_key.reveal() == "ключ 🔑"
+        return account.id
+
+    async def read(session: AsyncSession) -> tuple[Any, ...]:
+        found = await session.get_one(Account, key)
+        assert found.other_key and found.pin and found.profile
+        assert found.email is None
+        return (
+            found.api_key.reveal(),
+            found.other_key.reveal(),
+            found.pin.reveal(),
+            found.profile.reveal(),
+        )
+
+    key = work(vault, keys, add, driver)
+    assert work(vault, keys, read, driver) == (
+        "ключ 🔑",
+        "",
+        b"\x00\xff",
+        {"born": 1970, "name": "Ä"},
+    )
+
+
+def test_what_is_stored_is_an_envelope_with_the_version_of_its_key(
+    vault: Scratch, keys: Keys
+) -> None:
+    plain = word()
+    key = made(vault, keys, plain, pin=Encrypted(plain.encode()))
+    assert stored(vault, "accounts", "api_key", key).startswith("AQEAAAAB")
+    raw = bytes(stored(vault, "accounts", "pin", key))
+    assert raw[:6] == b"\x01\x01\x00\x00\x00\x01"
+    assert len(raw) == len(plain) + 34
+
+
+def test_the_same_text_is_never_stored_twice_alike(vault: Scratch, keys: Keys) -> None:
+    plain = word()
+    one, other = made(vault, keys, plain), made(vault, keys, plain)
+    assert stored(vault, "accounts", "api_key", one) != stored(vault, "accounts", "api_key", other)
+
+
+def test_a_ciphertext_moved_to_another_row_is_refused(vault: Scratch, keys: Keys) -> None:
+    one, other = made(vault, keys, word()), made(vault, keys, word())
+    store(vault, "accounts", "api_key", other, stored(vault, "accounts", "api_key", one))
+    with pytest.raises(TamperedError, match=r"accounts\.api_key"):
+        revealed(vault, keys, other)
+
+
+def test_a_ciphertext_moved_to_another_column_is_refused(vault: Scratch, keys: Keys) -> None:
+    key = made(vault, keys, word(), other_key=Encrypted(word()))
+    store(vault, "accounts", "api_key", key, stored(vault, "accounts", "other_key", key))
+    with pytest.raises(TamperedError):
+        revealed(vault, keys, key)
+
+
+def test_a_ciphertext_moved_to_another_table_is_refused(vault: Scratch, keys: Keys) -> None:
+    key = made(vault, keys, word())
+    with vault.admin("jeex_idea") as admin:
+        admin.execute(
+            "INSERT INTO copies (id, tenant_id, api_key)"
+            " SELECT id, tenant_id, api_key FROM accounts WHERE id = %s",
+            [key],
+        )
+    with pytest.raises(TamperedError, match=r"copies\.api_key"):
+        revealed(vault, keys, key, Copy)
+
+
+def test_a_row_moved_to_another_tenant_takes_no_secret_along(vault: Scratch, keys: Keys) -> None:
+    key = made(vault, keys, word())
+    store(vault, "accounts", "tenant_id", key, "globex")
+    with pytest.raises(TamperedError):
+        revealed(vault, keys, key)
+
+
+def test_any_flipped_bit_is_refused(vault: Scratch, keys: Keys) -> None:
+    plain = "four"
+    key = made(vault, keys, plain, pin=Encrypted(plain.encode()))
+    whole = bytes(stored(vault, "accounts", "pin", key))
+    place = place_of(Account.pin, id=key, tenant_id="acme")
+    assert keys.open(whole, place) == b"four"
+    for bit in range(len(whole) * 8):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(EncryptionError):
+            keys.open(bytes(flipped), place)
+
+
+def test_a_flipped_bit_in_the_table_is_refused(vault: Scratch, keys: Keys) -> None:
+    key = made(vault, keys, word(), pin=Encrypted(b"1234"))
+    raw = bytearray(stored(vault, "accounts", "pin", key))
+    raw[-1] ^= 1
+    store(vault, "accounts", "pin", key, bytes(raw))
+
+    async def read(session: AsyncSession) -> None:
+        found = await session.get_one(Account, key)
+        assert found.pin
+        with pytest.raises(TamperedError):
+            found.pin.reveal()
+
+    work(vault, keys, read)
+
+
+def test_a_change_of_the_tenant_through_the_session_seals_anew(vault: Scratch, keys: Keys) -> None:
+    plain = word()
+    key = made(vault, keys, plain)
+
+    async def move(session: AsyncSession) -> None:
+        found = await session.get_one(Account, key)
+        found.tenant_id = "globex"
+
+    work(vault, keys, move)
+    assert revealed(vault, keys, key) == plain
+
+
+def test_a_change_of_the_key_through_the_session_seals_anew(vault: Scratch, keys: Keys) -> None:
+    plain, new = word(), uuid.uuid4()
+    key = made(vault, keys, plain)
+
+    async def move(session: AsyncSession) -> None:
+        (await session.get_one(Account, key)).id = new
+
+    work(vault, keys, move)
+    assert revealed(vault, keys, new) == plain
+
+
+def test_a_row_does_not_move_while_its_secret_is_not_loaded(vault: Scratch, keys: Keys) -> None:
+    key = made(vault, keys, word())
+
+    async def move(session: AsyncSession) -> None:
+        query = select(Account).where(Account.id == key)
+        found = (
+            await session.scalars(query.options(load_only(Account.name, Account.tenant_id)))
+        ).one()
+        found.tenant_id = "globex"
+        await session.flush()
+
+    with pytest.raises(UnknownPlaceError, match="not loaded"):
+        work(vault, keys, move)
+
+
+def test_a_value_handed_from_row_to_row_is_sealed_for_the_new_one(
+    vault: Scratch, keys: Keys
+) -> None:
+    plain = word()
+    one, other = made(vault, keys, plain), made(vault, keys, word())
+
+    async def copy(session: AsyncSession) -> None:
+        source = await session.get_one(Account, one)
+        (await session.get_one(Account, other)).api_key = source.api_key
+
+    work(vault, keys, copy)
+    assert revealed(vault, keys, other) == plain
+    assert revealed(vault, keys, one) == plain
+
+
+def test_other_columns_change_without_touching_the_secret(vault: Scratch, keys: Keys) -> None:
+    key = made(vault, keys, word())
+    before = stored(vault, "accounts", "api_key", key)
+
+    async def rename(session: AsyncSession) -> None:
+        (await session.get_one(Account, key)).name = "renamed"
+
+    work(vault, keys, rename)
+    assert stored(vault, "accounts", "name", key) == "renamed"
+    assert stored(vault, "accounts", "api_key", key) == before
+
+
+# -- what is refused ----------------------------------------------------------------------------
+
+
+def test_a_plain_value_in_the_session_is_refused(vault: Scratch, keys: Keys) -> None:
+    with pytest.raises(UnsealedError, match="plain str"):
+        made(vault, keys, word(), api_key=word())
+
+
+@both_drivers
+@pytest.mark.parametrize("value", [Encrypted("clear"), "clear"], ids=["wrapped", "plain"])
+def test_bulk_and_core_paths_refuse_what_is_not_sealed(
+    vault: Scratch, keys: Keys, driver: Driver, value: Any
+) -> None:
+    row = {"id": uuid.uuid4(), "tenant_id": "acme", "api_key": value}
+    statements: list[Any] = [
+        (insert(Account), [row, {**row, "id": uuid.uuid4()}]),
+        (insert(Account).values(row), None),
+        (insert(Account.__table__), [row]),
+        (update(Account).where(Account.id == row["id"]).values(api_key=value), None),
+        (update(Account), [{"id": row["id"], "api_key": value}]),
+    ]
+    for statement, rows in statements:
+
+        async def run(session: AsyncSession, statement: Any = statement, rows: Any = rows) -> None:
+            await session.execute(statement, rows)
+
+        with pytest.raises(UnsealedError) as caught:
+            work(vault, keys, run, driver)
+        assert "clear" not in str(caught.value)
+
+    async def legacy(session: AsyncSession) -> None:
+        objects = [Account(**row)]
+        await session.run_sync(lambda plain: plain.bulk_save_objects(objects))
+
+    with pytest.raises(UnsealedError):
+        work(vault, keys, legacy, driver)
+    with vault.admin("jeex_idea") as admin:
+        left = admin.execute("SELECT count(*) FROM accounts WHERE id = %s", [row["id"]]).fetchone()
+        assert left == (0,)
+
+
+@both_drivers
+def test_a_bulk_insert_of_sealed_rows_works(vault: Scratch, keys: Keys, driver: Driver) -> None:
+    plain = [word() for _ in range(50)]
+    rows = seal_rows(
+        Account,
+        [
+            {"tenant_id": "bulk", "api_key": Encrypted(p), "email": Encrypted(f"{p}@x.org")}
+            for p in plain
+        ],
+        keys,
+    )
+
+    async def add(session: AsyncSession) -> None:
+        await session.execute(insert(Account), rows)
+
+    async def read(session: AsyncSession) -> list[str]:
+        found = await session.scalars(select(Account).where(Account.id.in_(r["id"] for r in rows)))
+        return sorted(f.api_key.reveal() for f in found)
+
+    work(vault, keys, add, driver)
+    assert work(vault, keys, read, driver) == sorted(plain)
+
+
+def test_plaintext_in_raw_sql_is_refused_by_the_server(vault: Scratch, keys: Keys) -> None:
+    key = made(vault, keys, word())
+    for column, value in [("api_key", "clear"), ("pin", b"a secret that is long enough to fit")]:
+        with pytest.raises(psycopg.errors.CheckViolation, match=f"accounts_{column}_sealed_check"):
+            store(vault, "accounts", column, key, value)
+
+
+def test_a_literal_in_a_statement_is_refused(keys: Keys) -> None:
+    sealed = Encrypted("x").at(place_of(Account.pin, id=uuid.uuid4(), tenant_id="acme"), keys)
+    for value in (sealed, "clear"):
+        statement = insert(Account).values(pin=value)
+        with pytest.raises(UnsealedError, match="literal") as caught:
+            statement.compile(compile_kwargs={"literal_binds": True})
+        assert "clear" not in str(caught.value)
+
+
+def test_a_key_that_only_the_server_makes_is_refused(vault: Scratch, keys: Keys) -> None:
+    async def add(session: AsyncSession) -> None:
+        session.add(Numbered(secret=Encrypted("x")))
+
+    with pytest.raises(UnknownPlaceError, match="not known yet"):
+        work(vault, keys, add)
+
+
+def test_a_session_without_keys_writes_nothing(vault: Scratch, keys: Keys) -> None:
+    async def add(session: AsyncSession) -> None:
+        session.add(Person(id=uuid.uuid4(), secret=Encrypted("x")))
+
+    with pytest.raises(KeyringError, match="no keys"):
+        work(vault, None, add)
+
+
+def test_a_session_without_keys_reads_the_other_columns(vault: Scratch, keys: Keys) -> None:
+    key = made(vault, keys, word(), name="visible")
+
+    async def read(session: AsyncSession) -> str:
+        found = await session.get_one(Account, key)
+        with pytest.raises(UnknownPlaceError):
+            found.api_key.reveal()
+        return found.name
+
+    assert work(vault, None, read) == "visible"
+
+
+def test_what_is_no_envelope_is_an_error_and_no_garbage(vault: Scratch, keys: Keys) -> None:
+    key = uuid.uuid4()
+
+    async def add(session: AsyncSession) -> None:
+        session.add(Person(id=key, secret=Encrypted("x")))
+
+    async def read(session: AsyncSession) -> str:
+        found = await session.get_one(Person, key)
+        assert found.secret
+        return found.secret.reveal()
+
+    work(vault, keys, add)
+    for foreign in ("plain text!", "c2hvcnQ=", "AgEAAAAB" + "A" * 40, "AQIAAAAB" + "A" * 40):
+        store(vault, "people", "secret", key, foreign)
+        with pytest.raises(NotSealedError) as caught:
+            work(vault, keys, read)
+        assert foreign not in str(caught.value)
+
+
+def test_comparing_ciphertexts_is_refused() -> None:
+    for compare in (
+        lambda: Account.api_key == Encrypted("x"),
+        lambda: Account.api_key.in_([Encrypted("x")]),
+        lambda: Account.api_key.like("x%"),
+        lambda: Account.api_key < Encrypted("x"),
+    ):
+        with pytest.raises(EncryptionError, match="None only"):
+            compare()
+    assert str(Account.pin.is_(None)) == "accounts.pin IS NULL"
+
+
+# -- single columns, refreshes, blind index -----------------------------------------------------
+
+
+@both_drivers
+def test_a_column_read_alone_opens_where_its_place_is_named(
+    vault: Scratch, keys: Keys, driver: Driver
+) -> None:
+    plain = word()
+    key = made(vault, keys, plain)
+
+    async def read(session: AsyncSession) -> str:
+        value = (await session.scalars(select(Account.api_key).where(Account.id == key))).one()
+        with pytest.raises(UnknownPlaceError):
+            value.reveal()
+        return value.at(place_of(Account.api_key, id=key, tenant_id="acme"), keys).reveal()
+
+    assert work(vault, keys, read, driver) == plain
+
+
+def test_a_refreshed_and_a_deferred_value_open(vault: Scratch, keys: Keys) -> None:
+    plain = word()
+    key = made(vault, keys, plain)
+
+    async def read(session: AsyncSession) -> None:
+        query = select(Account).where(Account.id == key)
+        found = (
+            await session.scalars(query.options(load_only(Account.name, Account.tenant_id)))
+        ).one()
+        await session.refresh(found, ["api_key"])
+        assert found.api_key.reveal() == plain
+        session.expunge(found)
+        found = await session.get_one(Account, key)
+        session.expire(found)
+        await session.refresh(found)
+        assert found.api_key.reveal() == plain
+
+    work(vault, keys, read)
+
+
+def test_a_person_is_found_by_address_in_any_spelling(vault: Scratch, keys: Keys) -> None:
+    address = f"Anna.{secrets.token_hex(4)}@Example.ORG"
+    key = made(vault, keys, word(), email=Encrypted(address))
+
+    async def find(session: AsyncSession, tenant: str, text: str) -> uuid.UUID | None:
+        condition = blind_match(Account.email, text, keys, tenant=tenant)
+        return (await session.scalars(select(Account.id).where(condition))).one_or_none()
+
+    for spelling in (address, address.lower(), f"  {address.upper()} "):
+        assert work(vault, keys, lambda s, text=spelling: find(s, "acme", text)) == key
+    assert work(vault, keys, lambda s: find(s, "globex", address)) is None
+    assert work(vault, keys, lambda s: find(s, "acme", "x" + address)) is None
+
+
+def test_an_address_is_unique_in_its_tenant_and_free_in_another(vault: Scratch, keys: Keys) -> None:
+    address = f"{secrets.token_hex(6)}@example.org"
+    made(vault, keys, word(), email=Encrypted(address))
+    made(vault, keys, word(), email=Encrypted(address), tenant_id="globex")
+    with pytest.raises(UniqueError) as caught:
+        made(vault, keys, word(), email=Encrypted(address.upper()))
+    assert address not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_removed_value_takes_its_blind_index_along(vault: Scratch, keys: Keys) -> None:
+    key = made(vault, keys, word(), email=Encrypted("a@b.org"), tenant_id=word())
+
+    async def remove(session: AsyncSession) -> None:
+        (await session.get_one(Account, key)).email = None
+
+    assert stored(vault, "accounts", "email_index", key) is not None
+    work(vault, keys, remove)
+    assert stored(vault, "accounts", "email_index", key) is None

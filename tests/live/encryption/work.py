@@ -1,0 +1,63 @@
+"""What a test does with the vault, in one transaction each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pgstead.app.encryption import Keys, attach
+from pgstead.app.engine import Database
+from pgstead.app.target import Driver
+from tests.live.app.work import settings
+from tests.live.encryption.vault import Base
+from tests.live.scratch import Scratch
+
+Result = TypeVar("Result")
+
+
+@asynccontextmanager
+async def opened(
+    vault: Scratch, keys: Keys | None, driver: Driver = Driver.ASYNCPG
+) -> AsyncIterator[Database]:
+    """Open the database as an application with these keys."""
+    database = Database(settings(vault, driver), metadata=Base.metadata, program="vault")
+    if keys is not None:
+        attach(database.sessions, keys)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def work(
+    vault: Scratch,
+    keys: Keys | None,
+    what: Callable[[AsyncSession], Awaitable[Result]],
+    driver: Driver = Driver.ASYNCPG,
+) -> Result:
+    """Do something in one transaction."""
+
+    async def whole() -> Result:
+        async with opened(vault, keys, driver) as database, database.transaction() as session:
+            return await what(session)
+
+    return asyncio.run(whole())
+
+
+def stored(vault: Scratch, table: str, column: str, key: Any) -> Any:
+    """Return what the table holds, as the superuser sees it."""
+    with vault.admin("jeex_idea") as admin:
+        row = admin.execute(f"SELECT {column} FROM {table} WHERE id = %s", [key]).fetchone()
+        assert row is not None
+        return row[0]
+
+
+def store(vault: Scratch, table: str, column: str, key: Any, value: Any) -> None:
+    """Write past the library, as the superuser."""
+    with vault.admin("jeex_idea") as admin:
+        done = admin.execute(f"UPDATE {table} SET {column} = %s WHERE id = %s", [value, key])
+        assert done.rowcount == 1
