@@ -25,7 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, INET, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pgstead.app.rows import NAMING_CONVENTION, TYPES, JsonObject, Stamped, one_of
+from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
+from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, one_of, status_column
+from pgstead.app.rows import Row
 from pgstead.app.tenancy import RowSecurity
 
 SLUG = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
@@ -39,7 +41,8 @@ SEARCH = (
     " || setweight(to_tsvector('english'::regconfig,"
     " (COALESCE(subject, ''::character varying))::text), 'A'::\"char\")"
     " || setweight(to_tsvector('english'::regconfig, description), 'B'::\"char\")"
-    " || setweight(to_tsvector('english'::regconfig, COALESCE(resolution, ''::text)), 'C'::\"char\")"
+    " || setweight(to_tsvector('english'::regconfig,"
+    " COALESCE(resolution, ''::text)), 'C'::\"char\")"
 )
 
 
@@ -63,11 +66,11 @@ class TicketPriority(StrEnum):
 class Base(DeclarativeBase):
     """The declarative base of ai_agents; its metadata is what Alembic compares with."""
 
-    metadata = MetaData(naming_convention=dict(NAMING_CONVENTION))
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {**TYPES, list[str]: ARRAY(Text)}  # noqa: RUF012 - SQLAlchemy's own
 
 
-class TenantRow(Stamped):
+class TenantRow(Row):
     """A row of a tenant. The column is filled from the current tenant."""
 
     tenant_id: Mapped[str] = mapped_column(
@@ -79,13 +82,15 @@ class TenantRow(Stamped):
     )
 
 
-class TenantConfig(Stamped, Base):
+class TenantConfig(Row, Base):
     """A tenant, and how their service desk is reached."""
 
     __tablename__ = "tenant_configs"
     __table_args__ = (
         UniqueConstraint("tenant_id", name="ix_tenant_configs_tenant_id"),
         CheckConstraint(f"tenant_id ~ '{SLUG}'", name="tenant_id"),
+        sealed_check("servicedesk_api_key_encrypted", textual=True),
+        sealed_check("webhook_signing_secret_encrypted", textual=True),
         CheckConstraint("servicedesk_url ~ '^https?://[^[:space:]]+$'", name="servicedesk_url"),
         RowSecurity.by_tenant(),
         {"comment": "tenants, and how their service desks are reached"},
@@ -96,11 +101,17 @@ class TenantConfig(Stamped, Base):
     )
     name: Mapped[str] = mapped_column(String(255), comment="how the tenant is shown")
     servicedesk_url: Mapped[str] = mapped_column(String(500), comment="where its service desk is")
-    servicedesk_api_key: Mapped[str] = mapped_column(
-        "servicedesk_api_key_encrypted", Text, comment="key of its service desk, encrypted"
+    servicedesk_api_key: Mapped[Encrypted[str]] = encrypted_column(
+        str,
+        stored=Text(),
+        name="servicedesk_api_key_encrypted",
+        comment="key of its service desk, AES-256-GCM",
     )
-    webhook_signing_secret: Mapped[str] = mapped_column(
-        "webhook_signing_secret_encrypted", Text, comment="secret of its webhooks, encrypted"
+    webhook_signing_secret: Mapped[Encrypted[str]] = encrypted_column(
+        str,
+        stored=Text(),
+        name="webhook_signing_secret_encrypted",
+        comment="secret of its webhooks, AES-256-GCM",
     )
     enhancement_preferences: Mapped[JsonObject] = mapped_column(
         server_default=text("'{}'::jsonb"), comment="what is enhanced and how, free form"
@@ -134,16 +145,14 @@ class EnhancementHistory(TenantRow, Base):
 
     __tablename__ = "enhancement_history"
     __table_args__ = (
-        CheckConstraint(one_of("status", EnhancementStatus), name="status"),
+        one_of("status", EnhancementStatus),
         CheckConstraint("processing_time_ms >= 0", name="processing_time_ms"),
         RowSecurity.by_tenant(),
         {"comment": "enhancements of tickets; kept as long as retention_rules says"},
     )
 
     ticket_id: Mapped[str] = mapped_column(String(100), comment="ticket of the service desk")
-    status: Mapped[str] = mapped_column(
-        String(50), server_default=text("'pending'"), comment="pending, completed, failed"
-    )
+    status: Mapped[str] = status_column(EnhancementStatus.PENDING)
     context_gathered: Mapped[JsonObject | None] = mapped_column(comment="what the agent was given")
     llm_output: Mapped[str | None] = mapped_column(Text, comment="what the model answered")
     error_message: Mapped[str | None] = mapped_column(Text, comment="why it failed")
@@ -159,7 +168,7 @@ class TicketHistory(TenantRow, Base):
     __tablename__ = "ticket_history"
     __table_args__ = (
         UniqueConstraint("tenant_id", "ticket_id", name="ix_ticket_history_tenant_ticket"),
-        CheckConstraint(one_of("priority", TicketPriority), name="priority"),
+        one_of("priority", TicketPriority),
         CheckConstraint(f"char_length(description) <= {LONGEST_TEXT}", name="description"),
         CheckConstraint(f"char_length(resolution) <= {LONGEST_TEXT}", name="resolution"),
         # search_tickets() runs as the owner, whom no other policy lets see anything
@@ -209,7 +218,7 @@ class SystemInventory(TenantRow, Base):
     location: Mapped[str | None] = mapped_column(String(255), comment="where it stands")
 
 
-class RetentionRule(Stamped, Base):
+class RetentionRule(Row, Base):
     """How long rows of a table are kept: data, so that changing it is no deployment."""
 
     __tablename__ = "retention_rules"

@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pgstead.app.rows import Stamped
+from pgstead.app.rows import Row
 from pgstead.app.shapes import Part
 
-AnyRow = TypeVar("AnyRow", bound=Stamped)
+AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)

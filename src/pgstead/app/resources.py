@@ -3,7 +3,7 @@
     notes = Resource(Note, plural="notes", create=NoteCreate, reading=member, writing=editor)
     app.include_router(routes(notes, "/notes"))
 
-Who calls and what they may see comes from the two dependencies: each yields a `Scope`, a session
+Who calls and what they may see comes from the two dependencies: each yields a `Access`, a session
 with the values that the caller does not choose (their tenant, their workspace).
 """
 
@@ -21,8 +21,9 @@ from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app import listing
+from pgstead.app.encryption import Encrypted, EncryptedType
 from pgstead.app.problems import Problem
-from pgstead.app.rows import Stamped
+from pgstead.app.rows import Row
 from pgstead.app.shapes import Page, change_of, page_of, part_of, read_of
 from pgstead.app.versions import Seen, expect, show
 
@@ -30,7 +31,7 @@ VERBS = frozenset({"create", "list", "read", "change", "delete"})
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class Access:
     """A session, and what the caller has no say in."""
 
     session: AsyncSession
@@ -39,10 +40,10 @@ class Scope:
     author: uuid.UUID | None = None
 
 
-Insert = Callable[[Scope, Any], Awaitable[None]]
+Insert = Callable[[Access, Any], Awaitable[None]]
 
 
-async def _nothing(_scope: Scope, _row: Any) -> None:
+async def _nothing(_access: Access, _row: Any) -> None:
     return None
 
 
@@ -50,7 +51,7 @@ async def _nothing(_scope: Scope, _row: Any) -> None:
 class Resource:
     """A table over HTTP."""
 
-    model: type[Stamped]
+    model: type[Row]
     plural: str
     create: type[BaseModel]
     reading: Callable[..., Any]
@@ -76,14 +77,19 @@ class Resource:
 
     def values(self, body: BaseModel) -> dict[str, Any]:
         """Return what was sent, by the names of the model's attributes."""
-        keys = {a.columns[0].name: a.key for a in inspect(self.model).column_attrs}
-        sent = body.model_dump(exclude_unset=True)
-        return {keys.get(name, name): value for name, value in sent.items()}
+        columns = {a.columns[0].name: a for a in inspect(self.model).column_attrs}
+        secret = {a.key for a in columns.values() if isinstance(a.columns[0].type, EncryptedType)}
+        keys = {name: a.key for name, a in columns.items()}
+        named = {keys.get(n, n): v for n, v in body.model_dump(exclude_unset=True).items()}
+        return {
+            key: Encrypted(value) if key in secret and value is not None else value
+            for key, value in named.items()
+        }
 
-    async def find(self, scope: Scope, key: uuid.UUID) -> Any:
-        """Return a row of the scope, or answer 404; a row beyond it is as if it did not exist."""
-        row = await scope.session.get(self.model, key)
-        outside = (getattr(row, n, None) != v for n, v in scope.fixed.items())
+    async def find(self, access: Access, key: uuid.UUID) -> Any:
+        """Return a row of what the caller may see, or answer 404; a row beyond it is as if it did not exist."""
+        row = await access.session.get(self.model, key)
+        outside = (getattr(row, n, None) != v for n, v in access.fixed.items())
         if row is None or any(outside):
             raise Problem(404, f"there is no such {self.one.replace('_', ' ')}", code="not-found")
         return row
@@ -116,25 +122,25 @@ def _typed(function: Any, name: str, doc: str, **annotations: Any) -> Any:
 
 def _in(dependency: Callable[..., Any]) -> Any:
     # before the response: what fails at COMMIT fails the request
-    return Annotated[Scope, Depends(dependency, scope="function")]
+    return Annotated[Access, Depends(dependency, scope="function")]
 
 
 def _create(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
-    async def create(scope: Scope, body: Any, response: Response) -> Any:
-        values = {**resource.values(body), **scope.fixed}
+    async def create(access: Access, body: Any, response: Response) -> Any:
+        values = {**resource.values(body), **access.fixed}
         if resource.author:
-            values[resource.author] = scope.author
+            values[resource.author] = access.author
         row = resource.model(**values)
-        await resource.before_insert(scope, row)
-        scope.session.add(row)
-        await scope.session.flush()
+        await resource.before_insert(access, row)
+        access.session.add(row)
+        await access.session.flush()
         return show(response, read, row)
 
     typed = _typed(
         create,
         f"create_{resource.one}",
         f"Add a {resource.one.replace('_', ' ')}.",
-        scope=_in(resource.writing),
+        access=_in(resource.writing),
         body=resource.create,
     )
     router.post(path, status_code=201, response_model=read)(typed)
@@ -144,12 +150,12 @@ def _list(router: APIRouter, resource: Resource, path: str, read: type[BaseModel
     page = page_of(read, resource.plural, f"{resource.title}Page")
     part = part_of(resource.create, resource.filters, f"{resource.title}Query")
 
-    async def rows(scope: Scope, wanted: Any) -> Page:
-        conditions = {**resource.values(wanted), **scope.fixed}
+    async def rows(access: Access, wanted: Any) -> Page:
+        conditions = {**resource.values(wanted), **access.fixed}
         for name in ("page", "per_page"):
             conditions.pop(name, None)
         found = await listing.select_part(
-            scope.session, resource.model, wanted, conditions, resource.order
+            access.session, resource.model, wanted, conditions, resource.order
         )
         shown = [read.model_validate(row) for row in found.rows]
         return page.model_validate({resource.plural: shown, **found.figures})
@@ -159,18 +165,18 @@ def _list(router: APIRouter, resource: Resource, path: str, read: type[BaseModel
         rows,
         f"list_{resource.plural}",
         f"List {resource.plural.replace('_', ' ')}; newest first by {order}.",
-        scope=_in(resource.reading),
+        access=_in(resource.reading),
         wanted=Annotated[part, Query()],
     )
     router.get(path, response_model=page)(typed)
 
 
 def _read(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
-    async def one(scope: Scope, id: uuid.UUID, response: Response) -> Any:  # noqa: A002 - the path
-        return show(response, read, await resource.find(scope, id))
+    async def one(access: Access, id: uuid.UUID, response: Response) -> Any:  # noqa: A002 - the path
+        return show(response, read, await resource.find(access, id))
 
     doc = f"Read a {resource.one.replace('_', ' ')}."
-    typed = _typed(one, f"read_{resource.one}", doc, scope=_in(resource.reading))
+    typed = _typed(one, f"read_{resource.one}", doc, access=_in(resource.reading))
     router.get(path + "/{id}", response_model=read)(typed)
 
 
@@ -178,36 +184,36 @@ def _change(router: APIRouter, resource: Resource, path: str, read: type[BaseMod
     form = change_of(resource.create, f"{resource.title}Change", fixed=resource.unchangeable)
 
     async def change(
-        scope: Scope,
+        access: Access,
         id: uuid.UUID,  # noqa: A002 - the path's name
         body: Any,
         seen: Seen,
         response: Response,
     ) -> Any:
-        row = await resource.find(scope, id)
+        row = await resource.find(access, id)
         values = resource.values(body)
         if not values:
             raise Problem(422, "nothing to change was sent", code="invalid-request")
         expect(row, seen)
         for name, value in values.items():
             setattr(row, name, value)
-        await scope.session.flush()
+        await access.session.flush()
         return show(response, read, row)
 
     doc = "Change what is sent; the rest stays."
     typed = _typed(
-        change, f"change_{resource.one}", doc, scope=_in(resource.writing), body=form, seen=Seen
+        change, f"change_{resource.one}", doc, access=_in(resource.writing), body=form, seen=Seen
     )
     router.patch(path + "/{id}", response_model=read)(typed)
 
 
 def _delete(router: APIRouter, resource: Resource, path: str, _read: type[BaseModel]) -> None:
-    async def delete(scope: Scope, id: uuid.UUID, seen: Seen) -> None:  # noqa: A002 - the path
-        row = await resource.find(scope, id)
+    async def delete(access: Access, id: uuid.UUID, seen: Seen) -> None:  # noqa: A002 - the path
+        row = await resource.find(access, id)
         expect(row, seen)
-        await scope.session.delete(row)
-        await scope.session.flush()
+        await access.session.delete(row)
+        await access.session.flush()
 
     doc = f"Delete a {resource.one.replace('_', ' ')}."
-    typed = _typed(delete, f"delete_{resource.one}", doc, scope=_in(resource.writing), seen=Seen)
+    typed = _typed(delete, f"delete_{resource.one}", doc, access=_in(resource.writing), seen=Seen)
     router.delete(path + "/{id}", status_code=204)(typed)

@@ -41,12 +41,12 @@ def column(
 
 
 def key() -> sa.Column[Any]:
-    """Return the column `id` of `pgstead.app.rows.Stamped`."""
+    """Return the column `id` of `pgstead.app.models`."""
     return column("id", sa.Uuid(), "UUID version 7: sorts by time of creation", "uuid_v7()")
 
 
 def stamps() -> tuple[sa.Column[Any], sa.Column[Any]]:
-    """Return the columns `created_at` and `updated_at` of `pgstead.app.rows.Stamped`."""
+    """Return the columns `created_at` and `updated_at` of `pgstead.app.models`."""
     return (
         column(
             "created_at", _MOMENT, "when the row was inserted; a trigger refuses changes", "now()"

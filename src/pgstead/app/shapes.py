@@ -21,7 +21,7 @@ from pydantic import (
 from sqlalchemy import ARRAY, Column, inspect
 from sqlalchemy.dialects.postgresql import INET, JSONB
 
-from pgstead.app.rows import Stamped
+from pgstead.app.rows import Row
 
 LONGEST_LIST = 100
 DEEPEST_PAGE = 1_000_000
@@ -113,7 +113,7 @@ def change_of(create: type[BaseModel], name: str, *, fixed: Collection[str] = ()
     return made
 
 
-def read_of(model: type[Stamped], name: str, *, without: Collection[str] = ()) -> type[Out]:
+def read_of(model: type[Row], name: str, *, without: Collection[str] = ()) -> type[Out]:
     """Return the form in which a row is shown: each column under its own name."""
     fields: dict[str, Any] = {}
     for attribute in inspect(model).column_attrs:

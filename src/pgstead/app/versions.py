@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pgstead.app.errors import LostUpdateError
 from pgstead.app.problems import Problem
-from pgstead.app.rows import Stamped
+from pgstead.app.rows import Row
 
 Shown = TypeVar("Shown", bound=BaseModel)
 
@@ -44,18 +44,18 @@ async def seen(
 Seen = Annotated[dt.datetime | None, Depends(seen)]
 
 
-def etag(row: Stamped) -> str:
+def etag(row: Row) -> str:
     """Return the row's version as an ETag."""
     return f'"{(row.updated_at - _EPOCH) // _MICROSECOND:x}"'
 
 
-def show(response: Response, form: type[Shown], row: Stamped) -> Shown:
+def show(response: Response, form: type[Shown], row: Row) -> Shown:
     """Return a row as the caller sees it, with its ETag."""
     response.headers["ETag"] = etag(row)
     return form.model_validate(row)
 
 
-def expect(row: Stamped, moment: dt.datetime | None) -> None:
+def expect(row: Row, moment: dt.datetime | None) -> None:
     """Refuse (412) where the row is not the one that the caller has seen."""
     if moment is not None and row.updated_at != moment:
         raise Problem(

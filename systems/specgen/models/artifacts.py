@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from pgstead.app.models import one_of
 from systems.specgen.models.rows import (
     OF_MEMBERS,
     Base,
     WorkspaceRow,
-    choice,
     flag,
     json_array,
     json_object,
@@ -36,9 +36,9 @@ class Artifact(WorkspaceRow, Base):
 
     __tablename__ = "artifacts"
     __table_args__ = (
-        choice("artifact_type", ArtifactType),
-        choice("format", ArtifactFormat),
-        choice("status", ArtifactStatus),
+        one_of("artifact_type", ArtifactType),
+        one_of("format", ArtifactFormat),
+        one_of("status", ArtifactStatus),
         CheckConstraint("version >= 1", name="version"),
         CheckConstraint("file_size >= 0", name="file_size"),
         targets(),
@@ -106,7 +106,7 @@ class Template(WorkspaceRow, Base):
 
     __tablename__ = "templates"
     __table_args__ = (
-        choice("category", TemplateCategory),
+        one_of("category", TemplateCategory),
         CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
         CheckConstraint("version >= 1", name="version"),
         CheckConstraint("usage_count >= 0", name="usage_count"),

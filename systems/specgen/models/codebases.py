@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from pgstead.app.models import one_of
 from systems.specgen.models.rows import (
     OF_MEMBERS,
     Base,
     WorkspaceRow,
-    choice,
     json_array,
     json_object,
     targets,
@@ -29,7 +29,7 @@ class CodebaseAnalysis(WorkspaceRow, Base):
 
     __tablename__ = "codebase_analyses"
     __table_args__ = (
-        choice("status", AnalysisStatus),
+        one_of("status", AnalysisStatus),
         CheckConstraint("commit_sha ~ '^[0-9a-f]{7,40}$'", name="commit_sha"),
         CheckConstraint("total_loc >= 0", name="total_loc"),
         CheckConstraint("file_count >= 0", name="file_count"),
@@ -63,8 +63,8 @@ class ImpactAnalysis(WorkspaceRow, Base):
 
     __tablename__ = "impact_analyses"
     __table_args__ = (
-        choice("risk_level", Level),
-        choice("rollback_risk", Level),
+        one_of("risk_level", Level),
+        one_of("rollback_risk", Level),
         within("codebase_analysis_id", "codebase_analyses"),
         within("project_id", "projects"),
         OF_MEMBERS,

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from pgstead.app.models import one_of
 from systems.specgen.models.rows import (
     OF_MEMBERS,
     Base,
     WorkspaceRow,
-    choice,
     flag,
     json_object,
     person,
@@ -39,9 +39,9 @@ class Decision(WorkspaceRow, Base):
 
     __tablename__ = "decisions"
     __table_args__ = (
-        choice("category", DecisionCategory),
-        choice("status", DecisionStatus),
-        choice("priority", Level),
+        one_of("category", DecisionCategory),
+        one_of("status", DecisionStatus),
+        one_of("priority", Level),
         score("confidence_score"),
         CheckConstraint("status <> 'answered' OR answer_text IS NOT NULL", name="answer_text"),
         targets(),
@@ -77,7 +77,7 @@ class DecisionDependency(WorkspaceRow, Base):
 
     __tablename__ = "decision_dependencies"
     __table_args__ = (
-        choice("dependency_type", DependencyType),
+        one_of("dependency_type", DependencyType),
         UniqueConstraint(
             "workspace_id",
             "source_decision_id",
@@ -103,8 +103,8 @@ class Comment(WorkspaceRow, Base):
 
     __tablename__ = "comments"
     __table_args__ = (
-        choice("comment_type", CommentType),
-        choice("status", CommentStatus),
+        one_of("comment_type", CommentType),
+        one_of("status", CommentStatus),
         CheckConstraint("num_nonnulls(artifact_id, decision_id) <= 1", name="about_one"),
         CheckConstraint("parent_comment_id <> id", name="parent_comment_id"),
         targets(),
@@ -136,7 +136,7 @@ class ConversationTurn(WorkspaceRow, Base):
 
     __tablename__ = "conversation_turns"
     __table_args__ = (
-        choice("role", TurnRole),
+        one_of("role", TurnRole),
         score("confidence_score"),
         CheckConstraint("turn_number >= 1", name="turn_number"),
         UniqueConstraint("workspace_id", "decision_id", "turn_number"),

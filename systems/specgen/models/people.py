@@ -18,15 +18,17 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pgstead.app.rows import Stamped
+from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
+from pgstead.app.models import one_of
+from pgstead.app.rows import Row
 from pgstead.app.tenancy import USER, RowSecurity, Rule
-from systems.specgen.models.rows import Base, choice, flag, json_object, person, texts, within
+from systems.specgen.models.rows import Base, flag, json_object, person, texts, within
 from systems.specgen.vocabulary import AuditAction
 
 SIGNING_IN = "app.signing_in_as"  # the address that somebody signs in with; transaction-local
 
 
-class User(Stamped, Base):
+class User(Row, Base):
     """A person with an account."""
 
     __tablename__ = "users"
@@ -37,6 +39,7 @@ class User(Stamped, Base):
         CheckConstraint(
             "NOT two_factor_enabled OR two_factor_secret IS NOT NULL", name="two_factor"
         ),
+        sealed_check("two_factor_secret", textual=True),
         # signing in knows an address and no person yet: it sees the row of that address
         RowSecurity((Rule("id", USER), Rule("email", SIGNING_IN))),
         {"comment": "people with an account; each sees their own row alone"},
@@ -51,8 +54,8 @@ class User(Stamped, Base):
     is_active: Mapped[bool] = flag("false: cannot sign in", default=True)
     is_verified: Mapped[bool] = flag("whether the address was confirmed")
     two_factor_enabled: Mapped[bool] = flag("whether signing in asks for a code")
-    two_factor_secret: Mapped[str | None] = mapped_column(
-        String(255), comment="secret of the codes (TOTP), encrypted"
+    two_factor_secret: Mapped[Encrypted[str] | None] = encrypted_column(
+        str, stored=String(255), comment="secret of the codes (TOTP), AES-256-GCM"
     )
     two_factor_step: Mapped[int | None] = mapped_column(
         comment="half minute of the last code that was taken: none is taken twice"
@@ -63,7 +66,7 @@ class User(Stamped, Base):
     )
 
 
-class UserSession(Stamped, Base):
+class UserSession(Row, Base):
     """A session of a person. The token is kept as a hash only."""
 
     __tablename__ = "user_sessions"
@@ -83,12 +86,12 @@ class UserSession(Stamped, Base):
     expires_at: Mapped[dt.datetime] = mapped_column(comment="from when on it opens nothing")
 
 
-class AuditLog(Stamped, Base):
+class AuditLog(Row, Base):
     """Something that a person did. Written once, changed by nobody."""
 
     __tablename__ = "audit_logs"
     __table_args__ = (
-        choice("action", AuditAction),
+        one_of("action", AuditAction),
         within("project_id", "projects", "SET NULL"),
         RowSecurity.by_user("user_id").any_of(
             RowSecurity.by_lookup("workspace_id", "workspaces", key="id", user="owner_id")

@@ -18,7 +18,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pgstead.app.rows import NAMING_CONVENTION, TYPES, Stamped, one_of
+from pgstead.app.models import NAMING_CONVENTION, TYPES
+from pgstead.app.rows import Row
 from pgstead.app.tenancy import RowSecurity
 
 # Who belongs to the workspace: the members' own rows are all that they see of the table asked.
@@ -30,11 +31,11 @@ OF_MEMBERS = RowSecurity.by_lookup(
 class Base(DeclarativeBase):
     """The declarative base of specgen; its metadata is what Alembic compares with."""
 
-    metadata = MetaData(naming_convention=dict(NAMING_CONVENTION))
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = dict(TYPES)  # noqa: RUF012 - SQLAlchemy's own
 
 
-class WorkspaceRow(Stamped):
+class WorkspaceRow(Row):
     """A row of a workspace; seen by its members."""
 
     workspace_id: Mapped[uuid.UUID] = mapped_column(
@@ -42,11 +43,6 @@ class WorkspaceRow(Stamped):
         sort_order=-1,
         comment="goes with its workspace; only members see it",
     )
-
-
-def choice(column: str, words: type[Any]) -> CheckConstraint:
-    """Return the CHECK that allows the words of an enumeration."""
-    return CheckConstraint(one_of(column, words), name=column)
 
 
 def word(default: str, comment: str, length: int = 50) -> Mapped[str]:

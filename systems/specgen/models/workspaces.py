@@ -18,13 +18,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pgstead.app.rows import Stamped
+from pgstead.app.models import one_of
+from pgstead.app.rows import Row
 from pgstead.app.tenancy import RowSecurity
 from systems.specgen.models.rows import (
     OF_MEMBERS,
     Base,
     WorkspaceRow,
-    choice,
     flag,
     json_array,
     json_object,
@@ -42,12 +42,12 @@ from systems.specgen.vocabulary import (
 )
 
 
-class Workspace(Stamped, Base):
+class Workspace(Row, Base):
     """Where people work together."""
 
     __tablename__ = "workspaces"
     __table_args__ = (
-        choice("plan_tier", PlanTier),
+        one_of("plan_tier", PlanTier),
         CheckConstraint("slug ~ '^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$'", name="slug"),
         UniqueConstraint("id", "owner_id"),
         RowSecurity.by_lookup("id", "workspace_members", key="workspace_id", user="user_id").any_of(
@@ -76,7 +76,7 @@ class WorkspaceMember(WorkspaceRow, Base):
 
     __tablename__ = "workspace_members"
     __table_args__ = (
-        choice("role", WorkspaceRole),
+        one_of("role", WorkspaceRole),
         UniqueConstraint("workspace_id", "user_id"),
         ForeignKeyConstraint(
             ["workspace_id", "owner_id"],
@@ -105,8 +105,8 @@ class Project(WorkspaceRow, Base):
 
     __tablename__ = "projects"
     __table_args__ = (
-        choice("project_type", ProjectType),
-        choice("status", ProjectStatus),
+        one_of("project_type", ProjectType),
+        one_of("status", ProjectStatus),
         targets(),
         OF_MEMBERS,
         {"comment": "what is specified"},
@@ -128,7 +128,7 @@ class Branch(WorkspaceRow, Base):
 
     __tablename__ = "branches"
     __table_args__ = (
-        choice("status", BranchStatus),
+        one_of("status", BranchStatus),
         targets(),
         UniqueConstraint("workspace_id", "project_id", "name"),
         within("project_id", "projects"),

@@ -48,10 +48,12 @@ TABLES = (
 )
 CURRENT_TENANT = "NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text)"
 SEARCH = (
-    r"array_to_tsvector(ARRAY[(E'\x01' || tenant_id)])"
-    r" || setweight(to_tsvector('english'::regconfig, coalesce(subject, '')), 'A')"
-    r" || setweight(to_tsvector('english'::regconfig, description), 'B')"
-    r" || setweight(to_tsvector('english'::regconfig, coalesce(resolution, '')), 'C')"
+    "array_to_tsvector(ARRAY[(chr(1) || (tenant_id)::text)])"
+    " || setweight(to_tsvector('english'::regconfig,"
+    " (COALESCE(subject, ''::character varying))::text), 'A'::\"char\")"
+    " || setweight(to_tsvector('english'::regconfig, description), 'B'::\"char\")"
+    " || setweight(to_tsvector('english'::regconfig,"
+    " COALESCE(resolution, ''::text)), 'C'::\"char\")"
 )
 
 SEARCH_TICKETS = ddl.Function(
@@ -71,7 +73,7 @@ BEGIN
   IF tenant IS NULL OR numnode(words) = 0 THEN
     RETURN;
   END IF;
-  mine := words && quote_literal(E'\x01' || tenant)::tsquery;
+  mine := words && quote_literal(chr(1) || tenant)::tsquery;
   RETURN QUERY
     SELECT t.id, ts_rank(t.search, words), count(*) OVER ()
     FROM public.ticket_history AS t
@@ -133,8 +135,10 @@ def _create_tenant_configs() -> None:
         column("tenant_id", sa.String(100), "short name of the tenant; fixed"),
         column("name", sa.String(255), "how the tenant is shown"),
         column("servicedesk_url", sa.String(500), "where its service desk is"),
-        column("servicedesk_api_key_encrypted", sa.Text(), "key of its service desk, encrypted"),
-        column("webhook_signing_secret_encrypted", sa.Text(), "secret of its webhooks, encrypted"),
+        column("servicedesk_api_key_encrypted", sa.Text(), "key of its service desk, AES-256-GCM"),
+        column(
+            "webhook_signing_secret_encrypted", sa.Text(), "secret of its webhooks, AES-256-GCM"
+        ),
         column(
             "enhancement_preferences", JSONB(), "what is enhanced and how, free form", "'{}'::jsonb"
         ),
@@ -143,12 +147,26 @@ def _create_tenant_configs() -> None:
         sa.PrimaryKeyConstraint("id", name="tenant_configs_pkey"),
         sa.UniqueConstraint("tenant_id", name="ix_tenant_configs_tenant_id"),
         sa.CheckConstraint(
+            (
+                "length(servicedesk_api_key_encrypted) >= 48 AND "
+                "servicedesk_api_key_encrypted ~ '^AQ[E-H][A-Za-z0-9+/]*={0,2}$'"
+            ),
+            name=op.f("tenant_configs_servicedesk_api_key_encrypted_sealed_check"),
+        ),
+        sa.CheckConstraint(
             "servicedesk_url ~ '^https?://[^[:space:]]+$'",
             name=op.f("tenant_configs_servicedesk_url_check"),
         ),
         sa.CheckConstraint(
             "tenant_id ~ '^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$'",
             name=op.f("tenant_configs_tenant_id_check"),
+        ),
+        sa.CheckConstraint(
+            (
+                "length(webhook_signing_secret_encrypted) >= 48 AND "
+                "webhook_signing_secret_encrypted ~ '^AQ[E-H][A-Za-z0-9+/]*={0,2}$'"
+            ),
+            name=op.f("tenant_configs_webhook_signing_secret_encrypted_sealed_check"),
         ),
         comment="tenants, and how their service desks are reached",
     )

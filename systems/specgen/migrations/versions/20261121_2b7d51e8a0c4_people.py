@@ -77,7 +77,7 @@ def _create_users() -> None:
         column(
             "two_factor_secret",
             sa.String(255),
-            "secret of the codes (TOTP), encrypted",
+            "secret of the codes (TOTP), AES-256-GCM",
             nullable=True,
         ),
         column(
@@ -106,6 +106,13 @@ def _create_users() -> None:
         sa.CheckConstraint(
             "NOT two_factor_enabled OR two_factor_secret IS NOT NULL",
             name=op.f("users_two_factor_check"),
+        ),
+        sa.CheckConstraint(
+            (
+                "length(two_factor_secret) >= 48 AND two_factor_secret ~ "
+                "'^AQ[E-H][A-Za-z0-9+/]*={0,2}$'"
+            ),
+            name=op.f("users_two_factor_secret_sealed_check"),
         ),
         comment="people with an account; each sees their own row alone",
     )
