@@ -1,0 +1,107 @@
+"""Who asks: a tenant by an API key, or the operator by theirs. No header names a tenant by itself.
+
+| who      | sends                                         | sees                                |
+|----------|-----------------------------------------------|-------------------------------------|
+| tenant   | `Authorization: Bearer aia.<tenant>.<secret>` | the rows of that tenant             |
+| operator | `Authorization: Bearer aiaop.<name>.<secret>` | all rows, as the administrator role |
+
+A tenant's key is proved by a row of `tenant_api_keys`, read in the transaction of the request, as
+that tenant. The operator's is proved by its SHA-256 in `AI_AGENTS_OPERATOR_KEY_SHA256`; without
+that variable nobody is the operator.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pgstead.app import tokens
+from pgstead.app.engine import Database
+from pgstead.app.problems import Problem
+from pgstead.app.resources import Access
+from pgstead.app.tokens import Token
+from pgstead.app.transactions import database_of
+from systems.ai_agents.models import SLUG, TenantApiKey, TenantConfig
+
+KIND: Final = "aia"
+OPERATOR: Final = "aiaop"
+STATE: Final = "operator"  # where the application keeps its Operator: `app.state.operator`
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="key", description="aia.<tenant>.<secret>")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+class Unauthorized(Problem):
+    """Nobody is known by what was sent."""
+
+    def __init__(self, detail: str, hint: str = "") -> None:
+        """Ask for a bearer token (RFC 6750)."""
+        super().__init__(401, detail, code="unauthorized", hint=hint)
+        self.headers = {"WWW-Authenticate": "Bearer"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How the operator is known, and the administrator's database."""
+
+    digest: bytes
+    database: Database
+
+
+def _claimed(credentials: HTTPAuthorizationCredentials | None) -> Token:
+    if credentials is None:
+        raise Unauthorized(
+            "the request has no API key", "send Authorization: Bearer aia.<tenant>.<secret>"
+        )
+    token = tokens.parse(KIND, credentials.credentials)
+    if token is None or not re.fullmatch(SLUG, token.bearer):
+        raise Unauthorized("the API key has not the form of one", "aia.<tenant>.<secret>")
+    return token
+
+
+async def _prove(session: AsyncSession, token: Token) -> None:
+    """Look for the key among the tenant's own. Raises Unauthorized, the same for every reason."""
+    found = await session.scalar(
+        select(TenantApiKey.id)
+        .join(TenantConfig, TenantConfig.tenant_id == TenantApiKey.tenant_id)
+        .where(
+            TenantApiKey.key_hash == token.digest,
+            TenantApiKey.revoked_at.is_(None) | (TenantApiKey.revoked_at > func.now()),
+            or_(TenantApiKey.expires_at.is_(None), TenantApiKey.expires_at > func.now()),
+            TenantConfig.is_active,
+        )
+    )
+    if found is None:
+        raise Unauthorized("the API key is not known, not valid any more, or its tenant is closed")
+
+
+async def tenant(request: Request, credentials: Credentials) -> AsyncGenerator[Access]:
+    """Yield a session in which the tenant of the key sees what is theirs."""
+    token = _claimed(credentials)
+    async with database_of(request).session(tenant=token.bearer) as session:
+        await _prove(session, token)
+        yield Access(session, {"tenant_id": token.bearer})
+
+
+async def operator(request: Request, credentials: Credentials) -> AsyncGenerator[Access]:
+    """Yield a session of the administrator, for whom no tenant is too many."""
+    known: object = getattr(request.app.state, STATE, None)
+    token = tokens.parse(OPERATOR, credentials.credentials) if credentials else None
+    if token is None:
+        raise Unauthorized("this is the operator's", "send Authorization: Bearer aiaop.<...>")
+    if not isinstance(known, Operator) or not hmac.compare_digest(known.digest, token.digest):
+        raise Unauthorized("the operator's key is not known")
+    async with known.database.session(across_tenants=True) as session:
+        yield Access(session)
+
+
+TenantAccess = Annotated[Access, Depends(tenant, scope="function")]
+OperatorAccess = Annotated[Access, Depends(operator, scope="function")]

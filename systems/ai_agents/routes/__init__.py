@@ -1,0 +1,1 @@
+"""The routes of ai_agents: a tenant's own, and the operator's."""
