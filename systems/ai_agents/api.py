@@ -16,10 +16,10 @@ from pgstead.app.problems import RESPONSES
 from pgstead.app.service import Service
 from pgstead.app.target import Target
 from pgstead.errors import UsageError
-from systems.together import composition
 from systems.ai_agents.identity import STATE, Operator
 from systems.ai_agents.models import Base
 from systems.ai_agents.routes import operator, tenant
+from systems.together import composition
 
 DATABASE = "ai_agents"
 PREFIX = "AI_AGENTS_"

@@ -45,10 +45,6 @@ class Passwords:
             right = await asyncio.to_thread(self._verify, stored or self._nobody, password)
         return right and stored is not None
 
-    def outdated(self, stored: str) -> bool:
-        """Say whether a hash was made with other parameters than today's."""
-        return self.hasher.check_needs_rehash(stored)
-
     def _verify(self, stored: str, password: str) -> bool:
         try:
             return self.hasher.verify(stored, password)

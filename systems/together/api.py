@@ -1,4 +1,4 @@
-"""One process for all three: jeex_idea at the root, the others below `/ai_agents` and `/specgen`."""
+"""One process for all: jeex_idea at the root, the others below `/ai_agents` and `/specgen`."""
 
 from __future__ import annotations
 

@@ -172,7 +172,11 @@ def _list(router: APIRouter, resource: Resource, path: str, read: type[BaseModel
 
 
 def _read(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
-    async def one(access: Access, id: uuid.UUID, response: Response) -> Any:  # noqa: A002 - the path
+    async def one(
+        access: Access,
+        id: uuid.UUID,  # noqa: A002 - the path's name
+        response: Response,
+    ) -> Any:
         return show(response, read, await resource.find(access, id))
 
     doc = f"Read a {resource.one.replace('_', ' ')}."

@@ -1,0 +1,1 @@
+"""The routes of specgen: people, workspaces, and what lies in those."""
