@@ -86,7 +86,7 @@ def _run(metadata: MetaData, prefix: str, database: str) -> None:
     if isinstance(given, Connection):
         _online(given, metadata)
         return
-    engine = given if isinstance(given, Engine) else _engine(_target(prefix, database))
+    engine = given if isinstance(given, Engine) else engine_to(_target(prefix, database), "alembic")
     try:
         with engine.connect() as connection, _alone(engine):
             _online(connection, metadata)
@@ -109,12 +109,13 @@ def _target(prefix: str, database: str) -> Target:
     )
 
 
-def _engine(target: Target) -> Engine:
+def engine_to(target: Target, program: str) -> Engine:
+    """Return an engine for work of the toolbox: psycopg, one connection at a time."""
     engine = create_engine(
         target.url,
         poolclass=NullPool,
         hide_parameters=True,
-        connect_args=target.driver_arguments("alembic"),
+        connect_args=target.driver_arguments(program),
     )
 
     @event.listens_for(engine, "do_connect")
