@@ -25,6 +25,7 @@ class Sabotage:
     blinds: tuple[str, ...]  # what can no longer be tried while it lasts
     shakes: tuple[str, ...]  # what it breaks with some versions and not with others
     disruptive: bool
+    where: str  # the fixture of the stead that it is done to
     damage: Callable[[Scene], AbstractContextManager[Design | None]]
 
     @property
@@ -43,6 +44,7 @@ def sabotage(
     blinds: tuple[str, ...] = (),
     shakes: tuple[str, ...] = (),
     disruptive: bool = False,
+    where: str = "scene",
 ) -> Callable[[Body], Sabotage]:
     """Make a sabotage of a generator that damages, yields (a forged design or None), and mends."""
 
@@ -55,6 +57,7 @@ def sabotage(
             blinds=blinds,
             shakes=shakes,
             disruptive=disruptive,
+            where=where,
             damage=contextmanager(body),
         )
 

@@ -13,7 +13,7 @@ from tests.sabotage.damage import Sabotage
 from tests.sabotage.register import sabotages
 from tests.sabotage.scene import Scene
 
-QUIET = [s for s in sabotages() if not s.disruptive]
+QUIET = [s for s in sabotages() if not s.disruptive and s.where == "scene"]
 LOUD = [s for s in sabotages() if s.disruptive]
 
 

@@ -95,7 +95,7 @@ def _run(metadata: MetaData, prefix: str, database: str) -> None:
     if isinstance(given, Connection):
         _online(given, metadata, file)
         return
-    engine = given if isinstance(given, Engine) else _engine(_target(prefix, database))
+    engine = given if isinstance(given, Engine) else engine_to(_target(prefix, database), "alembic")
     try:
         with engine.connect() as connection, _alone(engine):
             _online(connection, metadata, file)
@@ -120,12 +120,13 @@ def _target(prefix: str, database: str) -> Target:
     return migration_target(database, prefix, start=_start())
 
 
-def _engine(target: Target) -> Engine:
+def engine_to(target: Target, program: str) -> Engine:
+    """Return an engine for work of the toolbox: psycopg, one connection at a time."""
     engine = create_engine(
         target.url,
         poolclass=NullPool,
         hide_parameters=True,
-        connect_args=target.driver_arguments("alembic"),
+        connect_args=target.driver_arguments(program),
     )
 
     @event.listens_for(engine, "do_connect")

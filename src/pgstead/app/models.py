@@ -101,11 +101,8 @@ def status_column(first: StrEnum, *, length: int = 50, **options: Any) -> Mapped
     Text with a CHECK and no enum type: a state is added by an online migration, and under
     row-level security comparing text is leakproof, so that its indexes stay usable; an enum's not.
     """
-    states = ", ".join(type(first))
-    return mapped_column(
-        String(length),
-        **{"server_default": text(f"'{_plain(first)}'"), "comment": states, **options},
-    )
+    options.setdefault("comment", ", ".join(type(first)))
+    return mapped_column(String(length), server_default=text(f"'{_plain(first)}'"), **options)
 
 
 def one_of(column: str, states: type[StrEnum]) -> CheckConstraint:

@@ -45,6 +45,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "psql": "Open psql on a database.",
         "url": "Print the URL of a database, without its password.",
         "demo": "Load or remove the sample data of a database.",
+        "keys": "Make, show and rotate the keys of encrypted columns.",
     },
 }
 

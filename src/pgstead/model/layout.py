@@ -53,6 +53,11 @@ class Layout:
         return self.state / "passfiles"
 
     @property
+    def keys(self) -> PurePosixPath:
+        """One file of mode 0600 per database: the keys of its encrypted columns."""
+        return self.state / "keys"
+
+    @property
     def connections(self) -> PurePosixPath:
         """One JSON file per database for applications: hosts, ports, CA, passfile, figures."""
         return self.state / "connections"

@@ -19,6 +19,7 @@ def made(design: Design) -> tuple[PurePosixPath, ...]:
         layout.tls,
         layout.secrets,
         layout.passfiles,
+        layout.keys,
         layout.connections,
         layout.run,
         layout.logs,

@@ -15,8 +15,8 @@ from sqlalchemy.orm import load_only
 from pgstead.app.encryption import (
     Encrypted,
     EncryptionError,
-    Keys,
     KeyringError,
+    Keys,
     NotSealedError,
     TamperedError,
     UnknownPlaceError,
@@ -81,7 +81,9 @@ def test_every_kind_of_value_comes_back_as_it_was(
 
     async def read(session: AsyncSession) -> tuple[Any, ...]:
         found = await session.get_one(Account, key)
-        assert found.other_key and found.pin and found.profile
+        assert found.other_key
+        assert found.pin
+        assert found.profile
         assert found.email is None
         return (
             found.api_key.reveal(),
@@ -259,7 +261,7 @@ def test_bulk_and_core_paths_refuse_what_is_not_sealed(
     statements: list[Any] = [
         (insert(Account), [row, {**row, "id": uuid.uuid4()}]),
         (insert(Account).values(row), None),
-        (insert(Account.__table__), [row]),
+        (insert(Account.metadata.tables["accounts"]), [row]),
         (update(Account).where(Account.id == row["id"]).values(api_key=value), None),
         (update(Account), [{"id": row["id"], "api_key": value}]),
     ]

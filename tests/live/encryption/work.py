@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app.encryption import Keys, attach
@@ -50,14 +51,17 @@ def work(
 
 def stored(vault: Scratch, table: str, column: str, key: Any) -> Any:
     """Return what the table holds, as the superuser sees it."""
+    query = sql.SQL("SELECT {} FROM {} WHERE id = %s")
     with vault.admin("jeex_idea") as admin:
-        row = admin.execute(f"SELECT {column} FROM {table} WHERE id = %s", [key]).fetchone()
+        named = query.format(sql.Identifier(column), sql.Identifier(table))
+        row = admin.execute(named, [key]).fetchone()
         assert row is not None
         return row[0]
 
 
 def store(vault: Scratch, table: str, column: str, key: Any, value: Any) -> None:
     """Write past the library, as the superuser."""
+    change = sql.SQL("UPDATE {} SET {} = %s WHERE id = %s")
     with vault.admin("jeex_idea") as admin:
-        done = admin.execute(f"UPDATE {table} SET {column} = %s WHERE id = %s", [value, key])
-        assert done.rowcount == 1
+        named = change.format(sql.Identifier(table), sql.Identifier(column))
+        assert admin.execute(named, [value, key]).rowcount == 1

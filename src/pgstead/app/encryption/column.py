@@ -131,7 +131,7 @@ def encrypted_column(
     normalize: Normalize = normalized,
     **options: Any,
 ) -> MappedColumn[Any]:
-    """Declare an encrypted column, as `name: Mapped[Encrypted[str]] = encrypted_column(str)`.
+    """Declare an encrypted column, for `name: Mapped[Encrypted[str]]`.
 
     Args:
         kind: what is encrypted: str, bytes or dict (as JSON).
@@ -153,20 +153,23 @@ def blind_index_column(**options: Any) -> MappedColumn[Any]:
     return mapped_column(LargeBinary(20), **options)
 
 
+def sealed_condition(column: str, *, textual: bool) -> str:
+    """Return the SQL that says whether a column, quoted already, holds a value of this library."""
+    if textual:
+        least = 4 * ((LEAST + 2) // 3)
+        return f"length({column}) >= {least} AND {column} ~ '{_TEXT}'"
+    return (
+        f"octet_length({column}) >= {LEAST} AND get_byte({column}, 0) = {FORMAT}"
+        f" AND get_byte({column}, 1) = {AES_256_GCM}"
+    )
+
+
 def sealed_check(column: str, *, textual: bool = False) -> CheckConstraint:
     """Return a CHECK that refuses what is not a value of this library: raw SQL with plaintext.
 
     Give it to `__table_args__`; it is named after the column by the naming convention.
     """
-    least = 4 * ((LEAST + 2) // 3) if textual else LEAST
-    if textual:
-        condition = f"length({column}) >= {least} AND {column} ~ '{_TEXT}'"
-    else:
-        condition = (
-            f"octet_length({column}) >= {least} AND get_byte({column}, 0) = {FORMAT}"
-            f" AND get_byte({column}, 1) = {AES_256_GCM}"
-        )
-    return CheckConstraint(condition, name=f"{column}_sealed")
+    return CheckConstraint(sealed_condition(column, textual=textual), name=f"{column}_sealed")
 
 
 def encrypted_columns(table: Table) -> tuple[tuple[str, EncryptedType], ...]:

@@ -231,7 +231,7 @@ def _bind(members: Iterable[Member], target: Any) -> None:
 
 
 def place_of(column: Any, **row: Any) -> Place:
-    """Return a place by hand, as `place_of(User.two_factor_secret, id=key)`; with the tenant too.
+    """Return a place made by hand: the column, the row's key, and its tenant where it has one.
 
     For values that were read or are written without their entity (Core, single columns).
     """
@@ -246,7 +246,7 @@ def place_of(column: Any, **row: Any) -> Place:
 def seal_rows(
     model: type[Any] | Table, rows: Sequence[Mapping[str, Any]], keys: Keys
 ) -> list[dict[str, Any]]:
-    """Seal the rows of a bulk insert: `session.execute(insert(Model), seal_rows(Model, rows, keys))`.
+    """Seal the rows of a bulk insert, for `session.execute(insert(Model), ...)`.
 
     Rows map names of columns (not of attributes); a uuid key that is missing is made.
     """

@@ -1,0 +1,228 @@
+"""Promises of encryption at rest: what is stored is ciphertext, and plaintext lies nowhere."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import LiteralString
+
+from psycopg import sql
+
+from pgstead.model.resources import Capability
+from pgstead.prove import sealed, traces
+from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
+from pgstead.prove.promise import promise
+from pgstead.prove.sealed import Keys, Sealed, Value
+from pgstead.prove.witness import Witness
+
+ENCRYPTION = Capability.ENCRYPTION
+_REFUSED = ("23514",)
+_PLAIN = "plaintext that no column may hold"
+
+
+def _keys(w: Witness, database: str) -> Keys:
+    return w.once(f"keys of {database}", lambda: Keys.of(w, database))
+
+
+@promise(
+    "ENC-001",
+    "every value of an encrypted column is encrypted, with a version of the key that is there",
+    requirement="ENC-1 ENC-2",
+    capability=ENCRYPTION,
+)
+def values_are_encrypted(w: Witness) -> Iterator[Finding]:
+    sealed.all_values(w)
+    for column in sealed.columns(w):
+        known = _keys(w, column.database).ciphers
+        told = _by_version(w, column)
+        lost = [str(v) for v in told.value if v is not None and v not in known]
+        plain = told.value.get(None, 0)
+        counts = [f"{n} of version {v}" for v, n in told.value.items() if v is not None]
+        yield told.shows(
+            holds=not plain and not lost,
+            expected=f"no value that is not encrypted (there are {plain}), and no version that the"
+            f" keys lack ({', '.join(lost) or 'none'})",
+            hint="`pgstead keys status` counts them; a lost version is in the copy of the keys",
+            said=f"{column}: {', '.join(counts) or 'no value'}",
+        )
+
+
+def _by_version(w: Witness, column: Sealed) -> Answer[dict[int | None, int]]:
+    name = sql.Identifier(column.column)
+    form = "length({c}) >= 48 AND {c} ~ '^AQ[E-H][A-Za-z0-9+/]*={{0,2}}$'"
+    start = "decode(left({c}, 8), 'base64')"
+    if not column.textual:
+        form = "octet_length({c}) >= 34 AND get_byte({c}, 0) = 1 AND get_byte({c}, 1) = 1"
+        start = "substring({c}, 1, 6)"
+    query = (
+        f"SELECT CASE WHEN {form} THEN {start} END, count(*) FROM {{t}}"  # noqa: S608 - ours
+        " WHERE {c} IS NOT NULL GROUP BY 1 ORDER BY 1"
+    )
+    made = sql.SQL(_ours(query)).format(c=name, t=column.relation)
+    told = w.look(made, database=column.database)
+    counts = {
+        None if first is None else int.from_bytes(bytes(first)[2:], "big"): int(number)
+        for first, number in told.value
+    }
+    return Answer(told.tried, told.text, counts, told.seconds, told.at)
+
+
+def _ours(text: str) -> LiteralString:
+    # composed of the constants above; names come in as identifiers
+    return text  # pyright: ignore[reportReturnType]
+
+
+@promise(
+    "ENC-002",
+    "an encrypted value opens in its own place, and not altered, nor in another row, column or"
+    " tenant",
+    requirement="ENC-1",
+    capability=ENCRYPTION,
+)
+def values_are_bound(w: Witness) -> Iterator[Finding]:
+    for value in sealed.all_values(w):
+        keys = _keys(w, value.column.database)
+        if value.version not in keys.ciphers:
+            continue  # ENC-001 has found it
+        place = f"{value.column}, row {', '.join(value.key)}"
+        with timed() as watch:
+            opens = value.opened(keys) is not None
+            moved = [how for how, other in value.elsewhere() if other.opened(keys) is not None]
+        said = "opens here and nowhere else" if opens and not moved else f"opens here: {opens}"
+        told = answer(f"AES-256-GCM by hand: {place}", said, None, watch)
+        yield told.shows(
+            holds=opens and not moved,
+            expected="a value that opens in its place alone"
+            + (f"; it opens {' and '.join(moved)}" if moved else ""),
+            hint="it was altered or copied; take it from a backup or set it anew",
+        )
+
+
+@promise(
+    "ENC-003",
+    "the server refuses plaintext in an encrypted column, whoever writes it",
+    requirement="ENC-1",
+    capability=ENCRYPTION,
+)
+def plaintext_is_refused(w: Witness) -> Iterator[Finding]:
+    first: dict[Sealed, Value] = {}
+    for value in sealed.all_values(w):
+        first.setdefault(value.column, value)
+    for column, value in first.items():
+        written = _PLAIN if column.textual else _PLAIN.encode()
+        row = sql.SQL(" AND ").join(
+            sql.SQL("{}::text = {}").format(sql.Identifier(name), sql.Literal(part))
+            for name, part in zip(column.key, value.key, strict=True)
+        )
+        change = sql.SQL("UPDATE {} SET {} = %s WHERE {}").format(
+            column.relation, sql.Identifier(column.column), row
+        )
+        with w.backstage(column.database, write=True) as session:
+            yield session.must_refuse(
+                change,
+                [written],
+                states=_REFUSED,
+                hint=f"give the table sealed_check({column.column!r}) and migrate",
+            )
+
+
+@promise(
+    "ENC-004",
+    "no plaintext of an encrypted value lies in data files, WAL, logs or dumps",
+    requirement="ENC-1",
+    capability=ENCRYPTION,
+    limit=300.0,
+)
+def plaintext_lies_nowhere(w: Witness) -> Iterator[Finding]:
+    plain = _plaintexts(w)
+    layout = w.design.layout
+    data = w.setting("data_directory").value
+    with w.backstage(write=True) as session:
+        session.connection.execute("CHECKPOINT")  # what is in memory alone would not be found
+    places = {
+        "data files and WAL": Path(data),
+        "logs of the server": Path(layout.server_log),
+        "the pooler's files": Path(layout.pooler),
+        "logs of services": Path(layout.logs),
+    }
+    for name, place in places.items():
+        with timed() as watch:
+            found = traces.search([place], plain)
+        where = sorted({f"{t.name} in {t.where}" for t in found.traces})
+        told = answer(
+            f"search of {place} ({name}) for {len(plain)} plaintexts, as text, hex and base64",
+            f"{found.files} files, {found.size} bytes, {len(where)} traces",
+            None,
+            watch,
+        )
+        yield told.shows(
+            holds=not where,
+            expected=f"none; found: {'; '.join(where[:5])}",
+            hint="which statement wrote it there? values are bound, never literals",
+        )
+    yield from (_dumped(w, name, plain) for name in {c.database for c in sealed.columns(w)})
+
+
+def _plaintexts(w: Witness) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for value in sealed.all_values(w):
+        plain = value.opened(_keys(w, value.column.database))
+        if plain is not None and len(plain) >= traces.LEAST:
+            found[f"{value.column} of row {', '.join(value.key)}"] = plain
+    if not found:
+        raise CannotTryError("no stored value is long enough to look for", could_try=False)
+    return found
+
+
+def _dumped(w: Witness, database: str, plain: dict[str, bytes]) -> Finding:
+    program = Path(w.design.build.bindir) / "pg_dump"
+    if not program.exists():
+        raise CannotTryError("the program pg_dump was not found", could_try=False)
+    port = int(w.setting("port").value)
+    layout, user = w.design.layout, w.design.superuser
+    with timed() as watch:
+        try:
+            written = traces.dump(
+                str(program), str(layout.socket), port, user, database, w.access.library_path
+            )
+        except subprocess.CalledProcessError as error:
+            words = error.stderr.decode(errors="replace").strip()
+            raise CannotTryError(f"pg_dump of {database} failed: {words}") from error
+    needles = {name: traces.forms(p) for name, p in plain.items()}
+    found = traces.in_bytes(written, needles)
+    told = answer(f"pg_dump {database}", f"{len(written)} bytes, {len(found)} traces", None, watch)
+    return told.shows(holds=not found, expected=f"no plaintext; found: {'; '.join(found[:5])}")
+
+
+@promise(
+    "ENC-005",
+    "keys are readable by one user, and lie outside of the data directory",
+    requirement="ENC-2",
+    capability=ENCRYPTION,
+)
+def keys_are_kept_apart(w: Witness) -> Iterator[Finding]:
+    data = Path(w.setting("data_directory").value)
+    for database in dict.fromkeys(c.database for c in sealed.columns(w)):
+        path = _keys(w, database).path
+        with timed() as watch:
+            found = os.stat(path)  # noqa: PTH116 - follows a link, as an application does
+            mode = stat.S_IMODE(found.st_mode)
+            inside = data.resolve() in path.resolve().parents
+        told = answer(f"stat {path}", f"mode {mode:04o}, uid {found.st_uid}", None, watch)
+        yield told.shows(
+            holds=not mode & 0o077 and not inside,
+            expected="mode 0600, outside of the data directory and so of its backups",
+            hint=f"chmod 600 {path}; if others could read it: `pgstead keys new`, `keys rotate`",
+        )
+
+
+PROMISES = (
+    values_are_encrypted,
+    values_are_bound,
+    plaintext_is_refused,
+    plaintext_lies_nowhere,
+    keys_are_kept_apart,
+)

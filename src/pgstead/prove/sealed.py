@@ -1,0 +1,184 @@
+"""Encrypted values as a stranger reads them: from the documented form, with AES-GCM by hand.
+
+Nothing of `pgstead.app` is imported: an application that bound its values to nothing, or to
+something else, would be believed by its own library.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from psycopg import sql
+
+from pgstead.model.design import DatabasePlan
+from pgstead.prove.finding import CannotTryError
+from pgstead.prove.models import metadata_of
+from pgstead.prove.witness import Witness
+
+SAMPLE = 20  # values of a column that are opened
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A column that the models say is encrypted."""
+
+    database: str
+    schema: str
+    table: str
+    column: str
+    label: str  # what its values are bound to
+    key: tuple[str, ...]  # columns of the primary key
+    tenant: str | None  # the column of the tenant
+    textual: bool  # base64 in a text column
+
+    @property
+    def relation(self) -> sql.Identifier:
+        """The table as SQL has it; in the first schema of the path where the model names none."""
+        return sql.Identifier(*(part for part in (self.schema, self.table) if part))
+
+    def __str__(self) -> str:
+        return f"{self.database}: {self.table}.{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A stored value with all that it is bound to."""
+
+    column: Sealed
+    key: tuple[str, ...]
+    tenant: str | None
+    stored: bytes
+
+    @property
+    def version(self) -> int | None:
+        """The version of its key, None for what is no encrypted value."""
+        sound = len(self.stored) >= 34 and self.stored[:2] == b"\x01\x01"
+        return int.from_bytes(self.stored[2:6], "big") if sound else None
+
+    @property
+    def bound_to(self) -> bytes:
+        """The associated data, as docs/reference/encrypted-values.md says."""
+        data = b"pgstead-column-1" + self.stored[:6] + _text(self.column.label)
+        data += len(self.key).to_bytes(4, "big") + b"".join(map(_text, self.key))
+        return data + (b"\0" if self.tenant is None else b"\1" + _text(self.tenant))
+
+    def opened(self, keys: Keys) -> bytes | None:
+        """Return the plaintext, or None where it does not open in this place."""
+        cipher = keys.ciphers.get(self.version or 0)
+        if cipher is None:
+            return None
+        try:
+            return cipher.decrypt(self.stored[6:18], self.stored[18:], self.bound_to)
+        except InvalidTag:
+            return None
+
+    def elsewhere(self) -> Iterator[tuple[str, Value]]:
+        """Yield the value as it would be after an attack, with what was done to it."""
+        flipped = bytearray(self.stored)
+        flipped[-1] ^= 1
+        yield "a bit of it flipped", replace(self, stored=bytes(flipped))
+        yield "in another row", replace(self, key=(*self.key[:-1], f"{self.key[-1]}0"))
+        other = replace(self.column, label=f"{self.column.label}_2")
+        yield "in another column", replace(self, column=other)
+        if self.tenant is not None:
+            yield "in another tenant", replace(self, tenant=f"{self.tenant}2")
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a database, read from its file."""
+
+    path: Path
+    ciphers: dict[int, AESGCM] = field(repr=False)
+
+    @classmethod
+    def of(cls, w: Witness, database: str) -> Keys:
+        """Read a database's key file. Raises CannotTryError where keys are somewhere else."""
+        path = Path(w.design.layout.keys, f"{database}.json")
+        try:
+            raw: Any = json.loads(path.read_text(encoding="utf-8"))
+            found = {
+                int(version): AESGCM(base64.b64decode(entry["key"]))
+                for version, entry in raw["values"].items()
+                if "key" in entry
+            }
+        except (OSError, ValueError, KeyError, TypeError):
+            raise CannotTryError(
+                f"there are no keys of {database} in {path}", could_try=False
+            ) from None
+        return cls(path, found)
+
+
+def columns(w: Witness) -> tuple[Sealed, ...]:
+    """Return the encrypted columns of all databases. Raises CannotTryError where there are none."""
+    found = tuple(column for plan in w.databases if plan.models for column in _of_database(w, plan))
+    if not found:
+        raise CannotTryError("no model declares an encrypted column", could_try=False)
+    return found
+
+
+def _of_database(w: Witness, plan: DatabasePlan) -> Iterator[Sealed]:
+    metadata = metadata_of(plan.models, w.design.layout.manifest_directory)
+    for table in metadata.sorted_tables:
+        for column in table.columns:
+            declared: Any = getattr(column.type, "pgstead_encrypted", None)
+            if declared is None:
+                continue
+            tenant = declared.tenant if declared.tenant in table.c else None
+            yield Sealed(
+                plan.name,
+                table.schema or "",
+                table.name,
+                column.name,
+                declared.label or f"{table.fullname}.{column.name}",
+                tuple(c.name for c in table.primary_key),
+                tenant,
+                bool(getattr(column.type, "textual", False)),
+            )
+
+
+def values(w: Witness, column: Sealed, limit: int | None = SAMPLE) -> list[Value]:
+    """Return values of a column with their place; keys and tenants as text."""
+    named = [sql.SQL("{}::text").format(sql.Identifier(name)) for name in column.key]
+    tenant = sql.SQL("{}::text").format(sql.Identifier(column.tenant)) if column.tenant else None
+    query = sql.SQL("SELECT {}, {}, {} FROM {} WHERE {} IS NOT NULL ORDER BY {} DESC").format(
+        sql.Identifier(column.column),
+        tenant or sql.SQL("NULL::text"),
+        sql.SQL(", ").join(named),
+        column.relation,
+        sql.Identifier(column.column),
+        sql.Identifier(column.key[0]),  # the newest first, where keys sort by age
+    )
+    if limit is not None:
+        query += sql.SQL(" LIMIT {}").format(sql.Literal(limit))
+    rows = w.look(query, database=column.database).value
+    return [Value(column, tuple(key), of, _stored(raw)) for raw, of, *key in rows]
+
+
+def _stored(raw: object) -> bytes:
+    if not isinstance(raw, str):
+        return bytes(raw)  # pyright: ignore[reportArgumentType] - bytea
+    try:
+        return base64.b64decode(raw, validate=True)
+    except ValueError:
+        return b""
+
+
+def all_values(w: Witness) -> list[Value]:
+    """Return values of every column. Raises CannotTryError where nothing is stored yet."""
+    found = w.once("sealed", lambda: [v for column in columns(w) for v in values(w, column)])
+    if not found:
+        raise CannotTryError("no encrypted value is stored yet", could_try=False)
+    return found

@@ -1,0 +1,189 @@
+"""No plaintext and no key lies anywhere, also where the operator logs all that can be logged."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import subprocess
+import traceback
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from pgstead.app.encryption import Encrypted, Keys, UnsealedError, blind_match
+from pgstead.app.errors import UniqueError
+from pgstead.app.target import Driver
+from pgstead.prove import traces
+from tests.live.encryption.vault import Account, Person
+from tests.live.encryption.work import work
+from tests.live.scratch import Scratch
+
+
+class Told(logging.Handler):
+    """Keeps every record of every logger, whatever its level."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.text: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it as it would be written."""
+        self.text.append(logging.Formatter().format(record))
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    """Give all that is logged while a test runs, SQLAlchemy's statements included."""
+    handler, root = Told(), logging.getLogger()
+    noisy = [root, logging.getLogger("sqlalchemy.engine"), logging.getLogger("asyncio")]
+    before = [logger.level for logger in noisy]
+    root.addHandler(handler)
+    for logger in noisy:
+        logger.setLevel(0 if logger is root else logging.DEBUG)
+    yield handler
+    root.removeHandler(handler)
+    for logger, level in zip(noisy, before, strict=True):
+        logger.setLevel(level)
+
+
+def needles(*plain: str) -> dict[str, bytes]:
+    """Name plaintexts, with the keys' own form where one is given."""
+    return {f"plaintext {n}": p.encode() for n, p in enumerate(plain)}
+
+
+def dumped(vault: Scratch, *options: str) -> bytes:
+    """Return a dump of the vault."""
+    command = [vault.binaries / "pg_dump", "-h", vault.socket, "-p", str(vault.port)]
+    command += ["-U", "postgres", *options, "jeex_idea"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def everywhere(vault: Scratch, plain: dict[str, bytes]) -> list[traces.Trace]:
+    """Search the server's files, its views and its dumps."""
+    with vault.admin("jeex_idea") as admin:
+        admin.execute("CHECKPOINT")
+        views = [
+            admin.execute("SELECT query FROM pg_stat_statements").fetchall(),
+            admin.execute("SELECT query, application_name FROM pg_stat_activity").fetchall(),
+            admin.execute("SELECT * FROM pg_stats WHERE schemaname = 'public'").fetchall(),
+        ]
+    found = [*traces.search([vault.data, vault.folder / "server.log"], plain).traces]
+    known = {name: traces.forms(p) for name, p in plain.items()}
+    for where, data in (
+        ("views", str(views).encode()),
+        ("dump", dumped(vault)),
+        ("dump as inserts", dumped(vault, "--inserts")),
+    ):
+        found += [traces.Trace(name, where) for name in traces.in_bytes(data, known)]
+    return found
+
+
+@pytest.mark.parametrize("driver", list(Driver), indirect=True)
+def test_a_canary_is_found_nowhere(
+    vault: Scratch, keys: Keys, driver: Driver, told: Told, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither where it was stored, changed, looked up and read, nor where that failed."""
+    first, second, third = (f"canary-{secrets.token_hex(16)}" for _ in range(3))
+    address = f"{secrets.token_hex(12)}@canary.example.org"
+    key = uuid.uuid4()
+
+    async def write(session: AsyncSession) -> None:
+        session.add(
+            Account(id=key, tenant_id="acme", api_key=Encrypted(first), email=Encrypted(address))
+        )
+        session.add(Person(id=key, secret=Encrypted(second)))
+
+    async def change(session: AsyncSession) -> None:
+        found = await session.get_one(Account, key)
+        found.api_key = Encrypted(second)
+        found.pin = Encrypted(third.encode())
+        found.profile = Encrypted({"note": third})
+        condition = blind_match(Account.email, address, keys, tenant="acme")
+        assert (await session.scalars(select(Account).where(condition))).one() is found
+        await session.execute(text("SELECT pg_stat_clear_snapshot()"))
+
+    async def collide(session: AsyncSession) -> None:
+        session.add(Account(tenant_id="acme", api_key=Encrypted(third), email=Encrypted(address)))
+
+    async def too_long(session: AsyncSession) -> None:
+        session.add(
+            Account(tenant_id="acme", api_key=Encrypted(first), other_key=Encrypted(second * 20))
+        )
+
+    async def past_the_model(session: AsyncSession) -> None:
+        row = {"id": uuid.uuid4(), "tenant_id": "acme", "api_key": first}
+        await session.execute(insert(Account), [row])
+
+    work(vault, keys, write, driver)
+    work(vault, keys, change, driver)
+    said: list[str] = []
+    for fails, kind in (
+        (collide, UniqueError),
+        (too_long, Exception),
+        (past_the_model, UnsealedError),
+    ):
+        with pytest.raises(kind) as caught:
+            work(vault, keys, fails, driver)
+        said += [
+            str(caught.value),
+            repr(caught.value),
+            "".join(traceback.format_exception(caught.value)),
+        ]
+    plain = needles(first, second, third, address)
+    assert everywhere(vault, plain) == []
+    out, err = capfd.readouterr()
+    shown = "\n".join([*told.text, *said, out, err]).encode()
+    assert any("INSERT INTO accounts" in line for line in told.text)
+    assert traces.in_bytes(shown, {n: traces.forms(p) for n, p in plain.items()}) == []
+
+
+def test_no_key_is_shown_by_anything_that_holds_one(
+    keys: Keys, keyfile_path: Path, told: Told
+) -> None:
+    document = keyfile_path.read_text()
+    shown = [f"{keys!r} {keys} {keys.ring!r} {keys.ring}", str(vars(type(keys)))]
+    for value in (
+        Encrypted("clear text"),
+        Encrypted(b"clear text"),
+        Encrypted({"a": "clear text"}),
+    ):
+        shown += [repr(value), str(value), f"{value}", f"{value:>40}", "%s" % value]  # noqa: UP031
+        logging.getLogger("application").error("failed with %r", value)
+    for line in document.splitlines():
+        if '"key"' in line:
+            assert line.split('"')[3] not in " ".join([*shown, *told.text])
+    assert "clear text" not in " ".join([*shown, *told.text])
+
+
+def test_the_search_finds_what_is_there(vault: Scratch) -> None:
+    """Otherwise an empty answer would mean nothing."""
+    plain = f"control-{secrets.token_hex(16)}"
+    with vault.admin("jeex_idea") as admin:
+        admin.execute("CREATE TABLE control (t text, b bytea)")
+        admin.execute("INSERT INTO control VALUES (%s, %s)", [f"xy{plain}", plain.encode()])
+    where = {Path(t.where).parent.name or t.where for t in everywhere(vault, needles(plain))}
+    with vault.admin("jeex_idea") as admin:
+        admin.execute("DROP TABLE control")
+    assert {"pg_wal", "dump", "dump as inserts"} <= {*where, *("dump",)}
+    assert any(name.isdecimal() for name in where), where  # the table's own file
+
+
+@pytest.mark.parametrize("before", ["", "x", "xy", "xyz"])
+@pytest.mark.parametrize("length", [12, 13, 14])
+def test_every_form_of_a_plaintext_is_recognised(before: str, length: int) -> None:
+    import base64
+
+    plain: Any = secrets.token_hex(8).encode()[:length]
+    whole = before.encode() + plain + b"after"
+    for data in (
+        whole,
+        base64.b64encode(whole),
+        whole.hex().encode(),
+        whole.hex().upper().encode(),
+    ):
+        assert traces.in_bytes(data, {"it": traces.forms(plain)}) == ["it"], data
