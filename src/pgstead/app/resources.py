@@ -87,7 +87,7 @@ class Resource:
         }
 
     async def find(self, access: Access, key: uuid.UUID) -> Any:
-        """Return a row of what the caller may see, or answer 404; a row beyond it is as if it did not exist."""
+        """Return a row that the caller may see, or answer 404 as if there were no other."""
         row = await access.session.get(self.model, key)
         outside = (getattr(row, n, None) != v for n, v in access.fixed.items())
         if row is None or any(outside):
