@@ -56,13 +56,27 @@ class AsyncpgConnection(_untyped.Connection):
             return await execute(self, query, *args, **keywords)
         try:
             done: str = await execute(self, f"{query}{self.prelude}", **keywords)
+        except _untyped.PostgresError:
+            await self._undo()
+            raise
         except BaseException:
-            # When the prelude fails the server has begun, and asyncpg believes that it has not:
-            # nobody would ever roll back. Also when this is cancelled in the middle.
-            self.terminate()
+            self.terminate()  # cut or cancelled in the middle: nobody knows what the server did
             raise
         self.begun += 1
         return done
+
+    async def _undo(self) -> None:
+        """Roll back what began before the prelude failed.
+
+        asyncpg believes that nothing began, so nobody else would: each later use of the connection
+        would meet an aborted transaction.
+        """
+        connection: Any = self
+        try:
+            await _untyped.Connection.execute(connection, "ROLLBACK")
+        except BaseException:  # noqa: BLE001 - the failure of the prelude is what is told
+            connection.terminate()
+        connection._top_xact = None  # noqa: SLF001
 
 
 class _Psycopg:
@@ -206,7 +220,6 @@ async def _start(driver: Any) -> None:
 def _was_lost(driver: Any, error: Exception) -> bool:
     if not (driver.is_closed() if isinstance(driver, AsyncpgConnection) else driver.closed):
         return False
-    # asyncpg's connection is closed after every failure of BEGIN, so that closed alone says little
     sqlstate: str = getattr(error, "sqlstate", None) or ""
     gone = not sqlstate or sqlstate[:2] == "08" or sqlstate[:3] == "57P"
     return gone and not any(word in str(error) for word in _OVERLOADED)

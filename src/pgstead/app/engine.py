@@ -164,7 +164,7 @@ class Database:
     def scoped(self, scope: Scope) -> AsyncSession:
         """Return a session of a scope, for those who commit by themselves."""
         named = scope.correlated(current())
-        return self.sessions(bind=self.engine.execution_options(**{OPTION: named}))
+        return self.sessions(execution_options={OPTION: named})
 
     def pool(self) -> PoolState:
         """Return the pool's numbers; they are this process's own."""

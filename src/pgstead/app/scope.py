@@ -7,6 +7,7 @@ somebody else left behind on a server connection is never seen.
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypedDict
@@ -19,6 +20,7 @@ CORRELATION: Final = "app.correlation_id"
 SETTINGS: Final = (TENANT, USER, CORRELATION)
 
 OPTION: Final = "pgstead_scope"  # the execution option that carries a Scope to its connection
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.@:/ -]*")
 LONGEST: Final = 255  # characters of an identity
 
 Identity = str | uuid.UUID
@@ -139,7 +141,8 @@ def literal(text: str) -> str:
     In an E'' string a backslash escapes under either value of standard_conforming_strings, and
     `\uXXXX` needs no agreement about the client's encoding.
     """
-    return "E'" + "".join(_escaped(character) for character in text) + "'"
+    plain = _PLAIN.fullmatch(text)
+    return f"E'{text if plain else ''.join(_escaped(character) for character in text)}'"
 
 
 def _escaped(character: str) -> str:
