@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pgstead.app.encryption import keyfile
 from tests.live.scratch import Scratch, free_port, running_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,3 +148,16 @@ def api(service: Running) -> Iterator[httpx.Client]:
     somebody = {"X-User-ID": str(uuid.uuid4())}
     with httpx.Client(base_url=url, timeout=30, headers=somebody) as client:
         yield client
+
+
+@contextmanager
+def migrated(system: System) -> Iterator[Scratch]:
+    """Give a server with a system's database at head, and keys for its encrypted columns."""
+    with running_server(system.name, system.prefix) as running:
+        keys = running.connection.parent.parent / "keys"
+        keys.mkdir(mode=0o700)
+        file = keys / f"{system.name}.json"
+        file.touch(mode=0o600)
+        file.write_text(keyfile.new())
+        alembic("upgrade", "head", connection=running.connection, system=system)
+        yield running

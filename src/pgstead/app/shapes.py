@@ -8,11 +8,12 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Collection
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Optional, cast
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -22,6 +23,9 @@ from sqlalchemy import ARRAY, Column, inspect
 from sqlalchemy.dialects.postgresql import INET, JSONB
 
 from pgstead.app.rows import Row
+
+# drivers give an object of `ipaddress`
+_Address = Annotated[str, BeforeValidator(str)]
 
 LONGEST_LIST = 100
 DEEPEST_PAGE = 1_000_000
@@ -126,7 +130,7 @@ def read_of(model: type[Row], name: str, *, without: Collection[str] = ()) -> ty
             continue
         kind = _python_type(column.type)
         fields[column.name] = (
-            kind | None if column.nullable else kind,
+            Optional[kind] if column.nullable else kind,  # noqa: UP045 - a value, not an annotation
             Field(validation_alias=attribute.key, description=column.comment),
         )
     made: Any = create_model(name, __base__=Out, __doc__=model.__doc__, **fields)
@@ -165,4 +169,4 @@ def _python_type(kind: Any) -> Any:
     if isinstance(kind, ARRAY):
         inner: Any = _python_type(cast("Any", kind).item_type)
         return list[inner]
-    return str if isinstance(kind, INET) else kind.python_type
+    return _Address if isinstance(kind, INET) else kind.python_type
