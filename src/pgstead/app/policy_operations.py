@@ -142,7 +142,7 @@ def _drop(operations: Operations, operation: DropPolicyOp) -> None:
 
 def exactly(statement: str) -> TextClause:
     """Return a statement in which SQLAlchemy takes no `:word` for a parameter."""
-    return text(statement.replace("\\", "\\\\").replace(":", "\\:"))
+    return text(statement.replace(":", "\\:"))
 
 
 @renderers.dispatch_for(SetRowSecurityOp)
