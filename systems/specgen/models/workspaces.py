@@ -152,7 +152,7 @@ class Branch(WorkspaceRow, Base):
 
 Index("ix_workspaces_owner_id", Workspace.owner_id)
 Index("ix_workspace_members_user_id", WorkspaceMember.user_id, WorkspaceMember.workspace_id)
-Index("ix_workspace_members_owner_id", WorkspaceMember.owner_id)
+Index("ix_workspace_members_owner_id", WorkspaceMember.owner_id, WorkspaceMember.workspace_id)
 Index("ix_workspace_members_invited_by", WorkspaceMember.invited_by)
 Index("ix_projects_workspace_id", Project.workspace_id, Project.created_at.desc())
 Index("ix_projects_status", Project.workspace_id, Project.status)

@@ -136,7 +136,9 @@ def _create_workspace_members() -> None:
         comment="who belongs to which workspace; seen by the person and by the owner",
     )
     op.create_index("ix_workspace_members_invited_by", "workspace_members", ["invited_by"])
-    op.create_index("ix_workspace_members_owner_id", "workspace_members", ["owner_id"])
+    op.create_index(
+        "ix_workspace_members_owner_id", "workspace_members", ["owner_id", "workspace_id"]
+    )
     op.create_index(
         "ix_workspace_members_user_id", "workspace_members", ["user_id", "workspace_id"]
     )
