@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, IPvAnyAddress
+from pydantic import AfterValidator, BaseModel, Field, IPvAnyAddress, Strict
 from pydantic import StringConstraints as Length
 
-from pgstead.app.shapes import In, Json, Name, Page, Text, left_out
+from pgstead.app.shapes import Flag, In, Json, Moment, Name, Text, TextOnly, left_out
 from systems.ai_agents.models import LONGEST_TEXT, SLUG, EnhancementStatus, TicketPriority
 
 Slug = Annotated[str, Length(pattern=SLUG)]
@@ -17,8 +17,8 @@ Short = Annotated[Text, Length(max_length=255)]
 Long = Annotated[Text, Length(max_length=LONGEST_TEXT)]
 Secret = Annotated[Text, Length(min_length=1, max_length=4096)]
 Url = Annotated[Text, Length(max_length=500, pattern=r"^https?://[!-~]+$")]
-Address = Annotated[IPvAnyAddress, AfterValidator(str)]
-Milliseconds = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Address = Annotated[IPvAnyAddress, TextOnly, AfterValidator(str)]
+Milliseconds = Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)]
 
 
 class TenantCreate(In):
@@ -30,22 +30,32 @@ class TenantCreate(In):
     servicedesk_api_key: Secret = Field(description="kept encrypted, never shown")
     webhook_signing_secret: Secret = Field(description="kept encrypted, never shown")
     enhancement_preferences: Json = Field(default_factory=left_out)
-    is_active: bool = Field(default_factory=left_out)
+    is_active: Flag = Field(default_factory=left_out)
+
+
+class OwnTenantChange(In):
+    """What a tenant may change of their own configuration; what is left out stays."""
+
+    name: Name = Field(default_factory=left_out)
+    servicedesk_url: Url = Field(default_factory=left_out)
+    servicedesk_api_key: Secret = Field(default_factory=left_out)
+    webhook_signing_secret: Secret = Field(default_factory=left_out)
+    enhancement_preferences: Json = Field(default_factory=left_out)
 
 
 class KeyCreate(In):
     """A new API key."""
 
     name: Name
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class KeyChange(In):
     """What may be changed of a key; what is left out stays."""
 
     name: Name = Field(default_factory=left_out)
-    expires_at: AwareDatetime | None = None
-    revoked_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
+    revoked_at: Moment | None = None
 
 
 class KeyMade(BaseModel):
@@ -65,7 +75,7 @@ class EnhancementCreate(In):
     llm_output: Text | None = None
     error_message: Text | None = None
     processing_time_ms: Milliseconds | None = None
-    completed_at: AwareDatetime | None = None
+    completed_at: Moment | None = None
 
 
 class TicketCreate(In):
@@ -75,7 +85,7 @@ class TicketCreate(In):
     description: Long
     subject: Short | None = None
     resolution: Long | None = None
-    resolved_date: AwareDatetime | None = None
+    resolved_date: Moment | None = None
     priority: TicketPriority | None = None
     tags: list[Short] = Field(default_factory=left_out, max_length=100)
     source: Annotated[Text, Length(max_length=50)] = Field(default_factory=left_out)
@@ -94,8 +104,8 @@ class SystemCreate(In):
 class RetentionChange(In):
     """How long rows are kept."""
 
-    keep_days: Annotated[int, Field(ge=1, le=36_500)] = Field(default_factory=left_out)
-    batch_size: Annotated[int, Field(ge=1, le=100_000)] = Field(default_factory=left_out)
+    keep_days: Annotated[int, Strict(), Field(ge=1, le=36_500)] = Field(default_factory=left_out)
+    batch_size: Annotated[int, Strict(), Field(ge=1, le=100_000)] = Field(default_factory=left_out)
 
 
 class RetentionRead(BaseModel):
@@ -105,9 +115,3 @@ class RetentionRead(BaseModel):
     age_column: str
     keep_days: int
     batch_size: int
-
-
-class Found(Page):
-    """Tickets that have the words, best first; each with its rank."""
-
-    tickets: list[dict[str, object]]

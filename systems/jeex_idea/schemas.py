@@ -6,8 +6,9 @@ import datetime as dt
 import uuid
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from pgstead.app.shapes import Moment
 from systems.jeex_idea.models import ExecutionStatus, ExportStatus, ProjectStatus
 
 LONGEST_LIST = 100
@@ -86,7 +87,7 @@ class UserChange(_In):
     email: Email = Field(default_factory=_left_out)
     name: Name = Field(default_factory=_left_out)
     profile_data: Json = Field(default_factory=_left_out)
-    last_login_at: AwareDatetime | None = None
+    last_login_at: Moment | None = None
 
 
 class UserRead(_Out):
@@ -170,7 +171,7 @@ class ExecutionChange(_In):
     status: ExecutionStatus = Field(default_factory=_left_out)
     output_data: Json | None = None
     error_message: Text | None = None
-    completed_at: AwareDatetime | None = Field(
+    completed_at: Moment | None = Field(
         default=None, description="default: now, when the status says that it ended"
     )
 
@@ -195,7 +196,7 @@ class ExportCreate(_In):
     status: ExportStatus = ExportStatus.PENDING
     file_path: Text | None = None
     manifest: Json = {}
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class ExportChange(_In):
@@ -204,7 +205,7 @@ class ExportChange(_In):
     status: ExportStatus = Field(default_factory=_left_out)
     file_path: Text | None = None
     manifest: Json = Field(default_factory=_left_out)
-    expires_at: AwareDatetime = Field(default_factory=_left_out)
+    expires_at: Moment = Field(default_factory=_left_out)
 
 
 class ExportRead(_Out):

@@ -8,10 +8,10 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field, Strict
 from pydantic import StringConstraints as Length
 
-from pgstead.app.shapes import Email, In, Json, JsonList, Name, Text, left_out
+from pgstead.app.shapes import Email, Flag, In, Json, JsonList, Moment, Name, Text, left_out
 from systems.specgen import passwords
 from systems.specgen.vocabulary import (
     AnalysisStatus,
@@ -43,10 +43,10 @@ To100 = Annotated[Text, Length(max_length=100)]
 To255 = Annotated[Text, Length(max_length=255)]
 To512 = Annotated[Text, Length(max_length=512)]
 Said = Annotated[Text, Length(min_length=1)]
-Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
-Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Percent = Annotated[int, Field(ge=0, le=100)]
-Stars = Annotated[int, Field(ge=1, le=5)]
+Count = Annotated[int, Strict(), Field(ge=0, le=2**31 - 1)]
+Version = Annotated[int, Strict(), Field(ge=1, le=2**31 - 1)]
+Percent = Annotated[int, Strict(), Field(ge=0, le=100)]
+Stars = Annotated[int, Strict(), Field(ge=1, le=5)]
 Tags = Annotated[list[To50], Field(max_length=100)]
 
 
@@ -92,7 +92,7 @@ class SignedIn(BaseModel):
 
     user_id: uuid.UUID
     token: str = Field(description="send it as Authorization: Bearer; it cannot be shown again")
-    expires_at: AwareDatetime
+    expires_at: Moment
 
 
 class SecondFactor(BaseModel):
@@ -110,7 +110,7 @@ class WorkspaceCreate(In):
     description: Text | None = None
     plan_tier: PlanTier = Field(default_factory=left_out)
     settings: Json = Field(default_factory=left_out)
-    is_active: bool = Field(default_factory=left_out)
+    is_active: Flag = Field(default_factory=left_out)
 
 
 class MemberCreate(In):
@@ -118,7 +118,7 @@ class MemberCreate(In):
 
     user_id: uuid.UUID
     role: WorkspaceRole = Field(default_factory=left_out)
-    is_active: bool = Field(default_factory=left_out)
+    is_active: Flag = Field(default_factory=left_out)
 
 
 class ProjectCreate(In):
@@ -142,9 +142,9 @@ class BranchCreate(In):
     parent_branch_id: uuid.UUID | None = None
     description: Text | None = None
     status: BranchStatus = Field(default_factory=left_out)
-    is_protected: bool = Field(default_factory=left_out)
-    mergeable: bool = Field(default_factory=left_out)
-    merged_at: AwareDatetime | None = None
+    is_protected: Flag = Field(default_factory=left_out)
+    mergeable: Flag = Field(default_factory=left_out)
+    merged_at: Moment | None = None
     merge_conflicts: JsonList = Field(default_factory=left_out)
 
 
@@ -161,13 +161,13 @@ class DecisionCreate(In):
     tags: Tags = Field(default_factory=left_out)
     status: DecisionStatus = Field(default_factory=left_out)
     priority: Level = Field(default_factory=left_out)
-    is_locked: bool = Field(default_factory=left_out)
+    is_locked: Flag = Field(default_factory=left_out)
     locked_by: uuid.UUID | None = None
-    locked_at: AwareDatetime | None = None
-    ai_generated: bool = Field(default_factory=left_out)
+    locked_at: Moment | None = None
+    ai_generated: Flag = Field(default_factory=left_out)
     confidence_score: Percent | None = None
     metadata: Json = Field(default_factory=left_out)
-    answered_at: AwareDatetime | None = None
+    answered_at: Moment | None = None
 
 
 class DependencyCreate(In):
@@ -185,7 +185,7 @@ class TurnCreate(In):
     decision_id: uuid.UUID
     role: TurnRole
     content: Said
-    is_ai_generated: bool = Field(default_factory=left_out)
+    is_ai_generated: Flag = Field(default_factory=left_out)
     model_name: To100 | None = None
     confidence_score: Percent | None = None
     metadata: Json = Field(default_factory=left_out)
@@ -202,11 +202,11 @@ class ArtifactCreate(In):
     content: Json = Field(default_factory=left_out)
     format: ArtifactFormat = Field(default_factory=left_out)
     status: ArtifactStatus = Field(default_factory=left_out)
-    is_latest: bool = Field(default_factory=left_out)
+    is_latest: Flag = Field(default_factory=left_out)
     file_size: Count | None = None
     checksum: Annotated[Text, Length(max_length=64)] | None = None
     metadata: Json = Field(default_factory=left_out)
-    generated_at: AwareDatetime | None = None
+    generated_at: Moment | None = None
 
 
 class ArtifactVersionCreate(In):
@@ -234,10 +234,10 @@ class CommentCreate(In):
     parent_comment_id: uuid.UUID | None = None
     comment_type: CommentType = Field(default_factory=left_out)
     status: CommentStatus = Field(default_factory=left_out)
-    is_ai_generated: bool = Field(default_factory=left_out)
-    resolve_requested: bool = Field(default_factory=left_out)
-    re_question_triggered: bool = Field(default_factory=left_out)
-    resolved_at: AwareDatetime | None = None
+    is_ai_generated: Flag = Field(default_factory=left_out)
+    resolve_requested: Flag = Field(default_factory=left_out)
+    re_question_triggered: Flag = Field(default_factory=left_out)
+    resolved_at: Moment | None = None
     resolved_by: uuid.UUID | None = None
 
 
@@ -259,7 +259,7 @@ class CodebaseAnalysisCreate(In):
     detected_patterns: JsonList = Field(default_factory=left_out)
     file_metrics: JsonList = Field(default_factory=left_out)
     findings: JsonList = Field(default_factory=left_out)
-    completed_at: AwareDatetime | None = None
+    completed_at: Moment | None = None
     error_message: Text | None = None
 
 
@@ -295,8 +295,8 @@ class TemplateCreate(In):
     default_decisions: JsonList = Field(default_factory=left_out)
     tags: Tags = Field(default_factory=left_out)
     technologies: list[To100] = Field(default_factory=left_out)
-    is_public: bool = Field(default_factory=left_out)
-    is_featured: bool = Field(default_factory=left_out)
+    is_public: Flag = Field(default_factory=left_out)
+    is_featured: Flag = Field(default_factory=left_out)
     usage_count: Count = Field(default_factory=left_out)
     rating: Stars | None = None
     version: Version = Field(default_factory=left_out)
@@ -309,7 +309,7 @@ class AuditCreate(In):
     project_id: uuid.UUID | None = None
     resource_type: To50 | None = None
     resource_id: uuid.UUID | None = None
-    success: bool = Field(default_factory=left_out)
+    success: Flag = Field(default_factory=left_out)
     error_message: Text | None = None
     details: Json = Field(default_factory=left_out)
     changes: Json = Field(default_factory=left_out)

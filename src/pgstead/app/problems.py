@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from pgstead.app import correlation
 from pgstead.app.errors import ConstraintError, DatabaseError
@@ -25,8 +26,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
     for status, text in (
+        (400, "The body cannot be read."),
+        (401, "Nobody is known by what was sent."),
+        (403, "Whoever it is, they may not do that."),
         (404, "There is no such thing."),
         (409, "Another row or another writer is in the way; the constraint is named."),
+        (412, "The row was changed since it was read (If-Match)."),
         (422, "The request is not valid, or violates a constraint, which is named."),
         (503, "The database does not answer; Retry-After says when to try again."),
     )
@@ -125,14 +130,28 @@ async def _database(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code, hint = (error.code, error.hint) if isinstance(error, Problem) else ("", "")
+    headers = dict(error.headers) if error.headers else {}
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
     return answer(
         request,
         error.status_code,
         code=code,
         detail=str(error.detail),
         hint=hint,
-        headers=dict(error.headers) if error.headers else None,
+        headers=headers,
     )
+
+
+def _methods(request: Request) -> set[str]:
+    """Return all methods of a path; Starlette tells those of the first route that has it."""
+    routes: list[BaseRoute] = request.app.routes
+    return {
+        method
+        for route in routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
 
 
 async def _validation(request: Request, error: Exception) -> JSONResponse:

@@ -55,7 +55,8 @@ def run_scoped(
 ) -> Mapping[str, int]:
     """Do each piece of work as its tenant or user, in a transaction of its own, in this order.
 
-    `role` is another one of the connection file, which then comes by the direct door. Encrypted columns are written with the keys of the database, where it has any.
+    `role` is another one of the connection file, which then comes by the direct door. Encrypted
+    columns are written with the keys of the database, where it has any.
     """
     environ = process_environment(connection)
     known = settings(database, prefix, environ=environ)

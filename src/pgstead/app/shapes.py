@@ -12,10 +12,12 @@ from typing import Annotated, Any, Optional, cast
 
 from pydantic import (
     AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
     StringConstraints,
     create_model,
 )
@@ -57,7 +59,17 @@ def left_out() -> Any:
     return None
 
 
+def _text_only(value: Any) -> Any:
+    """Refuse numbers, which pydantic would take for seconds since 1970 or for an address."""
+    if not isinstance(value, str):
+        raise ValueError("must be text")
+    return value
+
+
+TextOnly = BeforeValidator(_text_only)
 Text = Annotated[str, AfterValidator(_without_nul)]
+Flag = Annotated[bool, Strict()]
+Moment = Annotated[AwareDatetime, TextOnly]
 Name = Annotated[
     str,
     StringConstraints(min_length=1, max_length=255),
@@ -69,7 +81,7 @@ Email = Annotated[
 ]
 Json = Annotated[dict[str, Any], AfterValidator(_without_nul)]
 JsonList = Annotated[list[Any], AfterValidator(_without_nul)]
-Integer = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+Integer = Annotated[int, Strict(), Field(ge=-(2**31), le=2**31 - 1)]
 
 
 class In(BaseModel):
@@ -128,7 +140,7 @@ def read_of(model: type[Row], name: str, *, without: Collection[str] = ()) -> ty
             or column.name in Out.__annotations__
         ):
             continue
-        kind = _python_type(column.type)
+        kind = _python_type(cast("Any", column).type)
         fields[column.name] = (
             Optional[kind] if column.nullable else kind,  # noqa: UP045 - a value, not an annotation
             Field(validation_alias=attribute.key, description=column.comment),
@@ -149,7 +161,7 @@ def part_of(create: type[BaseModel], filters: Collection[str], name: str) -> typ
     """Return the form of a list's query: a page, and values that columns must have."""
     fields: dict[str, Any] = {}
     for field in filters:
-        kind = _annotated(create.model_fields[field])
+        kind = _of_query(create.model_fields[field])
         fields[field] = (kind, Field(default_factory=left_out, description="only rows with this"))
     made: Any = create_model(name, __base__=Part, __doc__="Which rows, and which page.", **fields)
     return made
@@ -160,6 +172,15 @@ def _annotated(info: Any) -> Any:
     kind: Any = info.annotation
     for found in info.metadata:
         kind = Annotated[kind, found]
+    return kind
+
+
+def _of_query(info: Any) -> Any:
+    """Return the same for a query, where everything is text: `true` is the boolean there."""
+    kind: Any = info.annotation
+    for found in info.metadata:
+        if not isinstance(found, Strict):
+            kind = Annotated[kind, found]
     return kind
 
 

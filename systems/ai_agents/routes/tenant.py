@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from pgstead.app.problems import Problem
 from pgstead.app.resources import VERBS, Access, Resource, routes
-from pgstead.app.shapes import Page, Part, change_of, page_of, read_of
+from pgstead.app.shapes import Page, Part, page_of, read_of
 from pgstead.app.versions import Seen, expect, show
 from systems.ai_agents import repository
 from systems.ai_agents.identity import TenantAccess, tenant
@@ -27,6 +27,7 @@ from systems.ai_agents.schemas import (
     KeyChange,
     KeyCreate,
     KeyMade,
+    OwnTenantChange,
     SystemCreate,
     TenantCreate,
     TicketCreate,
@@ -72,7 +73,6 @@ KEYS = Resource(
 )
 
 TenantRead: Any = read_of(TenantConfig, "TenantRead", without=SECRETS)
-TenantChange: Any = change_of(TenantCreate, "OwnTenantChange", fixed=("tenant_id", "is_active"))
 KeyRead: Any = read_of(TenantApiKey, "KeyRead", without=("key_hash",))
 TicketRead: Any = read_of(TicketHistory, "TicketRead", without=("search",))
 SystemRead: Any = read_of(SystemInventory, "SystemRead")
@@ -111,7 +111,7 @@ async def read_own_tenant(access: TenantAccess, response: Response) -> Any:
 
 @router.patch("/tenant", response_model=TenantRead, tags=["tenant"])
 async def change_own_tenant(
-    access: TenantAccess, body: TenantChange, seen: Seen, response: Response
+    access: TenantAccess, body: OwnTenantChange, seen: Seen, response: Response
 ) -> Any:
     """Change what is sent; the rest stays. Secrets are kept encrypted."""
     row = await _own(access)

@@ -84,8 +84,8 @@ def texts(length: int, comment: str) -> Mapped[list[str]]:
 
 def json_object(comment: str, name: str | None = None) -> Mapped[Any]:
     """Return a column of a JSON object, empty by default; its name where it is not its own."""
-    named = () if name is None else (name,)
-    return mapped_column(*named, JSONB(), server_default=text("'{}'::jsonb"), comment=comment)
+    default = text("'{}'::jsonb")
+    return mapped_column(JSONB(), name=name, server_default=default, comment=comment)
 
 
 def json_array(comment: str) -> Mapped[Any]:

@@ -13,7 +13,7 @@ from pgstead.app import tokens
 from pgstead.app.models import uuid7
 from pgstead.app.problems import Problem
 from pgstead.app.resources import Resource, routes
-from pgstead.app.shapes import change_of, read_of
+from pgstead.app.shapes import read_of
 from pgstead.app.transactions import database_of
 from pgstead.app.versions import Seen, expect, show
 from systems.specgen import codes
@@ -36,7 +36,6 @@ STATE: Final = "passwords"  # where the application keeps its Passwords
 SECRETS = ("password_hash", "two_factor_secret", "two_factor_step")
 
 UserRead: Any = read_of(User, "UserRead", without=SECRETS)
-UserChange: Any = change_of(Profile, "UserChange")
 SESSIONS = Resource(
     UserSession,
     plural="sessions",
@@ -157,7 +156,7 @@ async def read_own_account(access: PersonAccess, response: Response) -> Any:
 
 @router.patch("/users/me", response_model=UserRead, tags=["users"])
 async def change_own_account(
-    access: PersonAccess, body: UserChange, seen: Seen, response: Response
+    access: PersonAccess, body: Profile, seen: Seen, response: Response
 ) -> Any:
     """Change what is sent; the rest stays."""
     row = await account_of(access)

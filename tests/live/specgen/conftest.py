@@ -46,7 +46,7 @@ def hashed() -> str:
 def make_person(
     api: httpx.Client, scratch: Scratch, hashed: str
 ) -> Iterator[Callable[[], Somebody]]:
-    """Make people who are signed in; written past the service, as if they had been by themselves."""
+    """Make people who are signed in; written past the service, which would hash for each."""
     made: list[Somebody] = []
 
     def make() -> Somebody:
