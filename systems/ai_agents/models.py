@@ -2,6 +2,10 @@ r"""The tables of ai_agents, as SQLAlchemy sees them.
 
 Every table but `retention_rules` belongs to tenants. Their names for indexes (`ix_...`) are those
 of the specification; each leads with the tenant where a tenant's own query uses it.
+
+`ix_system_inventory_ip_address` has no index of its own: tenants use the same private addresses, so
+by the address alone the planner would read the rows of all of them. `ix_system_inventory_tenant_ip`
+answers every look-up.
 """
 
 from __future__ import annotations
@@ -259,5 +263,4 @@ Index(
     TicketHistory.resolved_date.desc(),
 )
 Index("ix_ticket_history_search", TicketHistory.search, postgresql_using="gin")
-Index("ix_system_inventory_ip_address", SystemInventory.ip_address)
 Index("ix_system_inventory_hostname", SystemInventory.tenant_id, SystemInventory.hostname)

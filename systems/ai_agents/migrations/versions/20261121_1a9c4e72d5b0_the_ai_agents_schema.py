@@ -341,7 +341,6 @@ def _create_system_inventory() -> None:
         comment="systems by their address",
     )
     op.create_index("ix_system_inventory_hostname", "system_inventory", ["tenant_id", "hostname"])
-    op.create_index("ix_system_inventory_ip_address", "system_inventory", ["ip_address"])
 
 
 def _create_retention_rules() -> None:
