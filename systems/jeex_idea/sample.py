@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app import samples
+from pgstead.app.scope import Scope
 from systems.jeex_idea.models import (
     AgentExecution,
     Base,
@@ -23,7 +23,6 @@ from systems.jeex_idea.models import (
     Row,
     User,
 )
-from systems.jeex_idea.routes.identity import act_as
 
 PEOPLE = ("ada", "grace", "edsger")
 DOCUMENTS = ("about", "specification", "architecture", "plan")
@@ -32,18 +31,41 @@ _THEN = dt.datetime(2025, 11, 3, 9, 0, tzinfo=dt.UTC)
 
 def load(connection: Path | None = None) -> Mapping[str, int]:
     """Insert what is not there yet; return how many rows of each table that was."""
-    return _run(_load, connection)
+    return _run(
+        [(Scope(user=owner), _adding(model, rows)) for owner, model, rows in _owned()], connection
+    )
 
 
 def remove(connection: Path | None = None) -> Mapping[str, int]:
     """Delete the sample rows; what hangs on the sample's projects goes with them."""
-    return _run(_remove, connection)
-
-
-def _run(work: samples.Work, connection: Path | None) -> Mapping[str, int]:
-    return samples.run(
-        work, Base.metadata, database="jeex_idea", prefix="JEEX_", connection=connection
+    pieces = reversed(list(_owned()))
+    return _run(
+        [(Scope(user=owner), _removing(model, rows)) for owner, model, rows in pieces], connection
     )
+
+
+def _run(works: list[tuple[Scope, samples.Work]], connection: Path | None) -> Mapping[str, int]:
+    return samples.run_scoped(
+        works, Base.metadata, database="jeex_idea", prefix="JEEX_", connection=connection
+    )
+
+
+def _adding(model: type[Row], values: list[dict[str, Any]]) -> samples.Work:
+    async def work(session: AsyncSession) -> Mapping[str, int]:
+        statement = insert(model).on_conflict_do_nothing(index_elements=[model.id])
+        added = await session.scalars(statement.returning(model.id), values)
+        return {model.__tablename__: len(added.all())}
+
+    return work
+
+
+def _removing(model: type[Row], values: list[dict[str, Any]]) -> samples.Work:
+    async def work(session: AsyncSession) -> Mapping[str, int]:
+        keys = [row["id"] for row in values]
+        gone = await session.scalars(delete(model).where(model.id.in_(keys)).returning(model.id))
+        return {model.__tablename__: len(gone.all())}
+
+    return work
 
 
 def key(*name: object) -> uuid.UUID:
@@ -131,23 +153,3 @@ def _owned() -> Iterator[tuple[uuid.UUID, type[Row], list[dict[str, Any]]]]:
             by_owner.setdefault(owner, []).append(row)
         for owner, mine in by_owner.items():
             yield owner, model, mine
-
-
-async def _load(session: AsyncSession) -> Mapping[str, int]:
-    done: Counter[str] = Counter()
-    for owner, model, values in _owned():
-        await act_as(session, owner)
-        statement = insert(model).on_conflict_do_nothing(index_elements=[model.id])
-        added = await session.scalars(statement.returning(model.id), values)
-        done[model.__tablename__] += len(added.all())
-    return done
-
-
-async def _remove(session: AsyncSession) -> Mapping[str, int]:
-    done: Counter[str] = Counter()
-    for owner, model, values in reversed(list(_owned())):
-        await act_as(session, owner)
-        keys = [row["id"] for row in values]
-        gone = await session.scalars(delete(model).where(model.id.in_(keys)).returning(model.id))
-        done[model.__tablename__] += len(gone.all())
-    return done

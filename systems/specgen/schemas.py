@@ -5,6 +5,7 @@ A field whose default is `left_out` has its default in the database.
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from typing import Annotated
 
@@ -92,7 +93,7 @@ class SignedIn(BaseModel):
 
     user_id: uuid.UUID
     token: str = Field(description="send it as Authorization: Bearer; it cannot be shown again")
-    expires_at: Moment
+    expires_at: dt.datetime
 
 
 class SecondFactor(BaseModel):

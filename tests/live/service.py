@@ -8,7 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +80,16 @@ class Running:
         return self.process.wait(30)
 
 
-@contextmanager
 def serving(
-    scratch: Scratch, *arguments: str, system: System = JEEX_IDEA, **environment: str
+    scratch: Scratch, *arguments: str, **environment: str
+) -> AbstractContextManager[Running]:
+    """Start the service of jeex_idea as the foundation does, and wait until it answers."""
+    return serving_system(JEEX_IDEA, scratch, *arguments, **environment)
+
+
+@contextmanager
+def serving_system(
+    system: System, scratch: Scratch, *arguments: str, **environment: str
 ) -> Iterator[Running]:
     """Start the service of a system as the foundation does, and wait until it answers."""
     port = free_port()

@@ -11,12 +11,11 @@ import uuid
 from typing import Annotated
 
 from fastapi import Depends, Header
-from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pgstead.app import transactions
 from pgstead.app.problems import Problem
-from pgstead.app.tenancy import USER
+from pgstead.app.scope import Scope
+from pgstead.app.transactions import scoped
 
 HEADER = "X-User-ID"
 
@@ -34,17 +33,8 @@ async def _user(
     return x_user_id
 
 
-async def act_as(session: AsyncSession, user: uuid.UUID) -> None:
-    """Let the transaction see one person's rows, until it ends."""
-    await session.execute(select(func.set_config(USER, str(user), True)))  # noqa: FBT003
+async def _scope(user: Annotated[uuid.UUID, Depends(_user)]) -> Scope:
+    return Scope(user=user)
 
 
-async def _session(
-    session: transactions.Session, user: Annotated[uuid.UUID, Depends(_user)]
-) -> AsyncSession:
-    await act_as(session, user)
-    return session
-
-
-# `scope="function"`: see pgstead.app.transactions
-Session = Annotated[AsyncSession, Depends(_session, scope="function")]
+Session = Annotated[AsyncSession, scoped(_scope)]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.live.ai_agents.keys import DIGEST, OPERATOR, client_of, tenant_body
 from tests.live.scratch import Scratch
-from tests.live.service import AI_AGENTS, Running, migrated, serving
+from tests.live.service import AI_AGENTS, Running, migrated, serving_system
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def scratch() -> Iterator[Scratch]:
 @pytest.fixture(scope="session")
 def service(scratch: Scratch) -> Iterator[Running]:
     """Share one service."""
-    with serving(scratch, system=AI_AGENTS, AI_AGENTS_OPERATOR_KEY_SHA256=DIGEST) as running:
+    with serving_system(AI_AGENTS, scratch, AI_AGENTS_OPERATOR_KEY_SHA256=DIGEST) as running:
         yield running
 
 

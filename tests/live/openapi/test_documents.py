@@ -20,7 +20,7 @@ import pytest
 
 from tests.live.ai_agents.keys import DIGEST, OPERATOR, tenant_body
 from tests.live.answers import made
-from tests.live.service import AI_AGENTS, JEEX_IDEA, ROOT, SPECGEN, System, migrated, serving
+from tests.live.service import AI_AGENTS, JEEX_IDEA, ROOT, SPECGEN, System, migrated, serving_system
 from tests.live.specgen.people import PASSWORD, Somebody, contents
 
 FEW, MANY = 3, 60  # cases for each operation and phase
@@ -110,7 +110,7 @@ def check(system: System, cases: int) -> None:
     more = {"AI_AGENTS_OPERATOR_KEY_SHA256": DIGEST} if system is AI_AGENTS else {}
     with (
         migrated(system) as scratch,
-        serving(scratch, system=system, **more) as service,
+        serving_system(system, scratch, **more) as service,
         CALLERS[system.name](service.client) as callers,
     ):
         for caller in callers:

@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from pgstead.app import tokens
 from pgstead.app.identifiers import uuid7
 from tests.live.scratch import Scratch
-from tests.live.service import SPECGEN, Running, migrated, serving
+from tests.live.service import SPECGEN, Running, migrated, serving_system
 from tests.live.specgen.people import PASSWORD, Somebody
 
 
@@ -25,7 +25,7 @@ def scratch() -> Iterator[Scratch]:
 @pytest.fixture(scope="session")
 def service(scratch: Scratch) -> Iterator[Running]:
     """Share one service."""
-    with serving(scratch, system=SPECGEN) as running:
+    with serving_system(SPECGEN, scratch) as running:
         yield running
 
 
