@@ -41,7 +41,8 @@ class CorrelationMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request with its id at hand."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or current():
+            # mounted in another service: the request has its id already
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(HEADER, "")
