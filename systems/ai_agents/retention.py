@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app.engine import Database
@@ -69,7 +70,7 @@ async def _all(database: Database) -> Mapping[str, int]:
 
 async def _batch(session: AsyncSession, model: type[Row], rule: RetentionRule) -> int:
     """Delete one batch; rows that somebody else works on are left for the next run."""
-    age = model.__table__.c[rule.age_column]
+    age: Any = inspect(model).columns[rule.age_column]
     old = (
         select(model.id)
         .where(age < func.now() - rule.keep_for)

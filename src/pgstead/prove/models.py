@@ -112,7 +112,9 @@ def _constraint(constraint: Constraint, table: Table) -> Part | None:
         case PrimaryKeyConstraint():
             return ("primary key", _name(constraint) or f"{table.name}_pkey", table.name, "")
         case ForeignKeyConstraint():
-            action = (constraint.ondelete or "").lower().replace("no action", "")
+            # `SET NULL (column)`: the catalogue tells the action and the columns apart
+            action = (constraint.ondelete or "").lower().partition("(")[0].strip()
+            action = action.replace("no action", "")
             return ("foreign key", _name(constraint), table.name, action)
         case UniqueConstraint():
             return ("unique", _name(constraint), table.name, "")

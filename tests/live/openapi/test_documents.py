@@ -20,7 +20,7 @@ import pytest
 
 from tests.live.ai_agents.keys import DIGEST, OPERATOR, tenant_body
 from tests.live.answers import made
-from tests.live.service import AI_AGENTS, JEEX_IDEA, ROOT, SPECGEN, System, migrated, serving_system
+from tests.live.service import AI_AGENTS, JEEX_IDEA, SPECGEN, System, migrated, serving_system
 from tests.live.specgen.people import PASSWORD, Somebody, contents
 
 FEW, MANY = 3, 60  # cases for each operation and phase
@@ -75,8 +75,8 @@ def specgen(base: httpx.Client) -> Iterator[list[Caller]]:
 CALLERS = {"jeex_idea": jeex_idea, "ai_agents": ai_agents, "specgen": specgen}
 
 
-def run(caller: Caller, cases: int) -> tuple[int, str]:
-    """Run schemathesis; return how it ended and what it said."""
+def run(caller: Caller, cases: int, folder: Path) -> tuple[int, str]:
+    """Run schemathesis in a folder, where it keeps notes; return how it ended and what it said."""
     chosen = [*(("--include-path-regex", caller.only) if caller.only else ())]
     for path in caller.without:
         chosen += ["--exclude-path-regex", path]
@@ -95,7 +95,7 @@ def run(caller: Caller, cases: int) -> tuple[int, str]:
             *chosen,
             *headers,
         ],
-        cwd=ROOT,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": ""},
         capture_output=True,
         text=True,
@@ -114,7 +114,7 @@ def check(system: System, cases: int) -> None:
         CALLERS[system.name](service.client) as callers,
     ):
         for caller in callers:
-            status, said = run(caller, cases)
+            status, said = run(caller, cases, scratch.folder)
             generated = re.search(r"(\d[\d,]*) generated", said)
             print(system.name, generated.group() if generated else "", file=sys.stderr)
             assert status == 0, f"{said[-12000:]}\n{service.log.read_text()[-4000:]}"
