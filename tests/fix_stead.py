@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -174,6 +175,21 @@ class LiveStead:
             "prepare_threshold": None,
         }
         return psycopg.connect(**{**given, **options})
+
+    def wait_for_pooler(self, seconds: float = 30) -> None:
+        """Wait until the pooler lets the application in; after a refusal it tries each second."""
+        import psycopg
+
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                with self.connect() as connection:
+                    connection.execute("SELECT 1")
+                return
+            except psycopg.Error:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
 
     @cached_property
     def wired(self) -> Wired:
