@@ -194,3 +194,19 @@ def test_a_wrong_password_is_refused_and_nothing_of_it_is_shown(stead: LiveStead
     with pytest.raises(psycopg.OperationalError, match="authentication failed") as caught:
         stead.connect(password="wrong-canary")
     assert "wrong-canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["version = ", 'version = 1\nname = "test"\nnonsense = 1\n'])
+def test_whatever_the_manifest_became_what_runs_can_be_stopped(
+    make_stead: MakeStead, damage: str
+) -> None:
+    stead = make_stead()
+    stead.run("up")
+    stead.manifest.write_text(damage)
+    refused(stead, "plan", message="pgstead.toml", hint="", status=2)
+    told = stead.run("down").stderr
+    assert "the manifest is refused" in told
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", stead.direct_port), 1)
+    stead.run("destroy", "--yes")
+    assert not stead.state.exists()
