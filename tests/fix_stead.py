@@ -10,12 +10,14 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -175,6 +177,21 @@ class LiveStead:
         }
         return psycopg.connect(**{**given, **options})
 
+    def wait_for_pooler(self, seconds: float = 30) -> None:
+        """Wait until the pooler lets the application in; after a refusal it tries each second."""
+        import psycopg
+
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                with self.connect() as connection:
+                    connection.execute("SELECT 1")
+                return
+            except psycopg.Error:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+
     @cached_property
     def wired(self) -> Wired:
         """The design and the ports, as the command wires them."""
@@ -262,9 +279,27 @@ def stead_in(
         try:
             yield stead
         finally:
-            stead.run("destroy", "--yes", status=None)
+            done = stead.run("destroy", "--yes", status=None)
+            left = end_processes_of(place)
+        assert not left, f"destroy exited {done.returncode} and left {left}\n{done.stderr}"
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def end_processes_of(directory: Path) -> list[str]:
+    """Kill what still runs for a stead, and return what it was: nothing, if `destroy` did."""
+    left: dict[int, str] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if f"{directory}/" in words and int(entry.name) != os.getpid():
+            left[int(entry.name)] = words
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return list(left.values())
 
 
 @pytest.fixture(scope="session")

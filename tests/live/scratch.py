@@ -63,6 +63,11 @@ def _server_user() -> str | None:
     return None
 
 
+def _environment() -> dict[str, str]:
+    """Return where programs find the libraries that were fetched with them."""
+    return {**os.environ, "LD_LIBRARY_PATH": str(toolchain(18) / "lib")}
+
+
 def _give(path: Path) -> None:
     if user := _server_user():
         shutil.chown(path, user)
@@ -126,7 +131,10 @@ class Scratch:
         """Start the server and wait until it answers."""
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self._command("postgres", "-D", str(self.data)), stdout=log, stderr=log
+                self._command("postgres", "-D", str(self.data)),
+                env=_environment(),
+                stdout=log,
+                stderr=log,
             )
         until = time.monotonic() + 30
         while True:
@@ -180,9 +188,8 @@ class Scratch:
         folder = self.folder / "pooler"
         command = self._command("", pgbouncer(), "pgbouncer.ini")
         with (self.folder / "pooler.log").open("ab") as log:
-            libraries = {"LD_LIBRARY_PATH": str(toolchain(18) / "lib")}
             self.pooler = subprocess.Popen(
-                command, cwd=folder, env={**os.environ, **libraries}, stdout=log, stderr=log
+                command, cwd=folder, env=_environment(), stdout=log, stderr=log
             )
         until = time.monotonic() + 15
         while True:
@@ -209,6 +216,7 @@ class Scratch:
         subprocess.run(
             self._command("initdb", "-D", str(self.data), *_INITDB),
             check=True,
+            env=_environment(),
             stdout=subprocess.DEVNULL,
             cwd="/",
         )

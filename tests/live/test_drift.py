@@ -87,6 +87,7 @@ def mended(stead: LiveStead) -> Iterator[LiveStead]:
     """Leave the shared stead as it was, whatever a test did."""
     yield stead
     stead.run("up", "--allow", "restart", status=None)
+    stead.wait_for_pooler()
 
 
 @pytest.mark.parametrize("name", DAMAGES)

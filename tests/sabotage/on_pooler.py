@@ -16,8 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from pgstead.model.design import Design
-from pgstead.prove.login import open_session
-from pgstead.prove.witness import Witness
 from tests.sabotage.damage import sabotage
 from tests.sabotage.on_server import OVERRIDDEN
 from tests.sabotage.scene import Scene
@@ -289,23 +287,6 @@ def clients_hold_on(scene: Scene) -> Iterator[Design | None]:
     scene.reconnect()
 
 
-@sabotage("POL-022", also=("ROL-001", "DBS-012", "SRV-007"), blinds=("*",))
-def connections_cannot_be_replaced(scene: Scene) -> Iterator[Design | None]:
-    """The server takes no new connection of a role whose pool is warm."""
-    plan = scene.plan
-    witness = Witness(scene.design, scene.access)
-    door = witness.door("pooler")
-    assert door is not None
-    with open_session(witness.login(door, plan.readonly, plan.name)) as session:
-        session.execute("SELECT 1")
-        rules = [
-            f"hostssl {plan.name} {plan.readonly} {a} reject" for a in ("127.0.0.1/32", "::1/128")
-        ]
-        with scene.hba(*rules):
-            yield None
-    scene.wait_for_doors()
-
-
 @sabotage("POL-023", also=("POL-001",), blinds=("*",))
 def transactions_are_torn(scene: Scene) -> Iterator[Design | None]:
     """The pooler hands the server connection on after each statement."""
@@ -348,7 +329,6 @@ SABOTAGES = (
     clients_wait_too_long,
     clients_are_turned_away,
     clients_hold_on,
-    connections_cannot_be_replaced,
     transactions_are_torn,
     the_pooler_cannot_start_again,
 )

@@ -29,12 +29,12 @@ def command(yes: bool) -> None:
     The manifest, migrations and whatever else lies in the state directory stay. There is no way
     back but a backup.
     """
-    from pgstead.cli.wiring import locked, wire
+    from pgstead.cli.wiring import locked, wire_to_stop
     from pgstead.workflows.destroy import destroy
 
     invocation = invocation_of()
     console = Console(invocation)
-    wired = wire(invocation.manifest, console, tolerant=True)
+    wired = wire_to_stop(invocation.manifest, console)
     name = wired.design.name
     if not wired.exists:
         _answer(console, wired, "there is nothing to destroy", ())

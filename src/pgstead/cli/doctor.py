@@ -47,10 +47,23 @@ def command(fixing: bool) -> int:
     findings = examine(_needs(source), ground.layout, ground.host)
     missing = [finding for finding in findings if finding.grave and not finding.ok]
     if invocation.json:
-        console.data({"ok": not missing, "findings": findings})
+        places = {"bindir": _bindir(source, ground), "state": ground.layout.state}
+        console.data({"ok": not missing, **places, "findings": findings})
     else:
         _print(console, findings)
     return ExitStatus.FAILED if missing else ExitStatus.DONE
+
+
+def _bindir(source: Source, ground: Ground) -> str | None:
+    """Return where the server's binaries lie, if they do."""
+    from pgstead.errors import SteadError
+    from pgstead.host import binaries
+
+    server = source.manifest.server
+    try:
+        return binaries.find(server.bindir or None, server.major, ground.layout, ground.host).bindir
+    except SteadError:
+        return None
 
 
 def fix(source: Source, progress: Progress) -> None:

@@ -41,7 +41,7 @@ def _places(design: Design) -> Iterator[Place]:
             yield program, door.hosts, door.port, key
     services = [program.name for program in design.programs if program.kind == "service"]
     for program, service in zip(services, design.services, strict=True):
-        yield program, (service.host,), service.port, f"the service of {service.database}"
+        yield program, (service.host,), service.port, f"service.port of {service.database}"
 
 
 def _is_taken(host: str, port: int) -> bool:

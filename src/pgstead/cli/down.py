@@ -14,12 +14,12 @@ def command() -> None:
     The services first, then the pooler, then the server (a fast shutdown). No process, port or
     temporary file is left.
     """
-    from pgstead.cli.wiring import locked, wire
+    from pgstead.cli.wiring import locked, wire_to_stop
     from pgstead.workflows.down import down
 
     invocation = invocation_of()
     console = Console(invocation)
-    wired = wire(invocation.manifest, console, tolerant=True)
+    wired = wire_to_stop(invocation.manifest, console)
     was_running = False
     if wired.exists:
         with console.working(), locked(wired):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +26,14 @@ def connect_lines(design: Design) -> list[tuple[str, str]]:
         (f"pgstead url {name} --driver asyncpg", "the same, for SQLAlchemy"),
         (f"pgstead url {name} --role readonly --direct", "who may only read, past the pooler"),
     ]
+
+
+def own_path() -> Path | None:
+    """Return where `pgstead` lies, if the shell would not find this one by its name."""
+    own = Path(sys.executable).parent / "pgstead"
+    if not own.exists() or shutil.which("pgstead") == str(own):
+        return None
+    return own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
 
 
 def where(door: Door) -> str:

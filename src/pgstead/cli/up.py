@@ -66,7 +66,7 @@ def command(allow: str, fix: bool) -> None:
 
 
 def _print(console: Console, wired: Wired, result: UpResult, seconds: float) -> None:
-    from pgstead.cli.overview import connect_lines, rows
+    from pgstead.cli.overview import connect_lines, own_path, rows
 
     design = wired.design
     done = len(result.operations)
@@ -85,6 +85,8 @@ def _print(console: Console, wired: Wired, result: UpResult, seconds: float) -> 
             f"{design.layout.manifest_directory}; the state is in {design.layout.state}"
         )
     console.hint("`pgstead prove` tries every promise, `pgstead status` shows what runs")
+    if elsewhere := own_path():
+        console.hint(f"here `pgstead` is {elsewhere}; `. {elsewhere.parent}/activate` shortens it")
 
 
 def _told(wired: Wired, result: UpResult, seconds: float) -> dict[str, object]:

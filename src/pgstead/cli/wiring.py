@@ -15,6 +15,7 @@ from pgstead.cli.invocation import Invocation
 from pgstead.cli.place import find_manifest
 from pgstead.errors import (
     HostError,
+    ManifestError,
     MissingLibraryError,
     MissingPoolerError,
     MissingServerError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pgstead.ports import Ports, Progress
     from pgstead.prove.access import Access
 
+APPLIED = "applied.toml"  # in the state: the manifest that the last `up` was given
 MISSING = "missing"  # the origin of a build that stands in for one that was not found
 Given = str | PathLike[str] | None
 SILENT = Console(Invocation(quiet=True))
@@ -43,6 +45,7 @@ class Source:
 
     manifest: Manifest
     directory: Path
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Wired:
 def read_manifest(given: Given = None) -> Source:
     """Read the manifest that was named, or the nearest one upwards."""
     path = find_manifest(given)
-    return Source(load(path), path.parent)
+    return Source(load(path), path.parent, path)
 
 
 def stand(source: Source) -> Ground:
@@ -194,6 +197,28 @@ def wire(
     """Put everything together for one command. With `fix`, fetch missing binaries first."""
     source = read_manifest(given)
     found = _survey_fixing(source, progress) if fix else survey(source, tolerant=tolerant)
+    return _wired(found, progress)
+
+
+def wire_to_stop(given: Given, console: Console) -> Wired:
+    """Put together what stops a stead: it must stop whatever the manifest says by now.
+
+    Where the manifest is refused, the copy counts that the last `up` was given.
+    """
+    try:
+        return wire(given, console, tolerant=True)
+    except ManifestError as error:
+        path = find_manifest(given)
+        layout = state.locate(path.parent, None, facts.gather(None))
+        copy = Path(layout.run, APPLIED)
+        if not copy.exists():
+            raise
+        console.warn(f"the manifest is refused ({error.message.splitlines()[0]})")
+        console.hint("what the last `up` was given counts instead")
+        return _wired(survey(Source(load(copy), path.parent), tolerant=True), console)
+
+
+def _wired(found: Survey, progress: Progress) -> Wired:
     design = _design(found)
     return Wired(found, design, ports_for(design, progress))
 
@@ -269,6 +294,9 @@ def held(ground: Ground) -> Generator[None]:
 
 @contextmanager
 def prepared(wired: Wired) -> Generator[None]:
-    """Hold the stead, ready to be brought up."""
+    """Hold the stead, ready to be brought up; keep a copy of the manifest for who stops it."""
     with held(wired.survey.ground):
+        if source := wired.survey.source.path:
+            text = source.read_text(encoding="utf-8")
+            wired.ports.files.write(wired.design.layout.run / APPLIED, text, mode=0o644)
         yield

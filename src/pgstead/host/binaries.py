@@ -154,10 +154,12 @@ def probe(bindir: str, origin: str, layout: Layout, host: HostFacts) -> ServerBu
             hint="open its parents (`chmod a+x`), or choose other binaries: server.bindir",
         )
     library_path = ""
-    links = elf.linkage([server], user=user)
+    # psql needs a library more (readline), and comes from the same build.
+    tried = [server, *(str(p) for p in [Path(bindir, "psql")] if p.exists())]
+    links = elf.linkage(tried, user=user)
     if links.missing:
         library_path = fetched_libraries(layout)
-        links = elf.linkage([server], library_path=library_path, user=user)
+        links = elf.linkage(tried, library_path=library_path, user=user)
         _must_be_whole(links, server)
     said = _ask(server, "-V", user=user, library_path=library_path)
     match = _VERSION.search(said)

@@ -71,14 +71,19 @@ class CertificateStore:
         return self._layout.tls / folder / f"{client}.crt"
 
     def inspect(self, name: str) -> Certificate | None:
-        """Judge a certificate and its key. Raises CertificateError when it cannot be parsed."""
+        """Judge a certificate and its key.
+
+        Raises CertificateError when it cannot be parsed, or when the one that the user brought
+        will not do.
+        """
+        given = self._provided.get(name)
+        if given is not None:
+            # Before anything is made or changed with it.
+            self._vetted(name, given)
         pair = self._load(name)
         if pair is None:
             return None
-        given = self._provided.get(name)
         fresh = given is None or self._is_copy(name, given)
-        if given is not None:
-            self._must_be_valid(pair.certificate, self.path(name))
         return Certificate(
             name=name,
             names=_names(name, pair.certificate) if given is None else given.names,
@@ -117,7 +122,9 @@ class CertificateStore:
             return None
         key = self._files.read(path.with_suffix(".key"))
         certificate = _parse_certificate(found.text, path)
-        return _Pair(certificate, None if key is None else _parse_key(key.text, path))
+        return _Pair(
+            certificate, None if key is None else _parse_key(key.text, path.with_suffix(".key"))
+        )
 
     def _chains(self, name: str, certificate: x509.Certificate) -> bool:
         found = self._files.read(self._layout.ca)
@@ -137,7 +144,7 @@ class CertificateStore:
         if certificate.not_valid_after_utc <= now:
             raise CertificateError(
                 f"the certificate {path} expired at {clock.stamp(certificate.not_valid_after_utc)}",
-                hint="put a renewed one in its place; `pgstead up` takes it without a restart",
+                hint="put a renewed one where [tls] points; `pgstead up` takes it, no restart",
             )
         if certificate.not_valid_before_utc > now:
             raise CertificateError(
@@ -173,25 +180,33 @@ class CertificateStore:
             ) from None
 
     def _take(self, name: str, given: Provided) -> None:
-        path = self.path(name)
-        text = self._given_text(given.certificate)
-        certificate = _parse_certificate(text, PurePosixPath(given.certificate))
-        self._must_be_valid(certificate, PurePosixPath(given.certificate))
-        if given.key is not None:
-            key_text = self._given_text(given.key)
-            key = _parse_key(key_text, PurePosixPath(given.key))
-            if not _matches(_Pair(certificate, key)):
-                raise CertificateError(
-                    f"the key {given.key} does not belong to the certificate {given.certificate}",
-                    hint="compare `openssl x509 -pubkey -noout` with `openssl pkey -pubout`",
-                )
+        text, key_text = self._vetted(name, given)
+        if key_text is not None:
             self._write_key(name, key_text)
-        elif name != _CA:
+        self._files.write(self.path(name), text, mode=0o644)
+
+    def _vetted(self, name: str, given: Provided) -> tuple[str, str | None]:
+        """Return the texts of what the user brought. Raises CertificateError if it won't do."""
+        text = self._given_text(given.certificate)
+        path = PurePosixPath(given.certificate)
+        certificate = _parse_certificate(text, path, hint=_BRING)
+        self._must_be_valid(certificate, path)
+        if given.key is None:
+            if name != _CA:
+                raise CertificateError(
+                    f"the certificate {given.certificate} comes without a key",
+                    hint=f"name it too: [tls] {name}_key",
+                )
+            return text, None
+        key_text = self._given_text(given.key)
+        key = _parse_key(key_text, PurePosixPath(given.key), hint=_BRING)
+        if not _matches(_Pair(certificate, key)):
             raise CertificateError(
-                f"the certificate {given.certificate} comes without a key",
-                hint=f"name it too: [tls] {name}_key",
+                f"the key {given.key} does not belong to the certificate {given.certificate}",
+                hint="tls.key is another's: compare `openssl x509 -pubkey -noout` with"
+                " `openssl pkey -pubout`",
             )
-        self._files.write(path, text, mode=0o644)
+        return text, key_text
 
     # -- making -------------------------------------------------------------------------------
 
@@ -351,27 +366,30 @@ def _signed_by(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     return True
 
 
-def _parse_certificate(text: str, path: PurePosixPath) -> x509.Certificate:
+_REMOVE = "remove it and its key and run `pgstead up`, which makes new ones"
+_BRING = "bring a whole one in PEM format, or take it out of [tls]: pgstead makes its own then"
+
+
+def _parse_certificate(text: str, path: PurePosixPath, *, hint: str = _REMOVE) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(text.encode("ascii", "replace"))
     except ValueError:
         raise CertificateError(
             f"the certificate {path} is corrupt: it cannot be parsed as PEM",
-            hint="remove it and run `pgstead up` (it makes a new one), or bring a whole one",
+            hint=hint,
         ) from None
 
 
-def _parse_key(text: str, path: PurePosixPath) -> PrivateKeyTypes:
-    where = path.with_suffix(".key")
+def _parse_key(text: str, path: PurePosixPath, *, hint: str = _REMOVE) -> PrivateKeyTypes:
     try:
         return serialization.load_pem_private_key(text.encode("ascii", "replace"), password=None)
     except TypeError:
         raise CertificateError(
-            f"the key {where} is encrypted with a passphrase",
+            f"the key {path} is encrypted with a passphrase",
             hint="the servers start unattended: decrypt it with `openssl pkey`",
         ) from None
     except (ValueError, UnsupportedAlgorithm):
         raise CertificateError(
-            f"the key {where} is corrupt: it cannot be parsed as PEM",
-            hint="remove it and its certificate and run `pgstead up`, or bring a whole one",
+            f"the key {path} is corrupt: it cannot be parsed as PEM",
+            hint=hint,
         ) from None

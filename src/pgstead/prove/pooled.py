@@ -19,6 +19,7 @@ from pgstead.model.resources import Capability
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import Login, open_session, try_login
 from pgstead.prove.promise import promise
+from pgstead.prove.refusal import Refusal
 from pgstead.prove.session import Session
 from pgstead.prove.witness import Witness
 
@@ -93,6 +94,10 @@ def clients_queue(w: Witness) -> Iterator[Finding]:
         raise CannotTryError(f"the pooler has no entry for {plan.name}", could_try=False)
     clients = min(entry.pool_size, 60) + 5
     login = w.login(_pooler(w), plan.app, plan.name)
+    first = try_login(login)
+    if first.value.refusal is Refusal.LIMIT:
+        yield first.broken("to wait for a turn")
+        return
     _must_answer(login)
     with timed() as watch, ThreadPoolExecutor(clients) as workers:
         outcomes = list(workers.map(_backend_of, [login] * clients))
