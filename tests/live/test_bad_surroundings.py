@@ -89,16 +89,32 @@ def test_without_a_network_a_fetch_says_so(make_stead: MakeStead) -> None:
     )
 
 
-def test_without_a_pooler_it_is_said_how_to_get_one(make_stead: MakeStead) -> None:
+def with_a_server_alone(make_stead: MakeStead, **given: str) -> LiveStead:
+    """Make a stead that has a server's binaries and their libraries, and no pooler."""
     bindir = max(toolchain(18).glob("postgresql/*/bin"))
-    stead = make_stead(link=False, server=f'bindir = "{bindir}"')
+    stead = make_stead(link=False, server=f'bindir = "{bindir}"', **given)
+    if (libraries := toolchain(18) / "lib").is_dir():
+        (stead.state / "toolchain").mkdir(parents=True, mode=0o755)
+        (stead.state / "toolchain" / "lib").symlink_to(libraries)
+    return stead
+
+
+def libraries_are_installed() -> bool:
+    """Say whether the server starts with the libraries of this machine alone."""
+    psql = max(toolchain(18).glob("postgresql/*/bin/psql"))
+    return subprocess.run([psql, "-V"], capture_output=True, check=False).returncode == 0
+
+
+def test_without_a_pooler_it_is_said_how_to_get_one(make_stead: MakeStead) -> None:
+    stead = with_a_server_alone(make_stead)
     stead.environment = NO_NETWORK
     refused(stead, "up", message="no PgBouncer", hint="pgstead doctor --fix")
 
 
 def test_a_state_directory_that_cannot_be_is_refused(make_stead: MakeStead) -> None:
-    bindir = max(toolchain(18).glob("postgresql/*/bin"))
-    stead = make_stead(server=f'bindir = "{bindir}"', pooler_extra="enabled = false")
+    stead = with_a_server_alone(make_stead, pooler_extra="enabled = false")
+    if not libraries_are_installed():
+        pytest.skip("the server needs libraries that only the usual state directory has")
     text = stead.manifest.read_text()
     stead.manifest.write_text(f'state = "/proc/pgstead"\n{text}')
     refused(stead, "up", message="/proc/pgstead", hint="choose another directory")
