@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from pgstead.catalog.lookup import MAJORS, Spec
 from pgstead.cli.wiring import find_build
 from pgstead.errors import ManifestError
 from tests.fix_stead import short_directory, toolchain
+from tests.live.scratch import server_user
 
-SERVER_USER = "postgres" if os.geteuid() == 0 else None
+SERVER_USER = server_user()
 LIBRARIES = "auth_delay,auto_explain,passwordcheck,pg_stat_statements"
 BOOLEANS = ("on", "OFF", "true", "f", "Yes", "n", "1", "0", "of", "o", "maybe", "")
 NUMBERS = ("0", "1", "-1", "7", "0x10", "010", "1e3", "1.5", "2.5", "0.05", "99999999", "x", "")
@@ -47,7 +49,7 @@ def server(major: int) -> Iterator[psycopg.Connection]:
         subprocess.run(
             [Path(build.bindir, program), "-D", directory / "data", *arguments],
             user=SERVER_USER,
-            group=SERVER_USER,
+            group=pwd.getpwnam(SERVER_USER).pw_gid if SERVER_USER else None,
             extra_groups=[] if SERVER_USER else None,
             env=environment,
             cwd=directory,
