@@ -101,8 +101,9 @@ def with_a_server_alone(make_stead: MakeStead, **given: str) -> LiveStead:
 
 def libraries_are_installed() -> bool:
     """Say whether the server starts with the libraries of this machine alone."""
-    psql = max(toolchain(18).glob("postgresql/*/bin/psql"))
-    return subprocess.run([psql, "-V"], capture_output=True, check=False).returncode == 0
+    programs = [max(toolchain(18).glob(f"postgresql/*/bin/{p}")) for p in ("postgres", "psql")]
+    tried = [subprocess.run([p, "-V"], capture_output=True, check=False) for p in programs]
+    return all(done.returncode == 0 for done in tried)
 
 
 def test_without_a_pooler_it_is_said_how_to_get_one(make_stead: MakeStead) -> None:
