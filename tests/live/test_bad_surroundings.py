@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_stead import LiveStead, toolchain
+from tests.fix_stead import LiveStead, short_directory, toolchain
 from tests.live.certify import certify
 
 MakeStead = Callable[..., LiveStead]
@@ -211,6 +212,23 @@ def test_a_wrong_password_is_refused_and_nothing_of_it_is_shown(stead: LiveStead
     with pytest.raises(psycopg.OperationalError, match="authentication failed") as caught:
         stead.connect(password="wrong-canary")
     assert "wrong-canary" not in str(caught.value)
+
+
+def test_a_stead_with_its_state_elsewhere_is_stopped_too(
+    make_stead: MakeStead,
+) -> None:
+    stead = make_stead()
+    elsewhere = short_directory()
+    try:
+        (elsewhere / "toolchain").symlink_to(toolchain(18))
+        text = f'state = "{elsewhere}"\n{stead.manifest.read_text()}'
+        stead.manifest.write_text(text)
+        stead.run("up")
+        stead.manifest.write_text(f"nonsense = 1\n{text}")
+        assert "the manifest is refused" in stead.run("down").stderr
+        stead.run("destroy", "--yes")
+    finally:
+        shutil.rmtree(elsewhere, ignore_errors=True)
 
 
 @pytest.mark.parametrize("damage", ["version = ", 'version = 1\nname = "test"\nnonsense = 1\n'])
