@@ -52,7 +52,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _server_user() -> str | None:
+def server_user() -> str | None:
+    """Return whom servers run as; root must not."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):
@@ -69,7 +70,7 @@ def _environment() -> dict[str, str]:
 
 
 def _give(path: Path) -> None:
-    if user := _server_user():
+    if user := server_user():
         shutil.chown(path, user)
 
 
@@ -201,7 +202,7 @@ class Scratch:
                 time.sleep(0.05)
 
     def _command(self, program: str, *arguments: str) -> list[str]:
-        user = _server_user()
+        user = server_user()
         named = [str(self.binaries / program)] if program else []
         if user is None:
             return [*named, *arguments]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_stead import LiveStead, toolchain
+from tests.fix_stead import LiveStead, short_directory, toolchain
 from tests.live.certify import certify
 
 MakeStead = Callable[..., LiveStead]
@@ -89,16 +90,33 @@ def test_without_a_network_a_fetch_says_so(make_stead: MakeStead) -> None:
     )
 
 
-def test_without_a_pooler_it_is_said_how_to_get_one(make_stead: MakeStead) -> None:
+def with_a_server_alone(make_stead: MakeStead, **given: str) -> LiveStead:
+    """Make a stead that has a server's binaries and their libraries, and no pooler."""
     bindir = max(toolchain(18).glob("postgresql/*/bin"))
-    stead = make_stead(link=False, server=f'bindir = "{bindir}"')
+    stead = make_stead(link=False, server=f'bindir = "{bindir}"', **given)
+    if (libraries := toolchain(18) / "lib").is_dir():
+        (stead.state / "toolchain").mkdir(parents=True, mode=0o755)
+        (stead.state / "toolchain" / "lib").symlink_to(libraries)
+    return stead
+
+
+def libraries_are_installed() -> bool:
+    """Say whether the server starts with the libraries of this machine alone."""
+    programs = [max(toolchain(18).glob(f"postgresql/*/bin/{p}")) for p in ("postgres", "psql")]
+    tried = [subprocess.run([p, "-V"], capture_output=True, check=False) for p in programs]
+    return all(done.returncode == 0 for done in tried)
+
+
+def test_without_a_pooler_it_is_said_how_to_get_one(make_stead: MakeStead) -> None:
+    stead = with_a_server_alone(make_stead)
     stead.environment = NO_NETWORK
     refused(stead, "up", message="no PgBouncer", hint="pgstead doctor --fix")
 
 
 def test_a_state_directory_that_cannot_be_is_refused(make_stead: MakeStead) -> None:
-    bindir = max(toolchain(18).glob("postgresql/*/bin"))
-    stead = make_stead(server=f'bindir = "{bindir}"', pooler_extra="enabled = false")
+    stead = with_a_server_alone(make_stead, pooler_extra="enabled = false")
+    if not libraries_are_installed():
+        pytest.skip("the server needs libraries that only the usual state directory has")
     text = stead.manifest.read_text()
     stead.manifest.write_text(f'state = "/proc/pgstead"\n{text}')
     refused(stead, "up", message="/proc/pgstead", hint="choose another directory")
@@ -194,6 +212,23 @@ def test_a_wrong_password_is_refused_and_nothing_of_it_is_shown(stead: LiveStead
     with pytest.raises(psycopg.OperationalError, match="authentication failed") as caught:
         stead.connect(password="wrong-canary")
     assert "wrong-canary" not in str(caught.value)
+
+
+def test_a_stead_with_its_state_elsewhere_is_stopped_too(
+    make_stead: MakeStead,
+) -> None:
+    stead = make_stead()
+    elsewhere = short_directory()
+    try:
+        (elsewhere / "toolchain").symlink_to(toolchain(18))
+        text = f'state = "{elsewhere}"\n{stead.manifest.read_text()}'
+        stead.manifest.write_text(text)
+        stead.run("up")
+        stead.manifest.write_text(f"nonsense = 1\n{text}")
+        assert "the manifest is refused" in stead.run("down").stderr
+        stead.run("destroy", "--yes")
+    finally:
+        shutil.rmtree(elsewhere, ignore_errors=True)
 
 
 @pytest.mark.parametrize("damage", ["version = ", 'version = 1\nname = "test"\nnonsense = 1\n'])

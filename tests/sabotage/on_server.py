@@ -102,7 +102,9 @@ def the_server_listens_elsewhere(scene: Scene) -> Iterator[Design | None]:
 @sabotage("SRV-009")
 def processes_are_someone_elses(scene: Scene) -> Iterator[Design | None]:
     """The servers should run as another user than they do."""
-    yield replace(scene.design, host=replace(scene.design.host, server_user="nobody"))
+    host = scene.design.host
+    other = "daemon" if host.server_user == "nobody" else "nobody"
+    yield replace(scene.design, host=replace(host, server_user=other))
 
 
 @sabotage("SRV-010")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -209,13 +210,22 @@ def wire_to_stop(given: Given, console: Console) -> Wired:
         return wire(given, console, tolerant=True)
     except ManifestError as error:
         path = find_manifest(given)
-        layout = state.locate(path.parent, None, facts.gather(None))
+        layout = state.locate(path.parent, _stated_state(path), facts.gather(None))
         copy = Path(layout.run, APPLIED)
         if not copy.exists():
             raise
         console.warn(f"the manifest is refused ({error.message.splitlines()[0]})")
         console.hint("what the last `up` was given counts instead")
         return _wired(survey(Source(load(copy), path.parent), tolerant=True), console)
+
+
+def _stated_state(path: Path) -> str | None:
+    """Return the state directory that a refused manifest names, as far as it can be read."""
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8")).get("state")
+    except (OSError, ValueError):
+        return None
+    return told if isinstance(told, str) else None
 
 
 def _wired(found: Survey, progress: Progress) -> Wired:

@@ -16,8 +16,8 @@ CLIENT_FLOOR = 100  # POL-1
 PEOPLE = 20  # clients of the pooler beyond the applications' pools: psql, tools, statistics
 MIGRATOR, ADMIN = 3, 3  # direct connections per database
 # Readers come by both doors. While one is at the pooler it keeps min_pool_size (5) connections of
-# the role; the rest is for the direct door. PgBouncer's own limit per role ([users]) breaks
-# auth_query before 1.23 (https://github.com/pgbouncer/pgbouncer/issues/484).
+# the role; the rest is for the direct door. PgBouncer's own limit per role ([users]) is no
+# way: on 1.18 it breaks auth_query (https://github.com/pgbouncer/pgbouncer/issues/484).
 READONLY = 10
 MONITOR, BACKUP = 5, 3  # for the whole server
 LARGEST = 10_000

@@ -139,7 +139,10 @@ class _Apt:
         outcome = self._run("apt-get", "--simulate", "install", *packages)
         missing = set(_INST.findall(outcome.out)) if outcome.ok else self._from_scratch(packages)
         libraries = {name for name in missing if name.startswith(("lib", "zlib"))}
-        return sorted({*packages, *libraries})
+        # Where a package was renamed for 64-bit time, apt resolves its old name but does not
+        # download by it (https://wiki.debian.org/ReleaseGoals/64bit-time).
+        renamed = {name for name in packages if f"{name}t64" in missing}
+        return sorted({*packages, *libraries} - renamed)
 
     def _from_scratch(self, packages: Sequence[str]) -> set[str]:
         self._status = self._place / "status"

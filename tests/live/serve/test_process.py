@@ -97,7 +97,7 @@ def test_at_sigterm_it_closes_every_connection(scratch: Scratch) -> None:
         assert running.client.get("/users").status_code == 200
         assert connections() >= 1
         assert running.stop() in (0, -15)
-        wait_until(lambda: connections() == 0, "no connection is left", 5)
+        wait_until(lambda: connections() == 0, "no connection is left")
         log = running.log.read_text()
     assert "Application shutdown complete" in log
     assert "Traceback" not in log
