@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -27,7 +28,7 @@ from pgstead.app.encryption import (
 )
 from pgstead.app.errors import UniqueError
 from pgstead.app.target import Driver
-from tests.live.encryption.vault import Account, Copy, Numbered, Person
+from tests.live.encryption.vault import Account, Copy, Filled, Numbered, Person
 from tests.live.encryption.work import store, stored, work
 from tests.live.scratch import Scratch
 
@@ -308,6 +309,53 @@ def test_a_bulk_insert_of_sealed_rows_works(vault: Scratch, keys: Keys, driver: 
     assert work(vault, keys, read, driver) == sorted(plain)
 
 
+def test_rows_of_a_bulk_insert_are_named_as_their_model_names_them(
+    vault: Scratch, keys: Keys
+) -> None:
+    rows = seal_rows(Person, [{"hidden": Encrypted("x")}, {"hidden": None}], keys)
+
+    async def add(session: AsyncSession) -> None:
+        await session.execute(insert(Person), rows)
+
+    async def read(session: AsyncSession) -> str:
+        found = await session.get_one(Person, rows[0]["id"])
+        assert found.hidden
+        return found.hidden.reveal()
+
+    work(vault, keys, add)
+    assert work(vault, keys, read) == "x"
+
+
+@dataclass(frozen=True)
+class Scoped:
+    """What `Database.session(tenant=...)` tells its connection."""
+
+    tenant: str
+
+
+def test_a_tenant_that_the_server_fills_in_is_the_one_of_the_session(
+    vault: Scratch, keys: Keys
+) -> None:
+    async def add(session: AsyncSession) -> uuid.UUID:
+        row = Filled(secret=Encrypted("x"))
+        session.add(row)
+        await session.flush()
+        return row.id
+
+    async def scoped(session: AsyncSession) -> uuid.UUID:
+        await session.connection(execution_options={"pgstead_scope": Scoped("acme")})
+        return await add(session)
+
+    async def read(session: AsyncSession) -> tuple[str, str]:
+        found = await session.get_one(Filled, key)
+        return found.tenant_id, found.secret.reveal()
+
+    with pytest.raises(UnknownPlaceError, match="tenant of the row"):
+        work(vault, keys, add)
+    key = work(vault, keys, scoped)
+    assert work(vault, keys, read) == ("acme", "x")
+
+
 def test_plaintext_in_raw_sql_is_refused_by_the_server(vault: Scratch, keys: Keys) -> None:
     key = made(vault, keys, word())
     for column, value in [("api_key", "clear"), ("pin", b"a secret that is long enough to fit")]:
@@ -334,7 +382,7 @@ def test_a_key_that_only_the_server_makes_is_refused(vault: Scratch, keys: Keys)
 
 def test_a_session_without_keys_writes_nothing(vault: Scratch, keys: Keys) -> None:
     async def add(session: AsyncSession) -> None:
-        session.add(Person(id=uuid.uuid4(), secret=Encrypted("x")))
+        session.add(Person(id=uuid.uuid4(), hidden=Encrypted("x")))
 
     with pytest.raises(KeyringError, match="no keys"):
         work(vault, None, add)
@@ -356,12 +404,12 @@ def test_what_is_no_envelope_is_an_error_and_no_garbage(vault: Scratch, keys: Ke
     key = uuid.uuid4()
 
     async def add(session: AsyncSession) -> None:
-        session.add(Person(id=key, secret=Encrypted("x")))
+        session.add(Person(id=key, hidden=Encrypted("x")))
 
     async def read(session: AsyncSession) -> str:
         found = await session.get_one(Person, key)
-        assert found.secret
-        return found.secret.reveal()
+        assert found.hidden
+        return found.hidden.reveal()
 
     work(vault, keys, add)
     for foreign in ("plain text!", "c2hvcnQ=", "AgEAAAAB" + "A" * 40, "AQIAAAAB" + "A" * 40):

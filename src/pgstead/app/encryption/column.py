@@ -55,9 +55,12 @@ class EncryptedType(TypeDecorator[Encrypted[Any]]):
         """What tells an encrypted column to those that do not import this library."""
         return self.declaration
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Be what the column is in the database."""
-        return dialect.type_descriptor(self.stored)
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:  # noqa: ARG002
+        """Be what the column is in the database.
+
+        Not by `dialect.type_descriptor`: that takes Text for String, so VARCHAR in DDL.
+        """
+        return self.stored
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         """Let ciphertext through; anything else would be stored as plaintext."""
