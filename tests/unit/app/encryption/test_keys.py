@@ -207,8 +207,9 @@ def test_an_unknown_version_is_looked_for_at_once(tmp_path: Path) -> None:
     assert running.open(new, PLACE) == b"x"
 
 
+@pytest.mark.parametrize("refuses", ["stat", "open"])
 def test_a_process_that_may_no_longer_read_goes_on_with_what_it_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: str
 ) -> None:
     path = written(tmp_path / "keys.json")
     running = Keys(FileSource(path), clock=lambda: 0.0)
@@ -217,7 +218,8 @@ def test_a_process_that_may_no_longer_read_goes_on_with_what_it_has(
         raise PermissionError(13, "Permission denied")
 
     sealed = running.seal(b"x", PLACE)
-    monkeypatch.setattr(Path, "stat", refused)
+    written(path)
+    monkeypatch.setattr(Path, refuses, refused)
     running.refresh()
     assert running.open(sealed, PLACE) == b"x"
 
