@@ -69,7 +69,7 @@ class Commands:
     def run(self, *arguments: str, status: int = 0) -> str:
         """Run it to its end; return what it printed."""
         process = self.start(*arguments)
-        told, talk = process.communicate(timeout=120)
+        told, talk = process.communicate(timeout=900)
         assert process.returncode == status, told + talk
         return told if status == 0 else told + talk
 
@@ -141,7 +141,7 @@ def application(commands: Commands, seconds: float) -> Iterator[subprocess.Popen
 
 def told(process: subprocess.Popen[str]) -> Any:
     """Wait for the application's end; return what it says."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=900)
     assert process.returncode == 0, err
     return json.loads(out)
 
@@ -184,6 +184,7 @@ def test_a_rotation_under_load_loses_nothing_and_leaves_nothing_old(commands: Co
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_a_long_rotation_under_load_loses_nothing_and_leaves_nothing_old(
     commands: Commands,
 ) -> None:
