@@ -18,36 +18,21 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from enum import StrEnum
-from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
-    DateTime,
-    FetchedValue,
     ForeignKey,
     Index,
     MetaData,
     String,
     Text,
     UniqueConstraint,
-    Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, Keyed, Stamped
 from pgstead.app.tenancy import RowSecurity
-
-# PostgreSQL's own defaults, so that a constraint added by hand is named like ours.
-NAMING_CONVENTION = {
-    "pk": "%(table_name)s_pkey",
-    "uq": "%(table_name)s_%(column_0_N_name)s_key",
-    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-    "ck": "%(table_name)s_%(constraint_name)s_check",
-    "ix": "idx_%(table_name)s_%(column_0_N_name)s",
-}
-
-JsonObject = dict[str, Any]
 
 # A project is its owner's, and what belongs to the project with it (TEN-6).
 _WITH_ITS_PROJECT = RowSecurity.by_lookup("project_id", "projects", key="id", user="created_by")
@@ -86,50 +71,16 @@ class Base(DeclarativeBase):
     """The declarative base of jeex_idea; its metadata is what Alembic compares with."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own spelling
-        dt.datetime: DateTime(timezone=True),
-        uuid.UUID: Uuid(),
-        JsonObject: JSONB(),
-    }
+    type_annotation_map = dict(TYPES)  # noqa: RUF012 - SQLAlchemy's own
 
 
-class Row(Base):
+class Row(Keyed, Stamped, Base):
     """What every table has: a key that sorts by age, and two stamps.
 
-    `updated_at` is the row's version too: a trigger makes it strictly increase, the mapper adds
-    it to every UPDATE and DELETE (`WHERE updated_at = ...`), and the API shows it as the ETag.
+    `updated_at` is the row's version too; the API shows it as the ETag.
     """
 
     __abstract__ = True
-
-    id: Mapped[uuid.UUID] = mapped_column(
-        primary_key=True,
-        server_default=text("uuid_v7()"),
-        sort_order=-1,
-        comment="UUID version 7: sorts by time of creation",
-    )
-    created_at: Mapped[dt.datetime] = mapped_column(
-        server_default=text("now()"),
-        sort_order=98,
-        comment="when the row was inserted; a trigger refuses changes",
-    )
-    updated_at: Mapped[dt.datetime] = mapped_column(
-        server_default=text("now()"),
-        server_onupdate=FetchedValue(),
-        sort_order=99,
-        comment="when the row was last changed; kept by a trigger, strictly increasing",
-    )
-
-    @declared_attr.directive
-    @classmethod
-    def __mapper_args__(cls) -> dict[str, Any]:
-        if cls.__dict__.get("__abstract__"):
-            return {}
-        return {
-            "version_id_col": cls.__table__.c.updated_at,
-            "version_id_generator": False,
-            "eager_defaults": True,
-        }
 
 
 class User(Row):

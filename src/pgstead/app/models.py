@@ -18,9 +18,9 @@ import datetime as dt
 import uuid
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from sqlalchemy import CheckConstraint, DateTime, FetchedValue, String, Uuid, text
+from sqlalchemy import CheckConstraint, DateTime, FetchedValue, String, Table, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, MappedColumn, declared_attr, mapped_column
 
@@ -87,7 +87,7 @@ class Stamped:
     def __mapper_args__(cls) -> dict[str, Any]:
         if cls.__dict__.get("__abstract__"):
             return {}
-        table: Any = cls.__dict__["__table__"]
+        table = cast("Table", getattr(cls, "__table__"))  # noqa: B009 - the class that has it is not this one
         return {
             "version_id_col": table.c.updated_at,
             "version_id_generator": False,

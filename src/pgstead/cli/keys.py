@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgstead.app.connection import ConnectionFile
 from pgstead.cli.command import CommandGroup
 from pgstead.cli.command import command as new_command
-from pgstead.cli.connection import connection_to
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import Invocation, invocation_of
-from pgstead.errors import ManifestError, SteadError, UsageError
+from pgstead.cli.keyring import Ring, engine_of, metadata_of
+from pgstead.errors import SteadError, UsageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import MetaData
-    from sqlalchemy.engine import Engine
-
-    from pgstead.app.encryption import Keys, Kms
     from pgstead.app.encryption.census import Count
     from pgstead.app.encryption.rotation import Result, Step
 
@@ -36,104 +25,6 @@ class RotationError(SteadError):
     """Values are left that could not be encrypted anew."""
 
     code = "rotation-incomplete"
-
-
-@dataclass(frozen=True)
-class Ring:
-    """Where the keys of a database are, as the command line sees them."""
-
-    connection: ConnectionFile
-    environ: Mapping[str, str]
-
-    @classmethod
-    def of(cls, database: str, invocation: Invocation) -> Ring:
-        """Find the database."""
-        from pgstead.app.environment import process_environment
-
-        return cls(connection_to(database, invocation.manifest), process_environment())
-
-    @property
-    def kms(self) -> Kms | None:
-        """The KMS that unwraps the keys, where there is one."""
-        from pgstead.app.encryption.sources import kms_of
-
-        return kms_of(self.connection.prefix, self.environ)
-
-    @property
-    def keys(self) -> Keys:
-        """The keys as an application would find them."""
-        from pgstead.app.encryption.sources import keys_of
-
-        return keys_of(self.connection.prefix, self.environ, self.connection)
-
-    @property
-    def path(self) -> Path:
-        """The key file. Raises UsageError where keys are not in a file."""
-        from pgstead.app.encryption.sources import FileSource, beside, find
-
-        source = find(self.connection.prefix, self.environ, self.connection)
-        if source is None:
-            return beside(self.connection)
-        if not isinstance(source, FileSource):
-            raise UsageError(
-                f"the keys of {self.connection.database} are in {source.name}, which cannot be"
-                " changed from here",
-                hint=f"put them into a file of mode 0600 and name it in "
-                f"{self.connection.prefix}ENCRYPTION_KEYS_FILE",
-            )
-        return source.path
-
-    @property
-    def owner(self) -> tuple[int, int] | None:
-        """Who reads it: whoever reads the application's password. Only root can give it away."""
-        if os.geteuid() != 0:
-            return None
-        found = self.connection.account("app").passfile.stat()
-        return found.st_uid, found.st_gid
-
-    def write(self, text: str) -> None:
-        """Put another document in its place."""
-        from pgstead.app.encryption import keyfile
-
-        keyfile.write(self.path, text, self.kms, owner=self.owner)
-
-
-def metadata_of(database: str, invocation: Invocation) -> MetaData:
-    """Import the models of a database, which say what is encrypted and bound to what."""
-    from sqlalchemy import MetaData
-
-    from pgstead.cli.wiring import read_manifest
-
-    source = read_manifest(invocation.manifest)
-    entry = next((d for d in source.manifest.databases if d.name == database), None)
-    if entry is None or not entry.models:
-        raise UsageError(
-            f"the manifest names no models of {database}",
-            hint='[[databases]] models = "package.module:Base" says what is encrypted',
-        )
-    module, _, name = entry.models.partition(":")
-    sys.path.insert(0, str(source.directory))
-    try:
-        found: Any = getattr(importlib.import_module(module), name or "metadata")
-    except (ImportError, AttributeError) as error:
-        raise ManifestError(
-            f"databases.models: {entry.models} cannot be imported: {error}",
-            hint=f"it is imported from {source.directory}",
-            key="databases.models",
-        ) from error
-    metadata: Any = getattr(found, "metadata", found)
-    assert isinstance(metadata, MetaData)
-    return metadata
-
-
-def engine_of(connection: ConnectionFile, role: str) -> Engine:
-    """Return an engine past the pooler, as a role that sees the rows of every tenant."""
-    from pgstead.app.migrations import engine_to
-    from pgstead.app.target import Driver, Target
-
-    door = "direct" if "direct" in connection.doors else None
-    target = Target.from_file(connection, role=role, door=door, driver=Driver.PSYCOPG)
-    return engine_to(target, "pgstead keys")
 
 
 # -- new ----------------------------------------------------------------------------------------
@@ -200,12 +91,8 @@ def _status(database: str, role: str) -> None:
     console, ring = Console(invocation), Ring.of(database, invocation)
     versions = keyfile.versions(keyfile.read(ring.path, ring.kms))
     tables = encrypted_tables(metadata_of(database, invocation))
-    engine = engine_of(ring.connection, role)
-    try:
-        with engine.connect() as connection:
-            counts = [count for table in tables for count in census(connection, table)]
-    finally:
-        engine.dispose()
+    with engine_of(ring.connection, role) as engine, engine.connect() as connection:
+        counts = [count for table in tables for count in census(connection, table)]
     known = {v.number for v in versions if v.kind is keyfile.KeyKind.VALUES}
     if invocation.json:
         shown = [{**_plain(c), "known": c.version in known} for c in counts]
@@ -282,12 +169,9 @@ def _rotate(database: str, batch: int, pause: float, role: str) -> int:
             hint="name: Mapped[Encrypted[str]] = encrypted_column(str)",
         )
     activated = _activate(ring)
-    engine = engine_of(ring.connection, role)
-    try:
+    with engine_of(ring.connection, role) as engine:
         rotation = Rotation(engine, ring.keys, tables, batch, pause, _teller(console))
         result = rotation.run()
-    finally:
-        engine.dispose()
     return _told(console, invocation, database, result, activated)
 
 
@@ -386,13 +270,9 @@ def _retire(database: str, version: int, kind: str, role: str) -> None:
     path, tables = ring.path, encrypted_tables(metadata_of(database, invocation))
     with keyfile.held(path):
         text = keyfile.without_version(keyfile.read(path, ring.kms), keyfile.KeyKind(kind), version)
-        engine = engine_of(ring.connection, role)
-        try:
-            with engine.connect() as connection:
-                hidden = [t.name for t in tables if not sees_every_row(connection, t)]
-                older = sum(left(connection, t, ring.keys.ring) for t in tables)
-        finally:
-            engine.dispose()
+        with engine_of(ring.connection, role) as engine, engine.connect() as connection:
+            hidden = [t.name for t in tables if not sees_every_row(connection, t)]
+            older = sum(left(connection, t, ring.keys.ring) for t in tables)
         if hidden or older:
             raise UsageError(
                 f"rows of {', '.join(hidden)} are hidden from {role}"

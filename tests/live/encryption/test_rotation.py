@@ -69,7 +69,7 @@ class Commands:
     def run(self, *arguments: str, status: int = 0) -> str:
         """Run it to its end; return what it printed."""
         process = self.start(*arguments)
-        told, talk = process.communicate(timeout=120)
+        told, talk = process.communicate(timeout=900)
         assert process.returncode == status, told + talk
         return told if status == 0 else told + talk
 
@@ -82,7 +82,7 @@ class Commands:
 def commands(vault: Scratch) -> Iterator[Commands]:
     """Give the command line, and an empty vault with first keys."""
     with vault.admin("jeex_idea") as admin:
-        admin.execute("TRUNCATE accounts, copies, people")
+        admin.execute("TRUNCATE accounts, copies, people, filled, numbered")
     (vault.folder / "pgstead.toml").write_text(MANIFEST)
     found = Commands(vault)
     found.run("new", "jeex_idea")
@@ -130,18 +130,18 @@ def application(commands: Commands, seconds: float) -> Iterator[subprocess.Popen
         stderr=subprocess.PIPE,
         text=True,
     )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait(10)
+    with process:  # closes its pipes
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def told(process: subprocess.Popen[str]) -> Any:
     """Wait for the application's end; return what it says."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=900)
     assert process.returncode == 0, err
     return json.loads(out)
 
@@ -184,6 +184,7 @@ def test_a_rotation_under_load_loses_nothing_and_leaves_nothing_old(commands: Co
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 def test_a_long_rotation_under_load_loses_nothing_and_leaves_nothing_old(
     commands: Commands,
 ) -> None:
@@ -193,7 +194,7 @@ def test_a_long_rotation_under_load_loses_nothing_and_leaves_nothing_old(
 def test_a_killed_rotation_goes_on_where_it_was(commands: Commands) -> None:
     before = fill(commands.vault, Keys(FileSource(commands.keyfile)), 300)
     commands.run("new", "jeex_idea")
-    process = commands.start("rotate", "jeex_idea", "--batch", "20", "--pause", "0.2")
+    process = commands.start("rotate", "jeex_idea", "--batch", "10", "--pause", "0.2")
     until = time.monotonic() + 60
     while not 0 < renewed(commands) < 300:
         assert time.monotonic() < until
@@ -297,6 +298,15 @@ def test_another_key_under_the_same_version_opens_nothing(commands: Commands, ke
         read_all(commands.vault, keys)
 
 
+def test_what_the_server_refuses_is_said_plainly(commands: Commands) -> None:
+    fill(commands.vault, Keys(FileSource(commands.keyfile)), 1)
+    commands.run("new", "jeex_idea")
+    refused = commands.run("rotate", "jeex_idea", "--role", "readonly", status=1)
+    assert "error: the role of this application may not do that" in refused
+    unknown = commands.run("rotate", "jeex_idea", "--role", "nobody", status=1)
+    assert "has no role for 'nobody'" in unknown
+
+
 def test_status_tells_versions_and_never_a_key(commands: Commands) -> None:
     fill(commands.vault, Keys(FileSource(commands.keyfile)), 3)
     shown = commands.run("status", "jeex_idea") + commands.run("status", "jeex_idea", "--json")
@@ -311,4 +321,5 @@ def test_keys_are_given_to_whom_the_application_runs_as(commands: Commands) -> N
     found = commands.keyfile.stat()
     passfile = commands.vault.folder / ".pgstead" / "passfiles" / "jeex_idea_app"
     assert found.st_mode & 0o777 == 0o600
+    assert commands.keyfile.parent.stat().st_mode & 0o777 == 0o711
     assert found.st_uid == passfile.stat().st_uid

@@ -8,15 +8,16 @@ import subprocess
 import traceback
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app.encryption import Encrypted, Keys, UnsealedError, blind_match
-from pgstead.app.errors import UniqueError
+from pgstead.app.errors import UniqueError, ValueRefusedError
 from pgstead.app.target import Driver
 from pgstead.prove import traces
 from tests.live.encryption.vault import Account, Person
@@ -83,58 +84,72 @@ def everywhere(vault: Scratch, plain: dict[str, bytes]) -> list[traces.Trace]:
     return found
 
 
+@dataclass(frozen=True)
+class Birds:
+    """Canaries, and what an application does with them: three ways that work, three that fail."""
+
+    keys: Keys
+    row: uuid.UUID = field(default_factory=uuid.uuid4)
+    first: str = field(default_factory=lambda: f"canary-{secrets.token_hex(16)}")
+    second: str = field(default_factory=lambda: f"canary-{secrets.token_hex(16)}")
+    third: str = field(default_factory=lambda: f"canary-{secrets.token_hex(16)}")
+    address: str = field(default_factory=lambda: f"{secrets.token_hex(12)}@canary.example.org")
+
+    def account(self, secret: str, **given: Any) -> Account:
+        """Return an account with a secret."""
+        return Account(tenant_id="acme", api_key=Encrypted(secret), **given)
+
+    async def write(self, session: AsyncSession) -> None:
+        """Store them."""
+        session.add(self.account(self.first, id=self.row, email=Encrypted(self.address)))
+        session.add(Person(id=self.row, hidden=Encrypted(self.second)))
+
+    async def change(self, session: AsyncSession) -> None:
+        """Read, look up and change them."""
+        found = await session.get_one(Account, self.row)
+        assert found.api_key.reveal() == self.first
+        found.api_key = Encrypted(self.second)
+        found.pin = Encrypted(self.third.encode())
+        found.profile = Encrypted({"note": self.third})
+        condition = blind_match(Account.email, self.address, self.keys, tenant="acme")
+        assert (await session.scalars(select(Account).where(condition))).one() is found
+
+    async def collide(self, session: AsyncSession) -> None:
+        """Store an address that is there."""
+        session.add(self.account(self.third, email=Encrypted(self.address)))
+
+    async def too_long(self, session: AsyncSession) -> None:
+        """Store what does not fit."""
+        session.add(self.account(self.first, other_key=Encrypted(self.second * 20)))
+
+    async def past_the_model(self, session: AsyncSession) -> None:
+        """Store a plain text by Core."""
+        row = {"id": uuid.uuid4(), "tenant_id": "acme", "api_key": self.first}
+        await session.execute(insert(Account), [row])
+
+
+def complaint(vault: Scratch, birds: Birds, what: Any, kind: type[Exception]) -> list[str]:
+    """Return all that an error says."""
+    with pytest.raises(kind) as caught:
+        work(vault, birds.keys, what)
+    error = caught.value
+    return [str(error), repr(error), "".join(traceback.format_exception(error))]
+
+
 @pytest.mark.parametrize("driver", list(Driver), indirect=True)
 def test_a_canary_is_found_nowhere(
     vault: Scratch, keys: Keys, driver: Driver, told: Told, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Neither where it was stored, changed, looked up and read, nor where that failed."""
-    first, second, third = (f"canary-{secrets.token_hex(16)}" for _ in range(3))
-    address = f"{secrets.token_hex(12)}@canary.example.org"
-    key = uuid.uuid4()
-
-    async def write(session: AsyncSession) -> None:
-        session.add(
-            Account(id=key, tenant_id="acme", api_key=Encrypted(first), email=Encrypted(address))
-        )
-        session.add(Person(id=key, secret=Encrypted(second)))
-
-    async def change(session: AsyncSession) -> None:
-        found = await session.get_one(Account, key)
-        found.api_key = Encrypted(second)
-        found.pin = Encrypted(third.encode())
-        found.profile = Encrypted({"note": third})
-        condition = blind_match(Account.email, address, keys, tenant="acme")
-        assert (await session.scalars(select(Account).where(condition))).one() is found
-        await session.execute(text("SELECT pg_stat_clear_snapshot()"))
-
-    async def collide(session: AsyncSession) -> None:
-        session.add(Account(tenant_id="acme", api_key=Encrypted(third), email=Encrypted(address)))
-
-    async def too_long(session: AsyncSession) -> None:
-        session.add(
-            Account(tenant_id="acme", api_key=Encrypted(first), other_key=Encrypted(second * 20))
-        )
-
-    async def past_the_model(session: AsyncSession) -> None:
-        row = {"id": uuid.uuid4(), "tenant_id": "acme", "api_key": first}
-        await session.execute(insert(Account), [row])
-
-    work(vault, keys, write, driver)
-    work(vault, keys, change, driver)
-    said: list[str] = []
-    for fails, kind in (
-        (collide, UniqueError),
-        (too_long, Exception),
-        (past_the_model, UnsealedError),
-    ):
-        with pytest.raises(kind) as caught:
-            work(vault, keys, fails, driver)
-        said += [
-            str(caught.value),
-            repr(caught.value),
-            "".join(traceback.format_exception(caught.value)),
-        ]
-    plain = needles(first, second, third, address)
+    birds = Birds(keys)
+    work(vault, keys, birds.write, driver)
+    work(vault, keys, birds.change, driver)
+    said = [
+        *complaint(vault, birds, birds.collide, UniqueError),
+        *complaint(vault, birds, birds.too_long, ValueRefusedError),
+        *complaint(vault, birds, birds.past_the_model, UnsealedError),
+    ]
+    plain = needles(birds.first, birds.second, birds.third, birds.address)
     assert everywhere(vault, plain) == []
     out, err = capfd.readouterr()
     shown = "\n".join([*told.text, *said, out, err]).encode()

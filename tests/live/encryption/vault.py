@@ -62,7 +62,20 @@ class Person(Base):
     __tablename__ = "people"
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid(), primary_key=True)
-    secret: Mapped[Encrypted[str] | None] = encrypted_column(str, stored=String(255))
+    # the attribute has another name than its column
+    hidden: Mapped[Encrypted[str] | None] = encrypted_column(str, stored=String(255), name="secret")
+
+
+class Filled(Base):
+    """A row whose tenant the server fills in, from the setting of the transaction."""
+
+    __tablename__ = "filled"
+
+    id: Mapped[uuid.UUID] = mapped_column(Uuid(), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(
+        String(100), server_default=text("current_setting('app.current_tenant_id', true)")
+    )
+    secret: Mapped[Encrypted[str]] = encrypted_column(str)
 
 
 class Numbered(Base):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import pytest
 from psycopg import sql
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pgstead.app.encryption import Keys, attach
+from pgstead.app.encryption import Encrypted, Keys, attach
 from pgstead.app.engine import Database
 from pgstead.app.target import Driver
 from tests.live.app.work import settings
-from tests.live.encryption.vault import Base
+from tests.live.encryption.vault import Account, Base
 from tests.live.scratch import Scratch
 
 Result = TypeVar("Result")
@@ -65,3 +68,23 @@ def store(vault: Scratch, table: str, column: str, key: Any, value: Any) -> None
     with vault.admin("jeex_idea") as admin:
         named = change.format(sql.Identifier(table), sql.Identifier(column))
         assert admin.execute(named, [value, key]).rowcount == 1
+
+
+both_drivers = pytest.mark.parametrize("driver", list(Driver), indirect=True)
+
+
+def word() -> str:
+    """Return a plaintext that nobody else writes."""
+    return f"clear-{secrets.token_hex(12)}"
+
+
+def made(vault: Scratch, keys: Keys, plain: str, **given: Any) -> uuid.UUID:
+    """Insert an account and return its key."""
+
+    async def add(session: AsyncSession) -> uuid.UUID:
+        account = Account(**{"tenant_id": "acme", "api_key": Encrypted(plain), **given})
+        session.add(account)
+        await session.flush()
+        return account.id
+
+    return work(vault, keys, add)

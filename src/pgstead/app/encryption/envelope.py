@@ -17,7 +17,6 @@ from __future__ import annotations
 import base64
 import binascii
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from pgstead.app.encryption.errors import NotSealedError
@@ -27,7 +26,8 @@ AES_256_GCM: Final = 1
 HEADER_SIZE: Final = 6
 NONCE_SIZE: Final = 12
 TAG_SIZE: Final = 16
-LEAST: Final = HEADER_SIZE + NONCE_SIZE + TAG_SIZE
+BODY: Final = HEADER_SIZE + NONCE_SIZE  # where the ciphertext begins
+LEAST: Final = BODY + TAG_SIZE
 _HEADER: Final = struct.Struct(">BBI")
 
 HIGHEST_VERSION: Final = 2**32 - 1
@@ -43,21 +43,8 @@ def text_header(version: int) -> str:
     return base64.b64encode(header(version)).decode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """A stored value, taken apart."""
-
-    version: int  # of the key
-    nonce: bytes
-    body: bytes  # ciphertext and tag
-
-    def pack(self) -> bytes:
-        """Return the stored form."""
-        return header(self.version) + self.nonce + self.body
-
-
-def unpack(stored: bytes, label: str) -> Envelope:
-    """Take a stored value apart. Raises NotSealedError, which names the column and no content."""
+def version_of(stored: bytes, label: str) -> int:
+    """Return the version of a value's key. Raises NotSealedError, which tells no content."""
     if len(stored) < LEAST:
         raise _foreign(label, f"it has {len(stored)} bytes, and the shortest value {LEAST}")
     form, algorithm, version = _HEADER.unpack_from(stored)
@@ -65,7 +52,7 @@ def unpack(stored: bytes, label: str) -> Envelope:
         raise _foreign(label, f"its format byte is {form}, and this library knows {FORMAT}")
     if algorithm != AES_256_GCM:
         raise _foreign(label, f"its algorithm is {algorithm}, and this library knows {AES_256_GCM}")
-    return Envelope(version, stored[HEADER_SIZE : HEADER_SIZE + NONCE_SIZE], stored[18:])
+    return version
 
 
 def to_text(stored: bytes) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
-from sqlalchemy import Column, Table, Uuid, event
+from sqlalchemy import Column, Connection, Table, Uuid, event
 from sqlalchemy import inspect as sqlalchemy_inspect
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.orm import Mapper, object_session, sessionmaker
@@ -29,7 +29,9 @@ from pgstead.app.encryption.value import Encrypted
 from pgstead.app.identifiers import uuid7
 
 KEYS: Final = "pgstead.keys"  # in Session.info: the Keys of the database
-TENANT: Final = "pgstead.tenant"  # in Session.info: the tenant that rows without one belong to
+# The execution option by which `Database.session(tenant=...)` tells its connection the scope: a
+# row whose tenant the server will fill in belongs to that one.
+SCOPE: Final = "pgstead_scope"
 
 
 def attach(sessions: async_sessionmaker[Any] | sessionmaker[Any], keys: Keys) -> None:
@@ -117,11 +119,11 @@ def _needed_keys(target: Any) -> Keys:
 
 
 def _before_insert(
-    members: Iterable[Member], _mapper: Mapper[Any], _connection: Any, target: Any
+    members: Iterable[Member], _mapper: Mapper[Any], connection: Connection, target: Any
 ) -> None:
     for member in members:
         if target.__dict__.get(member.attribute) is not None:
-            _complete(member, target)
+            _complete(member, connection, target)
             _seal(member, target)
 
 
@@ -137,17 +139,17 @@ def _before_update(
             setattr(target, member.index_attribute, None)
 
 
-def _complete(member: Member, target: Any) -> None:
+def _complete(member: Member, connection: Connection, target: Any) -> None:
     """Give a new row the key and the tenant that the server would give it later."""
     for name, attribute in member.parts.items():
         if target.__dict__.get(attribute) is None:
             column = member.table.c[name]
-            value = _made(column, target)
+            value = _made(column, connection)
             if value is not None:
                 setattr(target, attribute, value)
 
 
-def _made(column: Column[Any], target: Any) -> Any:
+def _made(column: Column[Any], connection: Connection) -> Any:
     default: Any = column.default
     if default is not None and default.is_scalar:
         return default.arg
@@ -155,8 +157,7 @@ def _made(column: Column[Any], target: Any) -> Any:
         return default.arg(None)
     if column.primary_key:
         return None if column.foreign_keys else _new_key(column)
-    session = object_session(target)
-    tenant: Any = session.info.get(TENANT) if session is not None else None
+    tenant: Any = getattr(connection.get_execution_options().get(SCOPE), "tenant", None)
     if tenant is not None and _holds_uuids(column):
         return uuid.UUID(str(tenant))
     return tenant
@@ -248,10 +249,16 @@ def seal_rows(
 ) -> list[dict[str, Any]]:
     """Seal the rows of a bulk insert, for `session.execute(insert(Model), ...)`.
 
-    Rows map names of columns (not of attributes); a uuid key that is missing is made.
+    Rows map a model's attributes, or a table's columns; a uuid key that is missing is made.
     """
-    table = cast("Table", model if isinstance(model, Table) else cast("Any", model).__table__)
-    return [_sealed_row(table, dict(row), keys) for row in rows]
+    if isinstance(model, Table):
+        return [_sealed_row(model, dict(row), keys) for row in rows]
+    mapper: Mapper[Any] = sqlalchemy_inspect(model)
+    names = {_attribute(mapper, column): column.name for column in mapper.columns}
+    attributes = {name: attribute for attribute, name in names.items()}
+    table = cast("Table", mapper.local_table)
+    sealed = [_sealed_row(table, {names[a]: v for a, v in row.items()}, keys) for row in rows]
+    return [{attributes[name]: value for name, value in row.items()} for row in sealed]
 
 
 def _sealed_row(table: Table, row: dict[str, Any], keys: Keys) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def _text(document: Document) -> str:
 @contextmanager
 def held(path: Path) -> Generator[None]:
     """Hold the file's lock, so that two commands do not both add a version."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # as for passfiles: to be entered by who runs the application, and listed by nobody
+    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

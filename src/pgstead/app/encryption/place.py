@@ -15,6 +15,7 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from pgstead.app.encryption.errors import UnknownPlaceError
@@ -32,15 +33,21 @@ class Place:
 
     def associated_data(self, header: bytes) -> bytes:
         """Return what the authentication tag covers besides the ciphertext."""
-        parts = [_DOMAIN, header, _text(self.label), len(self.key).to_bytes(4, "big")]
-        parts += [_text(part) for part in self.key]
-        parts.append(b"\0" if self.tenant is None else b"\1" + _text(self.tenant))
-        return b"".join(parts)
+        bound = _prefix(header, self.label, len(self.key))
+        for part in self.key:
+            bound += _text(part)
+        return bound + (b"\0" if self.tenant is None else b"\1" + _text(self.tenant))
 
 
 def _text(text: str) -> bytes:
     encoded = text.encode()
     return len(encoded).to_bytes(4, "big") + encoded
+
+
+@lru_cache(maxsize=1024)
+def _prefix(header: bytes, label: str, parts: int) -> bytes:
+    """Return what all values of a column have in common; worth keeping (bench/encryption.py)."""
+    return _DOMAIN + header + _text(label) + parts.to_bytes(4, "big")
 
 
 def key_text(value: object, label: str) -> str:

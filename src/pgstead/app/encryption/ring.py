@@ -16,11 +16,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pgstead.app.encryption.envelope import (
+    BODY,
+    HEADER_SIZE,
     HIGHEST_VERSION,
     NONCE_SIZE,
-    Envelope,
     header,
-    unpack,
+    version_of,
 )
 from pgstead.app.encryption.errors import KeyringError, TamperedError, UnknownKeyError
 from pgstead.app.encryption.place import Place
@@ -51,24 +52,22 @@ class KeyRing:
 
         The nonce is random: at most 2**32 values per version (NIST SP 800-38D, 8.3).
         """
-        nonce = os.urandom(NONCE_SIZE)
-        aad = place.associated_data(header(self.writes))
-        return Envelope(
-            self.writes, nonce, self.values[self.writes].encrypt(nonce, plain, aad)
-        ).pack()
+        start, nonce = header(self.writes), os.urandom(NONCE_SIZE)
+        body = self.values[self.writes].encrypt(nonce, plain, place.associated_data(start))
+        return start + nonce + body
 
     def open(self, stored: bytes, place: Place) -> bytes:
         """Decrypt. Raises NotSealedError, UnknownKeyError or TamperedError, never gives garbage."""
-        found = unpack(stored, place.label)
-        cipher = self.values.get(found.version)
+        version = version_of(stored, place.label)
+        cipher = self.values.get(version)
         if cipher is None:
-            raise UnknownKeyError(found.version, self.versions, place.label)
+            raise UnknownKeyError(version, self.versions, place.label)
+        bound = place.associated_data(stored[:HEADER_SIZE])
         try:
-            aad = place.associated_data(header(found.version))
-            return cipher.decrypt(found.nonce, found.body, aad)
+            return cipher.decrypt(stored[HEADER_SIZE:BODY], stored[BODY:], bound)
         except InvalidTag:
             raise TamperedError(
-                f"a value of {place.label} does not open with version {found.version} of the key"
+                f"a value of {place.label} does not open with version {version} of the key"
                 " in its place",
                 hint="it was altered, or copied from another row, column, table or tenant, or "
                 "the ring holds another key under this version",

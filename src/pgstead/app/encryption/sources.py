@@ -97,7 +97,7 @@ class FileSource:
         try:
             found = self.path.stat()
         except OSError as error:
-            raise _unreadable(self.path, error) from error
+            raise _unreadable(self.path, error.strerror) from error
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def read(self) -> str:
@@ -111,21 +111,20 @@ class FileSource:
                         hint=f"chmod 600 {self.path}; whoever read it can read every value",
                     )
                 return file.read()
-        except (OSError, UnicodeDecodeError) as error:
-            raise _unreadable(self.path, error) from None
+        except OSError as error:
+            raise _unreadable(self.path, error.strerror) from error
+        except UnicodeDecodeError:  # it would quote the file
+            raise _unreadable(self.path, "it is not text in UTF-8") from None
 
     def __repr__(self) -> str:
         return f"FileSource({str(self.path)!r})"
 
 
-def _unreadable(path: Path, error: Exception) -> KeyringError:
-    why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-    made = KeyringError(
+def _unreadable(path: Path, why: str | None) -> KeyringError:
+    return KeyringError(
         f"the key file {path} cannot be read: {why}",
         hint="`pgstead keys new DATABASE` makes one; a lost one comes from its backup",
     )
-    made.__cause__ = error if isinstance(error, PermissionError) else None
-    return made
 
 
 class Keys:
