@@ -171,9 +171,10 @@ def _written(connection: Connection, table: Table, asked: list[Policy]) -> dict[
     specimen = "pgstead_specimen"
     schema = _schema(table, str(connection.dialect.default_schema_name))
     with connection.begin_nested() as undone:
-        connection.exec_driver_sql(
+        make = (
             f"CREATE TEMPORARY TABLE {specimen} (LIKE {policies.quoted(table.name, table.schema)})"
         )
+        connection.execute(policy_operations.exactly(make))
         for policy in asked:
             _try(connection, replace(policy, table=specimen, schema="pg_temp"))
         rows = connection.execute(_OF_SPECIMEN)

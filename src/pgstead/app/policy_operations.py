@@ -117,9 +117,8 @@ def drop_policy(name: str, table: str, *, schema: str | None = None) -> None:
 @Operations.implementation_for(SetRowSecurityOp)
 def _switch(operations: Operations, operation: SetRowSecurityOp) -> None:
     enabled, forced = operation.now
-    operations.execute(
-        policies.switch(operation.table, operation.schema, enabled=enabled, forced=forced)
-    )
+    statement = policies.switch(operation.table, operation.schema, enabled=enabled, forced=forced)
+    operations.execute(exactly(statement))
 
 
 @Operations.implementation_for(CreatePolicyOp)
@@ -137,7 +136,7 @@ def _create(operations: Operations, operation: CreatePolicyOp) -> None:
 
 @Operations.implementation_for(DropPolicyOp)
 def _drop(operations: Operations, operation: DropPolicyOp) -> None:
-    operations.execute(policies.drop(operation.policy))
+    operations.execute(exactly(policies.drop(operation.policy)))
 
 
 def exactly(statement: str) -> TextClause:
