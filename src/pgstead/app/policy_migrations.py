@@ -52,9 +52,6 @@ _POLICIES = """
 _OF_SCHEMAS = text(f"{_POLICIES} WHERE n.nspname = ANY (:schemas) ORDER BY 1, 2, 3")
 _OF_SPECIMEN = text(f"{_POLICIES} WHERE c.oid = 'pg_temp.pgstead_specimen'::regclass ORDER BY 3")
 
-# undefined column, table, function, object (a role), schema
-_NOT_THERE_YET = frozenset({"42703", "42P01", "42883", "42704", "3F000"})
-
 Key = tuple[str | None, str]  # schema (None: the default one), table
 
 
@@ -190,7 +187,7 @@ def _try(connection: Connection, policy: Policy) -> None:
             connection.execute(policy_operations.exactly(policies.create(policy)))
     except ProgrammingError as error:
         state = getattr(error.orig, "sqlstate", "")
-        if state not in _NOT_THERE_YET:
+        if state not in policy_operations.NOT_THERE_YET:
             raise
 
 

@@ -25,6 +25,9 @@ from pgstead.app.policies import Names, Policy, PolicyError
 
 ROLES = "pgstead_roles"  # the option of Alembic's context that holds the names
 
+# what a specimen cannot be made of: undefined column, table, function, object (a role), schema
+NOT_THERE_YET = frozenset({"42703", "42P01", "42883", "42704", "3F000"})
+
 _PURPOSES = ("app", "admin", "readonly", "migrator")
 
 

@@ -41,11 +41,11 @@ class Lab:
 
     @contextmanager
     def asking(
-        self, tenant: str = "", role: str = "app", **settings: object
+        self, tenant: str = "", role: str = "app", *, user: object = ""
     ) -> Iterator[psycopg.Connection[Any]]:
         """Give a transaction of a tenant (or of a user) that is undone."""
         with self.connect(role) as connection:
-            act(connection, **{TENANT: tenant}, **settings)
+            act(connection, **{TENANT: tenant, USER: user})
             yield connection
             connection.rollback()
 

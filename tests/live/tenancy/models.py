@@ -22,9 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pgstead.app import policy_migrations, policy_operations
+from pgstead.app import policy_migrations, policy_operations, views
 from pgstead.app.tenancy import RowSecurity, TenantScoped
 
+OPEN_ORDERS = "SELECT o.id, a.email FROM orders AS o JOIN accounts AS a ON a.id = o.account_id"
 NAME = "tenancy_lab"
 NAMES = {role: f"{NAME}_{role}" for role in ("app", "admin", "readonly", "migrator")}
 
@@ -120,7 +121,11 @@ def context(connection: Connection) -> MigrationContext:
         opts={
             "compare_type": True,
             "compare_server_default": True,
-            "autogenerate_plugins": ["alembic.autogenerate.*", policy_migrations.PLUGIN],
+            "autogenerate_plugins": [
+                "alembic.autogenerate.*",
+                policy_migrations.PLUGIN,
+                views.PLUGIN,
+            ],
             policy_operations.ROLES: NAMES,
         },
     )

@@ -13,6 +13,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from pgstead.app.policies import Policy, PolicyError
 from pgstead.app.policy_operations import CreatePolicyOp, DropPolicyOp, SetRowSecurityOp
 from pgstead.app.tenancy import POLICY, RowSecurity, TenantScoped, declared
+from pgstead.app.views import View
 from tests.live.tenancy import models
 from tests.live.tenancy.lab import Lab
 
@@ -156,6 +157,49 @@ def test_a_declaration_survives_a_copy_of_its_table() -> None:
     table = models.Note.__table__
     assert isinstance(table, Table)
     assert declared(table.to_metadata(MetaData())) == declared(table)
+
+
+def with_views(*views: tuple[str, str]) -> MetaData:
+    """Return the laboratory's tables, with views."""
+    metadata = MetaData()
+    for table in models.Base.metadata.sorted_tables:
+        table.to_metadata(metadata).info = dict(table.info)
+    metadata.info["pgstead.views"] = []
+    for name, query in views:
+        View(name, query, metadata)
+    return metadata
+
+
+def views_of(connection: Connection) -> set[Any]:
+    """Return the views that there are."""
+    query = """
+        SELECT relname, pg_get_viewdef(oid), reloptions::text FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'v'
+    """
+    return {tuple(row) for row in connection.execute(text(query))}
+
+
+def test_views_are_made_asking_as_their_reader_compared_and_dropped(owner: Connection) -> None:
+    seen, of_it = ("seen", models.OPEN_ORDERS), ("of 100%", "SELECT email FROM seen WHERE id > 1;")
+    script = models.differences(owner, with_views(seen, of_it))
+    models.carry_out(owner, script.upgrade_ops)
+    made = views_of(owner)
+    assert {name for name, *_ in made} == {"seen", "of 100%"}
+    assert all("security_invoker=true" in options for *_, options in made)
+    assert told(owner, with_views(seen, of_it)) == []
+    assert told(owner) == []  # a metadata that never declared a view leaves them alone
+    owner.exec_driver_sql("ALTER VIEW seen RESET (security_invoker)")
+    again = models.differences(owner, with_views(seen))
+    up, down = models.code(again)
+    assert "create_view('seen'" in up
+    assert "invoker=False" in down
+    models.carry_out(owner, again.upgrade_ops)
+    assert {row for row in made if row[0] == "seen"} == views_of(owner)
+    assert told(owner, with_views(seen)) == []
+    other = ("seen", f"{models.OPEN_ORDERS} WHERE o.id > 1")
+    assert [step[0] for step in told(owner, with_views(other))] == ["drop_view", "create_view"]
+    models.carry_out(owner, again.downgrade_ops)
+    assert {name for name, *_ in views_of(owner)} == {"seen", "of 100%"}
 
 
 def test_a_declaration_that_protects_nothing_is_refused() -> None:

@@ -396,11 +396,11 @@ def test_a_dump_by_the_administrator_is_complete_and_by_the_application_refused(
 
 def test_notes_are_seen_by_members_and_by_their_author(lab: Lab) -> None:
     acme, globex = UUIDS["acme"], UUIDS["globex"]
-    with lab.asking(**{USER: acme}) as app:
+    with lab.asking(user=acme) as app:
         assert one(app, "SELECT array_agg(id) FROM notes") == [0]
         with pytest.raises(errors.InsufficientPrivilege):
             app.execute("INSERT INTO notes (id, workspace_id) VALUES (7000, %s)", [globex])
-    with lab.asking(**{USER: acme}) as app:
+    with lab.asking(user=acme) as app:
         app.execute("INSERT INTO notes VALUES (7000, %s, %s)", [globex, acme])
         assert one(app, "SELECT count(*) FROM notes") == 2
         act(app, **{USER: globex})
