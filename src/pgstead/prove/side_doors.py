@@ -1,4 +1,4 @@
-"""The ways around row-level security: each is closed (docs/explanation/tenancy.md names them)."""
+"""The ways around row-level security are closed (docs/how-to/keep-tenants-apart.md)."""
 
 from __future__ import annotations
 

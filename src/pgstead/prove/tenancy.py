@@ -79,11 +79,13 @@ def policies_are_the_models(w: Witness) -> Iterator[Finding]:
 
 
 @contextmanager
-def _two(w: Witness, plan: DatabasePlan, role: str = "") -> Generator[tuple[RowMaker, RowMaker]]:
+def _two(
+    w: Witness, plan: DatabasePlan, role: str = "", door: str = ""
+) -> Generator[tuple[RowMaker, RowMaker]]:
     """Yield the makers of two people's rows, in a transaction that never comes about."""
     catalog = Catalog.of(w, plan)
     with (
-        w.session(role or plan.app, plan.name, w.doors[-1].name) as session,
+        w.session(role or plan.app, plan.name, door or w.doors[-1].name) as session,
         session.undone(),
     ):
         yield RowMaker(catalog, session), RowMaker(catalog, session)
@@ -256,7 +258,7 @@ def nobody_writes_for_another(w: Witness) -> Iterator[Finding]:
 )
 def the_administrator_sees_all(w: Witness) -> Iterator[Finding]:
     for plan, declarations in protected(w):
-        with _two(w, plan, plan.admin) as (one, other):
+        with _two(w, plan, plan.admin, "direct") as (one, other):
             told = one.session.ask(
                 "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles"
                 " WHERE rolname = current_user"

@@ -16,6 +16,7 @@ from tests.live.tenancy import models
 
 TENANT = "app.current_tenant_id"
 USER = "app.current_user_id"
+TABLES = ("accounts", "orders", "readings")
 UUIDS = {"acme": uuid.UUID(int=1), "globex": uuid.UUID(int=2)}
 
 
