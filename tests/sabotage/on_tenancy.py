@@ -48,7 +48,7 @@ def there_is_another_policy(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TEN-003")
+@sabotage("TEN-003", also=("ROL-006",))
 def everybody_is_somebody(scene: Scene) -> Iterator[Design | None]:
     """A database gives each session a person."""
     name = scene.plan.name
@@ -140,7 +140,7 @@ def a_view_shows_all_rows(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TEN-023")
+@sabotage("TEN-023", also=("SCH-004",))
 def a_function_shows_all_rows(scene: Scene) -> Iterator[Design | None]:
     """A function with the superuser's rights is the application's to call."""
     app = scene.plan.app
