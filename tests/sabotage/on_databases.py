@@ -8,7 +8,8 @@ from pgstead.model.design import Design
 from tests.sabotage.damage import sabotage
 from tests.sabotage.scene import Scene
 
-MAKER = ("SCH-009", "SCH-010", "SCH-011")  # they need rows that the application may insert
+# they need rows that the application may insert
+MAKER = ("SCH-009", "SCH-010", "SCH-011", "TEN-004", "TEN-005", "TEN-006")
 
 
 @sabotage("DBS-001")

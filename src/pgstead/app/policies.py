@@ -53,7 +53,8 @@ class Policy:
 
 def quoted(name: str, schema: str | None = None) -> str:
     """Return an identifier as a statement may hold it."""
-    quote = postgresql.dialect().identifier_preparer.quote
+    # "named": the style of our drivers doubles every `%`, which the statement does once more
+    quote = postgresql.dialect(paramstyle="named").identifier_preparer.quote
     return f"{quote(schema)}.{quote(name)}" if schema else quote(name)
 
 

@@ -52,9 +52,6 @@ _POLICIES = """
 _OF_SCHEMAS = text(f"{_POLICIES} WHERE n.nspname = ANY (:schemas) ORDER BY 1, 2, 3")
 _OF_SPECIMEN = text(f"{_POLICIES} WHERE c.oid = 'pg_temp.pgstead_specimen'::regclass ORDER BY 3")
 
-# undefined column, table, function, object (a role), schema
-_NOT_THERE_YET = frozenset({"42703", "42P01", "42883", "42704", "3F000"})
-
 Key = tuple[str | None, str]  # schema (None: the default one), table
 
 
@@ -171,9 +168,10 @@ def _written(connection: Connection, table: Table, asked: list[Policy]) -> dict[
     specimen = "pgstead_specimen"
     schema = _schema(table, str(connection.dialect.default_schema_name))
     with connection.begin_nested() as undone:
-        connection.exec_driver_sql(
+        make = (
             f"CREATE TEMPORARY TABLE {specimen} (LIKE {policies.quoted(table.name, table.schema)})"
         )
+        connection.execute(policy_operations.exactly(make))
         for policy in asked:
             _try(connection, replace(policy, table=specimen, schema="pg_temp"))
         rows = connection.execute(_OF_SPECIMEN)
@@ -189,7 +187,7 @@ def _try(connection: Connection, policy: Policy) -> None:
             connection.execute(policy_operations.exactly(policies.create(policy)))
     except ProgrammingError as error:
         state = getattr(error.orig, "sqlstate", "")
-        if state not in _NOT_THERE_YET:
+        if state not in policy_operations.NOT_THERE_YET:
             raise
 
 

@@ -168,7 +168,6 @@ class TenantScoped:
         server_default=text(
             "NULLIF(current_setting('app.current_tenant_id'::text, true), ''::text)"
         ),
-        sort_order=-1,
         comment="whose row it is; filled from app.current_tenant_id",
     )
 

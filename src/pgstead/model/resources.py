@@ -20,6 +20,7 @@ class Capability(StrEnum):
     DATABASES = "databases"
     POOLER = "pooler"
     SCHEMA = "schema"
+    TENANCY = "tenancy"
     ENCRYPTION = "encryption"
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from psycopg import sql
 
+from pgstead.model.design import DatabasePlan
 from pgstead.prove.finding import Answer, CannotTryError
+from pgstead.prove.row_security import Rule, rules_by_table
 from pgstead.prove.session import Rows, Session
 from pgstead.prove.witness import Witness
 
@@ -91,10 +93,12 @@ class Catalog:
 
     tables: dict[int, Table]
     keys: tuple[ForeignKey, ...]
+    rules: dict[str, tuple[Rule, ...]]  # whose rows they are, by table
 
     @classmethod
-    def of(cls, w: Witness, database: str) -> Catalog:
+    def of(cls, w: Witness, plan: DatabasePlan) -> Catalog:
         """Read a database's catalog."""
+        database = plan.name
         found: dict[int, list[Any]] = {}
         for row in w.look(_COLUMNS, database=database).value:
             oid, schema, name, column, type_name, kind, required, labels = row
@@ -110,7 +114,7 @@ class Catalog:
             oid: Table(oid, schema, name, tuple(columns))
             for oid, (schema, name, columns) in found.items()
         }
-        return cls(tables, keys)
+        return cls(tables, keys, rules_by_table(w, plan))
 
     def of_table(self, oid: int) -> tuple[ForeignKey, ...]:
         """Return the references of a table."""
@@ -119,10 +123,15 @@ class Catalog:
 
 @dataclass
 class RowMaker:
-    """Inserts a row into a table, and the rows that it refers to, as whoever the session is."""
+    """Inserts a row into a table, and the rows that it refers to, as whoever the session is.
+
+    Where row-level security asks for whom a row is, the maker says so: somebody that it makes up,
+    the same for all of its rows. Two makers are two tenants.
+    """
 
     catalog: Catalog
     session: Session
+    settings: dict[str, str] = field(default_factory=dict[str, str])
     made: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     inserts: dict[int, Answer[Rows]] = field(default_factory=dict[int, Answer[Rows]])
 
@@ -151,9 +160,14 @@ class RowMaker:
         self.made[oid] = dict(zip((c.name for c in table.columns), told.value[0], strict=True))
         return self.made[oid]
 
+    def act(self) -> None:
+        """Say again for whom the rows are, after another maker has said something else."""
+        for setting, value in self.settings.items():
+            self.session.ask("SELECT set_config(%s, %s, true)", [setting, value])
+
     def _values(self, table: Table, trail: tuple[int, ...]) -> dict[str, Any]:
         required = {c.name: c for c in table.columns if c.required}
-        values: dict[str, Any] = {}
+        values: dict[str, Any] = self._belonging(table, trail)
         for key in self.catalog.of_table(table.oid):
             if required.keys() & set(key.columns):
                 parent = self.row(key.parent, trail)
@@ -162,7 +176,32 @@ class RowMaker:
         for name, column in required.items():
             if name not in values:
                 values[name] = made_up(column)
+        self._say(table, values)
         return values
+
+    def _belonging(self, table: Table, trail: tuple[int, ...]) -> dict[str, Any]:
+        """Return the value by which a row is looked up for somebody; that row is made first."""
+        rule = next(iter(self.catalog.rules.get(table.name, ())), None)
+        if rule is None:
+            return {}
+        if not rule.table:
+            said = self.settings.get(rule.setting)
+            return {} if said is None else {rule.column: said}
+        for oid, other in self.catalog.tables.items():
+            if other.name == rule.table:
+                return {rule.column: self.row(oid, trail)[rule.key]}
+        return {}
+
+    def _say(self, table: Table, values: dict[str, Any]) -> None:
+        """Say for whom the row is: for whom it refers to, else for somebody made up."""
+        rule = next(iter(self.catalog.rules.get(table.name, ())), None)
+        if rule is None or rule.table or rule.setting in self.settings:
+            return
+        column = next(c for c in table.columns if c.name == rule.column)
+        value = values.get(rule.column) or made_up(column)
+        values[rule.column] = value
+        self.settings[rule.setting] = str(value)
+        self.act()
 
 
 def made_up(column: Column) -> Any:

@@ -206,7 +206,7 @@ def _sorts(told: Answer[Rows], table: str) -> Finding:
 @contextmanager
 def _made_up(w: Witness, plan: DatabasePlan) -> Generator[RowMaker]:
     """Yield a maker of rows, as the application, in a transaction that never comes about."""
-    catalog = Catalog.of(w, plan.name)
+    catalog = Catalog.of(w, plan)
     with w.session(plan.app, plan.name, w.doors[-1].name) as session, session.undone():
         yield RowMaker(catalog, session)
 

@@ -101,6 +101,7 @@ def test_the_service_works_through_it_and_rides_through_its_restart(pooled: Scra
         assert told["pooled"] is True
         body = {"email": "pooled@example.com", "name": "P"}
         user = api.post("/users", json=body).json()
+        api.headers["X-User-ID"] = user["id"]
         project = api.post("/projects", json={"name": "P", "created_by": user["id"]}).json()
         path = f"/projects/{project['id']}"
         assert api.patch(path, json={"name": "Q"}).json()["name"] == "Q"

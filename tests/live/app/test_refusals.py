@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from pgstead.app import errors
 from pgstead.app.target import Driver
-from tests.live.app.work import USER, address, execute, opened, settings
+from tests.live.app.work import ASKS, USER, address, execute, opened, settings
 from tests.live.scratch import Scratch
 
 
@@ -37,7 +37,7 @@ def test_a_unique_violation_of_several_columns_names_them_all(
         "INSERT INTO projects (name, created_by) SELECT 'P', id FROM users WHERE email = :email"
     )
     with pytest.raises(errors.UniqueError) as caught:
-        execute(settings(scratch, driver), USER, project, version, version, email=address())
+        execute(settings(scratch, driver), USER, ASKS, project, version, version, email=address())
     assert caught.value.violation.columns == ("project_id", "document_type", "version")
 
 
@@ -51,7 +51,10 @@ def test_a_unique_violation_of_several_columns_names_them_all(
             ("email",),
         ),
         (
-            "INSERT INTO projects (name, created_by) VALUES ('P', uuid_v7())",
+            """
+            INSERT INTO projects (name, created_by)
+            SELECT 'P', set_config('app.current_user_id', uuid_v7()::text, true)::uuid
+            """,
             errors.ForeignKeyError,
             "projects_created_by_fkey",
             ("created_by",),
@@ -88,6 +91,7 @@ def test_a_row_that_others_point_at_is_still_referenced(scratch: Scratch, driver
         execute(
             settings(scratch, driver),
             USER,
+            ASKS,
             project,
             "DELETE FROM users WHERE email = :email",
             email=address(),

@@ -65,6 +65,8 @@ def execute(known: Settings, *statements: str, **values: object) -> Any:
 
 USER = "INSERT INTO users (email, name) VALUES (:email, 'A')"
 
+ASKS = "SELECT set_config('app.current_user_id', id::text, true) FROM users WHERE email = :email"
+
 
 def address() -> str:
     """Return an address that nobody has."""

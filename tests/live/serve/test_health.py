@@ -208,7 +208,7 @@ def test_a_pool_in_full_use_is_told(scratch: Scratch) -> None:
             wait_until(
                 lambda: httpx.get(f"{url}/health/db").json()["connections_in_use"] == 1, "in use"
             )
-            answer = httpx.get(f"{url}/projects")
+            answer = httpx.get(f"{url}/users?email=a")
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:pgstead:problem:pool-exhausted"
             told = httpx.get(f"{url}/health/db").json()
