@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it ships none
 import psycopg
 
-from pgstead.app.errors import LoginRefusedError, UnavailableError
+from pgstead.app.errors import LoginRefusedError, Phase, UnavailableError
 from pgstead.app.target import Driver, Target
 
 Creator = Callable[..., Awaitable[Any]]
@@ -25,7 +25,6 @@ _REFUSALS = ("authentication failed", "not permitted to log in", "no pg_hba.conf
 def connector(target: Target) -> Creator:
     """Return the driver's own connect with its failures named."""
     untyped: Any = asyncpg
-    place = f"{target.database} at {target.host}:{target.port}"
     opens: Creator = (
         untyped.connect if target.driver is Driver.ASYNCPG else psycopg.AsyncConnection.connect
     )
@@ -34,7 +33,7 @@ def connector(target: Target) -> Creator:
         try:
             return await opens(*arguments, **keywords)
         except (OSError, TimeoutError, psycopg.Error, untyped.PostgresError) as error:
-            raise _named(error, place, target.user) from error
+            raise _named(error, target.place, target.user) from error
 
     return connect
 
@@ -47,16 +46,19 @@ def _named(error: Exception, place: str, user: str) -> UnavailableError:
             f"the login of {user!r} to {place} is refused: {words}",
             hint="is the password file the one of this stead? `pgstead up` writes it anew",
             sqlstate=sqlstate,
+            phase=Phase.CONNECT,
         )
     if isinstance(error, ssl.SSLError) or "certificate" in words or "SSL" in words:
         return UnavailableError(
             f"no TLS connection to {place}: {words}",
             hint="does the CA of the connection file belong to this server?",
+            phase=Phase.CONNECT,
         )
     return UnavailableError(
         f"no connection to {place}: {words}",
         hint="is it running (`pgstead status`), and is this the right address?",
         sqlstate=sqlstate,
+        phase=Phase.CONNECT,
     )
 
 

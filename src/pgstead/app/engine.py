@@ -17,12 +17,14 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
+from pgstead.app.breaker import Breaker, guarded
 from pgstead.app.connecting import connector
 from pgstead.app.connection import Figures
 from pgstead.app.environment import Settings
-from pgstead.app.errors import translate
+from pgstead.app.retry import Policy, Result, Units, Work
+from pgstead.app.translation import translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,14 @@ class Database:
         program: str = "",
         pre_ping: bool = True,
         autoflush: bool = True,
+        breaker: Breaker | None = None,
     ) -> None:
         """Make the engine; nothing connects yet."""
         self.settings = settings
         self.metadata = metadata
-        self.engine = _engine(settings, program or settings.name, pre_ping=pre_ping)
+        self.breaker = breaker or Breaker(settings.target.place)
+        self.engine = _engine(settings, program or settings.name, self.breaker, pre_ping=pre_ping)
+        self.units = Units(self.engine)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=autoflush)
 
     @asynccontextmanager
@@ -76,7 +81,12 @@ class Database:
             meaning = translate(error, self.metadata, committing=committing)
             if meaning is None or meaning is error:
                 raise
+            self.breaker.learn(meaning)
             raise meaning from error
+
+    async def run(self, work: Work[Result], *, policy: Policy | None = None) -> Result:
+        """Run a unit of work in a transaction; again from its start where that is safe."""
+        return await self.units.run(work, self.transaction, policy=policy)
 
     def pool(self) -> PoolState:
         """Return the pool's numbers; they are this process's own."""
@@ -96,7 +106,7 @@ class Database:
         await self.engine.dispose()
 
 
-def _engine(settings: Settings, program: str, *, pre_ping: bool) -> AsyncEngine:
+def _engine(settings: Settings, program: str, breaker: Breaker, *, pre_ping: bool) -> AsyncEngine:
     target, figures = settings.target, settings.figures
     arguments = target.driver_arguments(program)
     arguments["async_creator_fn"] = connector(target)
@@ -105,6 +115,7 @@ def _engine(settings: Settings, program: str, *, pre_ping: bool) -> AsyncEngine:
         connect_args=arguments,
         echo=settings.echo,
         hide_parameters=True,
+        poolclass=guarded(AsyncAdaptedQueuePool, breaker),
         pool_pre_ping=pre_ping,
         pool_use_lifo=True,
         **_pool(figures),

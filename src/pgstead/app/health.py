@@ -21,7 +21,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app.engine import Database
-from pgstead.app.errors import DatabaseError, translate
+from pgstead.app.errors import DatabaseError
+from pgstead.app.translation import translate
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from pgstead.app import correlation
 from pgstead.app.errors import ConstraintError, DatabaseError
+from pgstead.app.story import story
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -108,7 +109,9 @@ async def _database(request: Request, error: Exception) -> JSONResponse:
         extra["constraint"] = error.violation.constraint
         extra["table"] = error.violation.table
         extra["columns"] = list(error.violation.columns)
-    if error.status >= 500:
+    if error.status == 500:
+        _log.error("%s %s failed:\n%s", request.method, request.url.path, "".join(story(error)))
+    elif error.status > 500:
         _log.error("%s %s: %s", request.method, request.url.path, error.message)
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
     return answer(
