@@ -21,15 +21,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import Pool, PoolProxiedConnection
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
+
+# the only way to put a place into the pool that nobody has connected yet
+from sqlalchemy.pool.base import _ConnectionRecord  # pyright: ignore[reportPrivateUsage]
 
 from pgstead.app.errors import BreakerOpenError, PoolerMisfitError, UnavailableError
 from pgstead.errors import SteadError
 
-AnyPool = TypeVar("AnyPool", bound=Pool)
+AnyPool = TypeVar("AnyPool", bound=QueuePool)
 
 
 class State(StrEnum):
@@ -88,14 +91,20 @@ class Breaker:
                 return Permit(self, self._era, probe=False)
             wait = self._wait()
             if wait > 0:
-                raise BreakerOpenError(
-                    f"{self.target} was not asked, for it failed a moment ago: {self._reason}",
-                    hint="it is probed now and then, and asked again as soon as it answers",
-                    retry_after=max(1, math.ceil(wait)),
-                )
+                raise self._refusal(wait)
             self._probe = Permit(self, self._era, probe=True)
             self._probe_until = self._clock() + self.limits.patience
             return self._probe
+
+    def holds(self, permit: Permit) -> bool:
+        """Say whether somebody who was let through, and waited since, may still connect."""
+        with self._lock:
+            return self._rests_until is None or permit.era == self._era
+
+    def refusal(self) -> BreakerOpenError:
+        """Return the refusal for one who has waited in vain."""
+        with self._lock:
+            return self._refusal(0.0 if self._rests_until is None else self._wait())
 
     def learn(self, error: BaseException) -> None:
         """Open where statements get each other's answers: the next one may be a wrong one."""
@@ -109,6 +118,13 @@ class Breaker:
         assert self._rests_until is not None
         busy = self._probe_until - now if self._probe is not None else 0.0
         return max(self._rests_until - now, busy)
+
+    def _refusal(self, wait: float) -> BreakerOpenError:
+        return BreakerOpenError(
+            f"{self.target} was not asked, for it failed a moment ago: {self._reason}",
+            hint="it is probed now and then, and asked again as soon as it answers",
+            retry_after=max(1, math.ceil(wait)),
+        )
 
     def _open(self, reason: str) -> None:
         self._era += 1
@@ -177,7 +193,7 @@ class Permit:
 
     def settle(self, error: BaseException) -> None:
         """Report what an error of a checkout means."""
-        if isinstance(error, UnavailableError):
+        if isinstance(error, UnavailableError) and not isinstance(error, BreakerOpenError):
             self.failed(error.message)
         elif isinstance(error, (SteadError, PoolTimeoutError)) or not isinstance(error, Exception):
             self.abandoned()
@@ -191,12 +207,20 @@ class Permit:
 
 
 def guarded(pool: type[AnyPool], breaker: Breaker) -> type[AnyPool]:
-    """Return the kind of pool that asks the breaker before each checkout, also after `dispose`."""
-    kind: type[Pool] = pool
+    """Return the kind of pool that asks the breaker before each checkout, also after `dispose`.
+
+    `pool` is a QueuePool. Its callers wait for a place, and SQLAlchemy wakes none of them when
+    somebody else's new connection fails: they would wait for the whole time-out (30 s were seen)
+    at an empty pool. Here a failure hands its place on, and who has waited while the breaker
+    opened is refused like everybody else.
+    """
+    kind: type[QueuePool] = cast("Any", pool)
 
     class Guarded(kind):
         def connect(self) -> PoolProxiedConnection:
             permit = breaker.admit()
+            # read again a few calls deeper, before anything can wait: `_do_get` has no argument
+            entering.permit = permit
             try:
                 connection = super().connect()
                 if permit.probe:
@@ -206,6 +230,24 @@ def guarded(pool: type[AnyPool], breaker: Breaker) -> type[AnyPool]:
                 raise
             permit.connected()
             return connection
+
+        def _do_get(self) -> ConnectionPoolEntry:
+            permit: Permit = entering.permit
+            try:
+                record = super()._do_get()
+            except PoolTimeoutError:
+                raise
+            except BaseException:
+                self._hand_place_on()
+                raise
+            if record.dbapi_connection is None and not breaker.holds(permit):
+                self._do_return_conn(record)
+                raise breaker.refusal()
+            return record
+
+        def _hand_place_on(self) -> None:
+            if self._inc_overflow():
+                self._do_return_conn(_ConnectionRecord(self, connect=False))
 
         def _alive(self, connection: PoolProxiedConnection) -> PoolProxiedConnection:
             """Return a connection that has answered: one from before the outage may be dead."""
@@ -218,5 +260,6 @@ def guarded(pool: type[AnyPool], breaker: Breaker) -> type[AnyPool]:
                 return super().connect()
             return connection
 
+    entering = threading.local()
     named: Any = Guarded
     return named

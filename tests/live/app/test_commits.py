@@ -169,9 +169,13 @@ def test_what_a_resolved_unit_returns_is_whole(open_scratch: Scratch, driver: Dr
             key = user.id
             proxy.cut = lambda _: Cut.AFTER if proxy.cuts[Cut.AFTER] == 0 else Cut.NOT
             old, new = await database.run(work)
-            assert proxy.cuts[Cut.AFTER] == 1
-            assert (old.name, old.email, new.email, new.name) == ("B", first, second, "N")
-            assert new.id is not None
+            assert (proxy.cuts[Cut.AFTER], old.name, old.email, new.email, new.name) == (
+                1,
+                "B",
+                first,
+                second,
+                "N",
+            )
             assert new.created_at is not None
             async with database.transaction() as session:
                 found = await session.get(User, new.id)
