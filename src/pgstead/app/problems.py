@@ -16,6 +16,7 @@ from pgstead.app.errors import ConstraintError, DatabaseError
 from pgstead.app.story import story
 
 MEDIA_TYPE = "application/problem+json"
+FAILURE = "pgstead.failure"  # where a request's scope says what its answer tells of
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +105,7 @@ def answer(
 
 async def _database(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DatabaseError)
+    request.scope[FAILURE] = error
     extra: dict[str, Any] = {"sqlstate": error.sqlstate}
     if isinstance(error, ConstraintError):
         extra["constraint"] = error.violation.constraint
