@@ -219,6 +219,7 @@ class Health:
             "overflow_connections": pool.overflow,
             "connections_in_use": pool.in_use,
             "pool_limit": pool.limit,
+            "breaker": self.database.breaker.state,
             "pooled": self.database.settings.target.pooled,
             "acquire_ms": facts.acquire_ms,
             "latency_ms": facts.latency_ms,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 
-import psycopg
-
 from pgstead.app.environment import Settings
 from pgstead.app.target import Driver
 from tests.live.app.work import settings
 from tests.live.cutting import Proxy
-from tests.live.scratch import NASTY, Scratch
+from tests.live.scratch import Scratch
 
 
 class Way(StrEnum):
@@ -51,35 +50,24 @@ def _reload(scratch: Scratch) -> None:
             time.sleep(0.05)
 
 
-def through(scratch: Scratch, driver: Driver, proxy: Proxy, **changed: object) -> Settings:
-    """Return the settings of an application that comes through a proxy."""
+def through(
+    scratch: Scratch, driver: Driver, proxy: Proxy, way: Way = Way.DIRECT, **changed: object
+) -> Settings:
+    """Return the settings of an application whose connections pass a proxy."""
     known = settings(scratch, driver, **changed)
-    target = replace(known.target, port=proxy.own, sslmode="disable")
+    if way is Way.BEHIND:
+        assert scratch.pooler_port is not None
+        target = replace(known.target, port=scratch.pooler_port, pooled=True)
+    else:
+        target = replace(known.target, port=proxy.own, sslmode="disable", pooled=way is Way.BEFORE)
     return replace(known, target=target)
 
 
-def pooler_takes_plaintext(scratch: Scratch, server_port: int | None = None) -> None:
-    """Let the pooler take clients without TLS; go to the server by another port where given."""
+def pooler_takes_plaintext(scratch: Scratch, server_port: int) -> None:
+    """Let the pooler take clients without TLS, and reach the server so by a port."""
     ini = scratch.folder / "pooler" / "pgbouncer.ini"
     text = ini.read_text().replace("client_tls_sslmode = require", "client_tls_sslmode = allow")
-    if server_port is not None:
-        text = text.replace(f"port={scratch.port}", f"port={server_port}")
-        text = text.replace("server_tls_sslmode = verify-full", "server_tls_sslmode = disable")
+    text = re.sub(r"(?m)^(jeex_idea = .* port=)\d+", rf"\g<1>{server_port}", text)
+    text = text.replace("server_tls_sslmode = verify-full", "server_tls_sslmode = disable")
     ini.write_text(text)
     scratch.restart_pooler()
-
-
-def answers(scratch: Scratch) -> bool:
-    """Say whether the server lets a role of the application in."""
-    try:
-        psycopg.connect(
-            host="127.0.0.1",
-            port=scratch.port,
-            dbname="jeex_idea",
-            user="jeex_idea_app",
-            password=NASTY,
-            sslmode="disable",
-        ).close()
-    except psycopg.OperationalError:
-        return False
-    return True

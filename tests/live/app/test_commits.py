@@ -23,10 +23,11 @@ from pgstead.app.engine import Database
 from pgstead.app.retry import Budget
 from pgstead.app.target import Driver
 from systems.jeex_idea.models import User
-from tests.live.app.plaintext import plaintext, through
+from tests.live.app.plaintext import Way, plaintext, pooler_takes_plaintext, through
 from tests.live.app.work import address, opened
 from tests.live.cutting import Cut, cutting
-from tests.live.scratch import Scratch
+from tests.live.scratch import Scratch, running_server
+from tests.live.service import alembic
 
 LEDGER = "CREATE TABLE ledger (unit uuid NOT NULL); GRANT ALL ON ledger TO PUBLIC"
 
@@ -89,19 +90,30 @@ async def naively(database: Database, unit: uuid.UUID) -> None:
 
 
 async def hammer(
-    scratch: Scratch, driver: Driver, attempt: Attempt, cuts: int, seed: int
+    scratch: Scratch,
+    driver: Driver,
+    attempt: Attempt,
+    cuts: int,
+    seed: int = 1,
+    way: Way = Way.DIRECT,
 ) -> tuple[Journal, Counter[Cut], Database]:
     """Run units at once until there were so many cuts."""
     chance = random.Random(seed)
     kinds = [Cut.NOT, Cut.BEFORE, Cut.AFTER, Cut.RACE]
     journal = Journal()
-    async with cutting(scratch.port, lambda _: chance.choice(kinds)) as proxy:
-        known = through(scratch, driver, proxy, figures=Figures(8, 0, 30.0, 840))
+    target = scratch.pooler_port if way is Way.BEFORE else scratch.port
+    assert target is not None
+    async with cutting(target, lambda _: chance.choice(kinds)) as proxy:
+        known = through(scratch, driver, proxy, way, figures=Figures(8, 0, 30.0, 840))
+        if way is not Way.DIRECT:
+            behind = proxy.own if way is Way.BEHIND else scratch.port
+            await asyncio.to_thread(pooler_takes_plaintext, scratch, behind)
         async with opened(known) as database:
             database.units.budget = Budget(share=1.0, reserve=1000.0)
 
             async def client() -> None:
                 while proxy.commits - proxy.cuts[Cut.NOT] < cuts:
+                    assert len(journal.failed) < cuts, "the server is not reached at all"
                     unit = uuid.uuid4()
                     try:
                         await attempt(database, unit)
@@ -116,9 +128,11 @@ async def hammer(
     return journal, proxy.cuts, database
 
 
-def cut_so_often(scratch: Scratch, driver: Driver, cuts: int) -> None:
-    journal, seen, database = asyncio.run(hammer(scratch, driver, with_retries, cuts, seed=cuts))
-    print(f"\n{driver}: cuts {dict(seen)}, acknowledged {len(journal.acknowledged)},")
+def cut_so_often(scratch: Scratch, driver: Driver, cuts: int, way: Way = Way.DIRECT) -> None:
+    journal, seen, database = asyncio.run(
+        hammer(scratch, driver, with_retries, cuts, seed=cuts, way=way)
+    )
+    print(f"\n{driver}, {way}: cuts {dict(seen)}, acknowledged {len(journal.acknowledged)},")
     print(f"unknown {len(journal.unknown)}, failed {len(journal.failed)},")
     print(f"{database.units.counts}")
     assert min(seen[kind] for kind in Cut) > cuts // 10
@@ -137,6 +151,32 @@ def test_no_acknowledged_write_is_lost_and_none_is_done_twice(
 @pytest.mark.soak
 def test_a_thousand_cuts_lose_nothing(open_scratch: Scratch, driver: Driver) -> None:
     cut_so_often(open_scratch, driver, 1000)
+
+
+@pytest.fixture(scope="module")
+def pooled() -> Iterator[Scratch]:
+    """Give a server with a pooler before it, both with plaintext doors."""
+    with running_server() as scratch, plaintext(scratch):
+        alembic("upgrade", "head", connection=scratch.connection)
+        scratch.start_pooler()
+        with scratch.admin("jeex_idea") as admin:
+            admin.execute(LEDGER)
+        yield scratch
+
+
+@pytest.mark.parametrize("way", [Way.BEFORE, Way.BEHIND])
+def test_nothing_is_lost_or_done_twice_on_either_side_of_the_pooler(
+    pooled: Scratch, driver: Driver, way: Way
+) -> None:
+    cut_so_often(pooled, driver, 45, way)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("way", [Way.BEFORE, Way.BEHIND])
+def test_a_thousand_cuts_at_the_pooler_lose_nothing(
+    pooled: Scratch, driver: Driver, way: Way
+) -> None:
+    cut_so_often(pooled, driver, 1000, way)
 
 
 def test_the_oracle_sees_what_naive_retries_do(open_scratch: Scratch, driver: Driver) -> None:
