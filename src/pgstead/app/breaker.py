@@ -1,6 +1,7 @@
 """The circuit breaker: a database that is down is not asked again and again.
 
-It is asked before every checkout of the engine's pool, so nothing goes round it. Only failures to
+It is asked before every checkout of the engine's pool (`pgstead.app.pool`), so nothing goes round
+it. Only failures to
 connect count: what a working server refuses is no reason to stop asking it.
 
     closed ---- `failures` in a row ----> open ---- after `rest` ----> half-open
@@ -21,18 +22,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar, cast
 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePool
-
-# the only way to put a place into the pool that nobody has connected yet
-from sqlalchemy.pool.base import _ConnectionRecord  # pyright: ignore[reportPrivateUsage]
 
 from pgstead.app.errors import BreakerOpenError, PoolerMisfitError, UnavailableError
 from pgstead.errors import SteadError
-
-AnyPool = TypeVar("AnyPool", bound=QueuePool)
 
 
 class State(StrEnum):
@@ -204,62 +198,3 @@ class Permit:
         if not self._reported:
             self._reported = True
             self.breaker.report(self, outcome, reason)
-
-
-def guarded(pool: type[AnyPool], breaker: Breaker) -> type[AnyPool]:
-    """Return the kind of pool that asks the breaker before each checkout, also after `dispose`.
-
-    `pool` is a QueuePool. Its callers wait for a place, and SQLAlchemy wakes none of them when
-    somebody else's new connection fails: they would wait for the whole time-out (30 s were seen)
-    at an empty pool. Here a failure hands its place on, and who has waited while the breaker
-    opened is refused like everybody else.
-    """
-    kind: type[QueuePool] = cast("Any", pool)
-
-    class Guarded(kind):
-        def connect(self) -> PoolProxiedConnection:
-            permit = breaker.admit()
-            # read again a few calls deeper, before anything can wait: `_do_get` has no argument
-            entering.permit = permit
-            try:
-                connection = super().connect()
-                if permit.probe:
-                    connection = self._alive(connection)
-            except BaseException as error:
-                permit.settle(error)
-                raise
-            permit.connected()
-            return connection
-
-        def _do_get(self) -> ConnectionPoolEntry:
-            permit: Permit = entering.permit
-            try:
-                record = super()._do_get()
-            except PoolTimeoutError:
-                raise
-            except BaseException:
-                self._hand_place_on()
-                raise
-            if record.dbapi_connection is None and not breaker.holds(permit):
-                self._do_return_conn(record)
-                raise breaker.refusal()
-            return record
-
-        def _hand_place_on(self) -> None:
-            if self._inc_overflow():
-                self._do_return_conn(_ConnectionRecord(self, connect=False))
-
-        def _alive(self, connection: PoolProxiedConnection) -> PoolProxiedConnection:
-            """Return a connection that has answered: one from before the outage may be dead."""
-            dialect: Any = self._dialect
-            try:
-                dialect.do_ping(connection.dbapi_connection)
-            except dialect.loaded_dbapi.Error as error:
-                # what is as old goes too, so the next one is a new one
-                self._invalidate(connection, error)
-                return super().connect()
-            return connection
-
-    entering = threading.local()
-    named: Any = Guarded
-    return named

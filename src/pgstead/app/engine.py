@@ -19,10 +19,11 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
 
-from pgstead.app.breaker import Breaker, guarded
+from pgstead.app.breaker import Breaker
 from pgstead.app.connecting import connector
 from pgstead.app.connection import Figures
 from pgstead.app.environment import Settings
+from pgstead.app.pool import guarded
 from pgstead.app.retry import Policy, Result, Units, Work
 from pgstead.app.translation import translate
 
