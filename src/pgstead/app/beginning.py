@@ -74,8 +74,11 @@ class AsyncpgConnection(_untyped.Connection):
         connection: Any = self
         try:
             await _untyped.Connection.execute(connection, "ROLLBACK")
-        except BaseException:  # noqa: BLE001 - the failure of the prelude is what is told
+        except Exception:  # noqa: BLE001 - the failure of the prelude is what is told
             connection.terminate()
+        except BaseException:
+            connection.terminate()
+            raise
         connection._top_xact = None  # noqa: SLF001
 
 
