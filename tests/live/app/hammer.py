@@ -18,7 +18,7 @@ from typing import Any
 
 import asyncpg
 import psycopg
-from sqlalchemy import Column, ForeignKey, MetaData, func, select, text, update
+from sqlalchemy import ForeignKey, MetaData, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import String, Uuid
@@ -49,7 +49,7 @@ class Base(DeclarativeBase):
 
 class Note(Base):
     __tablename__ = "hammer_notes"
-    __table_args__ = {"info": {ROW_SECURITY: ByTenant()}}
+    __table_args__ = ({"info": {ROW_SECURITY: ByTenant()}},)
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     tenant_id: Mapped[str] = mapped_column(String(100))
     touched: Mapped[int] = mapped_column(default=0)
@@ -58,7 +58,7 @@ class Note(Base):
 
 class Line(Base):
     __tablename__ = "hammer_lines"
-    __table_args__ = {"info": {ROW_SECURITY: ByTenant()}}
+    __table_args__ = ({"info": {ROW_SECURITY: ByTenant()}},)
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     tenant_id: Mapped[str] = mapped_column(String(100))
     note_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Note.id))
@@ -207,7 +207,7 @@ async def rolls_back_to_a_savepoint(hammer: Hammer, mine: str) -> None:
         try:
             async with session.begin_nested():
                 await session.execute(text("SELECT 1/0"))
-        except Exception:  # noqa: BLE001, S110 - what matters comes afterwards
+        except Exception:  # noqa: BLE001 - what matters comes afterwards
             pass
         async with session.begin_nested():
             hammer.saw(mine, await _tenants(session))

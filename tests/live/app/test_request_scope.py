@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import httpx
@@ -61,7 +61,7 @@ def application(database: Database) -> FastAPI:
 
 
 @pytest.fixture
-def ask(scratch: Scratch, driver: Driver) -> Iterator[Callable[..., httpx.Response]]:
+def ask(scratch: Scratch, driver: Driver) -> Callable[..., httpx.Response]:
     """Give what sends one request to the application."""
     hammer.prepare(scratch)
 
@@ -78,7 +78,7 @@ def ask(scratch: Scratch, driver: Driver) -> Iterator[Callable[..., httpx.Respon
 
         return asyncio.run(whole())
 
-    yield send
+    return send
 
 
 def test_a_request_sees_the_rows_of_whoever_sent_it(ask: Any) -> None:

@@ -26,9 +26,9 @@ SCOPE = {"tenant": "acme", "user": "u1", "correlation_id": "c1", "statement_time
 @pytest.fixture(scope="module", params=WAYS)
 def through(request: pytest.FixtureRequest, scratch: Scratch) -> Iterator[Proxy]:
     """Give a counting proxy before each way."""
-    with way_to(scratch, request.param):
-        with counting(scratch.pooler_port or scratch.port) as proxy:
-            yield proxy
+    way = way_to(scratch, request.param)
+    with way, counting(scratch.pooler_port or scratch.port) as proxy:
+        yield proxy
 
 
 async def trips(proxy: Proxy, once: Callable[[], Awaitable[object]]) -> float:
