@@ -219,6 +219,8 @@ class Health:
             "connections_in_use": pool.in_use,
             "pool_limit": pool.limit,
             "pooled": self.database.settings.target.pooled,
+            "prepared_statements": self.database.profile.prepares,
+            "prepared_statements_reason": self.database.profile.reason,
             "acquire_ms": facts.acquire_ms,
             "latency_ms": facts.latency_ms,
             "replication": None,
