@@ -148,7 +148,7 @@ class Scratch:
             self.process.wait(30)
             self.process = None
 
-    def start_pooler(self) -> None:
+    def start_pooler(self, pool_size: int = 5) -> None:
         """Start PgBouncer in transaction mode, TLS on both sides; connection files name it."""
         self.pooler_port = free_port()
         folder = self.folder / "pooler"
@@ -160,7 +160,7 @@ class Scratch:
         for name in ("server.crt", "server.key"):
             shutil.copy(self.data / name, folder / name)
         (folder / "pgbouncer.ini").write_text(
-            _PGBOUNCER.format(port=self.port, own=self.pooler_port)
+            _PGBOUNCER.format(port=self.port, own=self.pooler_port, size=pool_size)
         )
         for path in (folder, *folder.iterdir()):
             _give(path)
@@ -319,7 +319,7 @@ listen_addr = 127.0.0.1
 listen_port = {own}
 unix_socket_dir =
 pool_mode = transaction
-default_pool_size = 5
+default_pool_size = {size}
 max_client_conn = 400
 auth_type = scram-sha-256
 auth_file = users.txt

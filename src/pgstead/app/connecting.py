@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it ships none
 import psycopg
+from sqlalchemy import Engine, event
 
+from pgstead.app.beginning import AsyncpgConnection, PsycopgAsyncConnection, PsycopgConnection
+from pgstead.app.connection import Pooler
 from pgstead.app.errors import LoginRefusedError, Phase, UnavailableError
+from pgstead.app.profile import UNKNOWN, Profile, choose, find_way, told_direct
 from pgstead.app.target import Driver, Target
+
+_untyped: Any = asyncpg
+FAILURES: Final = (OSError, TimeoutError, psycopg.Error, _untyped.PostgresError)
 
 Creator = Callable[..., Awaitable[Any]]
 
@@ -23,22 +31,81 @@ _REFUSALS = ("authentication failed", "not permitted to log in", "no pg_hba.conf
 
 
 def connector(target: Target) -> Creator:
-    """Return the driver's own connect with its failures named."""
-    untyped: Any = asyncpg
-    opens: Creator = (
-        untyped.connect if target.driver is Driver.ASYNCPG else psycopg.AsyncConnection.connect
-    )
+    """Return what opens a connection of the asynchronous drivers, its failures named."""
+    opens: Creator = _asyncpg if target.driver is Driver.ASYNCPG else PsycopgAsyncConnection.connect
 
     async def connect(*arguments: Any, **keywords: Any) -> Any:
         try:
             return await opens(*arguments, **keywords)
-        except (OSError, TimeoutError, psycopg.Error, untyped.PostgresError) as error:
-            raise _named(error, target.place, target.user) from error
+        except FAILURES as error:
+            raise named(error, target) from error
 
     return connect
 
 
-def _named(error: Exception, place: str, user: str) -> UnavailableError:
+async def _asyncpg(*arguments: Any, **keywords: Any) -> Any:
+    return await _untyped.connect(*arguments, connection_class=AsyncpgConnection, **keywords)
+
+
+def install(engine: Engine, opening: Opening) -> None:
+    """Open an engine's connections with the password as it is now, set up as is right."""
+    creator = connector(opening.target)
+
+    @event.listens_for(engine, "do_connect")
+    def _(dialect: Any, _record: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+        if opening.target.password is not None:
+            keywords["password"] = opening.target.password()
+        if not dialect.is_async:
+            return opening.open(lambda more: _synchronously(opening.target, {**keywords, **more}))
+        keywords["async_creator_fn"] = creator
+        return opening.open(lambda more: dialect.connect(*arguments, **{**keywords, **more}))
+
+
+@dataclass(slots=True)
+class Opening:
+    """How connections are opened; what stands between is asked over the first one."""
+
+    target: Target
+    pooler: Pooler | None
+    fast: bool
+    profile: Profile = UNKNOWN
+
+    def __post_init__(self) -> None:
+        """Ask nothing at a door that is told to be the server's own."""
+        if not self.target.pooled:
+            self.profile = told_direct()
+
+    def open(self, connect: Callable[[dict[str, Any]], Any]) -> Any:
+        """Open a connection with `connect`, which takes arguments beside its own."""
+        driver = self.target.driver
+        adapted = connect(self.profile.arguments(driver))
+        if self.profile.way is not None:
+            return adapted
+        try:
+            profile = choose(find_way(adapted), self.pooler, fast=self.fast)
+        except FAILURES as error:
+            adapted.close()
+            raise named(error, self.target) from error
+        except BaseException:
+            adapted.close()
+            raise
+        self.profile = profile
+        if not profile.prepares:
+            return adapted
+        adapted.close()  # it was opened for the unknown: asyncpg's caches cannot be changed now
+        return connect(profile.arguments(driver))
+
+
+def _synchronously(target: Target, keywords: dict[str, Any]) -> Any:
+    try:
+        return PsycopgConnection.connect(**keywords)
+    except FAILURES as error:
+        raise named(error, target) from error
+
+
+def named(error: Exception, target: Target) -> UnavailableError:
+    """Return what a failure to connect means."""
+    place, user = target.place, target.user
     words = _words(error)
     sqlstate: str = getattr(error, "sqlstate", None) or ""
     if sqlstate[:2] == "28" or any(refusal in words for refusal in _REFUSALS):

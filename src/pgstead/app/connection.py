@@ -116,6 +116,24 @@ def find(database: str, environ: Mapping[str, str], starts: Iterable[Path] = ())
     return None
 
 
+def database_of_prefix(prefix: str, environ: Mapping[str, str], starts: Iterable[Path]) -> str:
+    """Return the database whose connection file has a prefix. Raises ConnectionFileError."""
+    named = environ.get(VARIABLE)
+    folders = [
+        _state(folder / ".pgstead") / "connections"
+        for start in starts
+        for folder in (start, *start.parents)
+    ]
+    paths = [Path(named)] if named else [p for f in folders for p in sorted(f.glob("*.json"))]
+    for path in paths:
+        if (found := read(path)).prefix == prefix:
+            return found.database
+    raise ConnectionFileError(
+        f"no connection file is of the prefix {prefix!r}",
+        hint=f"run `pgstead up` here or above, or set {prefix}DATABASE_URL or {VARIABLE}",
+    )
+
+
 def _state(folder: Path) -> Path:
     try:
         return Path((folder / "location").read_text(encoding="utf-8").strip())

@@ -5,26 +5,36 @@ Set up so that both are right behind a pooler in transaction mode, and before th
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Unpack
 
-from sqlalchemy import MetaData, event
+from sqlalchemy import Engine, MetaData
 from sqlalchemy.ext.asyncio import (
-    AsyncEngine,
     AsyncSession,
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.pool import AsyncAdaptedQueuePool, QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool, QueuePool
 
+from pgstead.app import beginning, connecting, guard
 from pgstead.app.breaker import Breaker
-from pgstead.app.connecting import connector
+from pgstead.app.connecting import Opening
 from pgstead.app.connection import Figures
-from pgstead.app.environment import Settings
+from pgstead.app.correlation import current
+from pgstead.app.environment import (
+    Settings,
+    settings_of_manifest,
+    settings_of_prefix,
+    settings_of_url,
+)
 from pgstead.app.pool import guarded
+from pgstead.app.profile import Profile
 from pgstead.app.retry import Policy, Result, Units, Work
+from pgstead.app.scope import OPTION, Identity, Limits, Scope
+from pgstead.app.target import Driver
 from pgstead.app.translation import translate
 
 
@@ -44,37 +54,110 @@ class PoolState:
         return self.limit - self.in_use
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What an application decides about its engine.
+
+    `pre_ping` asks before each transaction whether a connection is alive, at the cost of round
+    trips; without it BEGIN finds that out for nothing. `fast` keeps prepared statements behind a
+    pooler that tracks them; see docs/explanation/sessions-and-scope.md for what that takes on.
+    """
+
+    metadata: MetaData | None = None
+    program: str = ""
+    pre_ping: bool = False
+    autoflush: bool = True
+    fast: bool = False
+
+
 class Database:
     """One database for one process: an engine, its pool and its sessions.
 
-    Sessions do not expire on commit, and are committed by `transaction` alone. The password is
-    read for every new connection and is in no URL, so no `repr` or log can show it.
+    Sessions do not expire on commit, and are committed at their end. The password is read for
+    every new connection and is in no URL, so no `repr` or log can show it.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        settings: Settings | str,
         *,
         metadata: MetaData | None = None,
         program: str = "",
-        pre_ping: bool = True,
+        pre_ping: bool = False,
         autoflush: bool = True,
+        fast: bool = False,
         breaker: Breaker | None = None,
     ) -> None:
-        """Make the engine; nothing connects yet."""
-        self.settings = settings
+        """Make the engine from settings or a URL; nothing connects yet."""
+        known = settings_of_url(settings) if isinstance(settings, str) else settings
+        options = Options(metadata, program or known.name, pre_ping, autoflush, fast)
+        self.settings = known
         self.metadata = metadata
-        self.breaker = breaker or Breaker(settings.target.place)
-        self.engine = _engine(settings, program or settings.name, self.breaker, pre_ping=pre_ping)
+        self._opening = opening_of(known, options)
+        self.breaker = breaker or Breaker(known.target.place)
+        self.engine = create_async_engine(
+            known.target.url,
+            poolclass=guarded(AsyncAdaptedQueuePool, self.breaker),
+            **arguments(known, options),
+        )
         self.units = Units(self.engine)
-        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=autoflush)
+        equip(self.engine.sync_engine, self._opening, known.figures, metadata)
+        self.sessions = async_sessionmaker(
+            self.engine,
+            expire_on_commit=False,
+            autoflush=autoflush,
+            close_resets_only=False,  # a session that has ended cannot begin again
+        )
+
+    @classmethod
+    def from_env(
+        cls,
+        prefix: str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        driver: Driver = Driver.ASYNCPG,
+        **options: Any,
+    ) -> Database:
+        """Make it from the environment: `JEEX_DATABASE_URL`, or the connection file of `JEEX_`."""
+        return cls(settings_of_prefix(prefix, environ=environ, driver=driver), **options)
+
+    @classmethod
+    def from_manifest(
+        cls,
+        manifest: Path | str = "pgstead.toml",
+        database: str | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        driver: Driver = Driver.ASYNCPG,
+        **options: Any,
+    ) -> Database:
+        """Make it for a database of a manifest that is up; its only one where none is named."""
+        known = settings_of_manifest(Path(manifest), database, environ=environ, driver=driver)
+        return cls(known, **options)
+
+    @property
+    def profile(self) -> Profile:
+        """How the driver is set up and why; known once a connection was made."""
+        return self._opening.profile
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[AsyncSession]:
-        """Commit at the end, roll back on any failure; errors come out as `DatabaseError`."""
+    async def session(
+        self,
+        *,
+        tenant: Identity | None = None,
+        user: Identity | None = None,
+        scope: Scope | None = None,
+        **limits: Unpack[Limits],
+    ) -> AsyncGenerator[AsyncSession]:
+        """One transaction for one tenant: committed at the end, rolled back on any failure.
+
+        Errors come out as `DatabaseError`. A `scope` made beforehand is taken instead of `tenant`,
+        `user` and what else describes one.
+        """
+        wanted = scope or Scope(tenant=tenant, user=user, **limits)
         committing = False
         try:
-            async with self.sessions() as session:
+            async with self.scoped(wanted) as session:
                 yield session
                 committing = True
                 await session.commit()
@@ -85,55 +168,74 @@ class Database:
             self.breaker.learn(meaning)
             raise meaning from error
 
-    async def run(self, work: Work[Result], *, policy: Policy | None = None) -> Result:
-        """Run a unit of work in a transaction; again from its start where that is safe."""
-        return await self.units.run(work, self.transaction, policy=policy)
+    async def run(
+        self,
+        work: Work[Result],
+        *,
+        tenant: Identity | None = None,
+        user: Identity | None = None,
+        scope: Scope | None = None,
+        policy: Policy | None = None,
+        **limits: Unpack[Limits],
+    ) -> Result:
+        """Run a unit of work in a transaction as `session` makes one; again where that is safe."""
+        wanted = scope or Scope(tenant=tenant, user=user, **limits)
+        return await self.units.run(work, lambda: self.session(scope=wanted), policy=policy)
+
+    def transaction(self) -> Any:
+        """One transaction of nobody in particular; see `session`."""
+        return self.session()
+
+    def scoped(self, scope: Scope) -> AsyncSession:
+        """Return a session of a scope, for those who commit by themselves."""
+        named = scope.correlated(current())
+        return self.sessions(execution_options={OPTION: named})
 
     def pool(self) -> PoolState:
         """Return the pool's numbers; they are this process's own."""
-        pool = self.engine.pool
-        assert isinstance(pool, QueuePool)
-        figures = self.settings.figures
-        return PoolState(
-            size=figures.size,
-            in_use=pool.checkedout(),
-            idle=pool.checkedin(),
-            overflow=max(0, pool.overflow()),
-            limit=figures.limit,
-        )
+        return pool_state(self.engine.pool, self.settings.figures)
 
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
 
 
-def _engine(settings: Settings, program: str, breaker: Breaker, *, pre_ping: bool) -> AsyncEngine:
-    target, figures = settings.target, settings.figures
-    arguments = target.driver_arguments(program)
-    arguments["async_creator_fn"] = connector(target)
-    engine = create_async_engine(
-        target.url,
-        connect_args=arguments,
-        echo=settings.echo,
-        hide_parameters=True,
-        poolclass=guarded(AsyncAdaptedQueuePool, breaker),
-        pool_pre_ping=pre_ping,
-        pool_use_lifo=True,
-        **_pool(figures),
-    )
-
-    @event.listens_for(engine.sync_engine, "do_connect")
-    def _(_dialect: Any, _record: Any, _arguments: list[Any], keywords: dict[str, Any]) -> None:
-        if target.password is not None:
-            keywords["password"] = target.password()
-
-    return engine
+def opening_of(known: Settings, options: Options) -> Opening:
+    """Return how an engine's connections are opened."""
+    pooler = known.file.pooler if known.file else None
+    return Opening(known.target, pooler, options.fast)
 
 
-def _pool(figures: Figures) -> dict[str, Any]:
+def arguments(known: Settings, options: Options) -> dict[str, Any]:
+    """Return what SQLAlchemy makes an engine of, asynchronous or not."""
+    figures = known.figures
     return {
+        "connect_args": known.target.driver_arguments(options.program),
+        "echo": known.echo,
+        "hide_parameters": True,
+        "pool_pre_ping": options.pre_ping,
+        "pool_use_lifo": True,
         "pool_size": figures.size,
         "max_overflow": figures.max_overflow,
         "pool_timeout": figures.timeout,
         "pool_recycle": figures.recycle,
     }
+
+
+def equip(engine: Engine, opening: Opening, figures: Figures, metadata: MetaData | None) -> None:
+    """Let an engine open, begin and guard its transactions as this module promises."""
+    connecting.install(engine, opening)
+    beginning.install(engine, limit=figures.limit)
+    guard.install(engine, metadata)
+
+
+def pool_state(pool: Pool, figures: Figures) -> PoolState:
+    """Return the numbers of a pool."""
+    assert isinstance(pool, QueuePool)
+    return PoolState(
+        size=figures.size,
+        in_use=pool.checkedout(),
+        idle=pool.checkedin(),
+        overflow=max(0, pool.overflow()),
+        limit=figures.limit,
+    )

@@ -14,16 +14,18 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pgstead.app.connection import (
     VARIABLE,
     ConnectionFile,
     ConnectionFileError,
     Figures,
+    database_of_prefix,
     find,
     read,
 )
@@ -119,6 +121,68 @@ def settings(
         echo=echo,
         file=file,
     )
+
+
+def settings_of_url(url: str) -> Settings:
+    """Return settings made of a URL alone, as `pgstead url` prints one."""
+    target = Target.from_url(url, variable="the URL")
+    return Settings(target.database, "production", target, Figures(), echo=False, file=None)
+
+
+def settings_of_prefix(
+    prefix: str,
+    *,
+    environ: Mapping[str, str] | None = None,
+    driver: Driver = Driver.ASYNCPG,
+) -> Settings:
+    """Read what the application with a prefix needs; its database is found by the prefix."""
+    given = os.environ if environ is None else environ
+    if url := Variables(prefix, given).text("DATABASE_URL", "DATABASE_URL"):
+        database = Target.from_url(url, variable=f"{prefix}DATABASE_URL").database
+    else:
+        database = database_of_prefix(prefix, given, [Path.cwd()])
+    return settings(database, prefix, environ=given, driver=driver)
+
+
+def settings_of_manifest(
+    manifest: Path,
+    database: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    driver: Driver = Driver.ASYNCPG,
+) -> Settings:
+    """Read what the application of a manifest's database needs, from beside the manifest.
+
+    A variable of the environment with the database's prefix wins, as everywhere.
+    """
+    given = dict(os.environ if environ is None else environ)
+    declared = _declared(manifest)
+    name = database or (declared[0] if len(declared) == 1 else "")
+    if name not in declared:
+        raise UsageError(
+            f"{manifest} has {'several databases' if not database else f'no database {name!r}'}",
+            hint=f"name one of: {', '.join(declared) or 'none'}",
+        )
+    # the environment's own choice of a file stands; else it is the one beside the manifest
+    found = find(name, given, [manifest.resolve().parent])
+    if found is None:
+        raise ConnectionFileError(
+            f"{name} of {manifest} is not up: there is no connection file", hint="run `pgstead up`"
+        )
+    given[VARIABLE] = str(found)
+    return settings(name, read(found, name).prefix, environ=given, driver=driver)
+
+
+def _declared(manifest: Path) -> list[str]:
+    """Return the names of a manifest's databases."""
+    try:
+        document = tomllib.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(
+            f"the manifest {manifest} cannot be read: {error}", hint="`pgstead init` writes one"
+        ) from error
+    databases: list[dict[str, Any]] = document.get("databases", [])
+    return [str(database["name"]) for database in databases if "name" in database]
 
 
 def process_environment(connection: Path | None = None) -> Mapping[str, str]:

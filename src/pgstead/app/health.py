@@ -221,6 +221,8 @@ class Health:
             "pool_limit": pool.limit,
             "breaker": self.database.breaker.state,
             "pooled": self.database.settings.target.pooled,
+            "prepared_statements": self.database.profile.prepares,
+            "prepared_statements_reason": self.database.profile.reason,
             "acquire_ms": facts.acquire_ms,
             "latency_ms": facts.latency_ms,
             "replication": None,

@@ -1,0 +1,65 @@
+"""The ways from an application to the server: direct, and through each PgBouncer at hand."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pgstead.app.connection import Figures, read
+from pgstead.app.environment import Settings
+from pgstead.app.target import Driver, Target
+from tests.live.scratch import Scratch
+from tests.live.test_sessions import pooler_lab
+
+WAYS = ("direct", "at hand", "trixie", "forky")
+
+
+def start_way(scratch: Scratch, way: str, pool_size: int = 3) -> None:
+    """Start the pooler of a way, where it has one."""
+    if way == "direct":
+        return
+    named = "PGSTEAD_TEST_PGBOUNCER"
+    before = os.environ.get(named)
+    if way != "at hand":
+        os.environ[named] = str(pooler_lab(way))
+    try:
+        scratch.start_pooler(pool_size=pool_size)
+    finally:
+        os.environ.pop(named, None)
+        if before is not None:
+            os.environ[named] = before
+
+
+@contextmanager
+def way_to(scratch: Scratch, way: str, pool_size: int = 3) -> Iterator[Scratch]:
+    """Give a server with the pooler of a way before it; the pooler is stopped afterwards."""
+    start_way(scratch, way, pool_size)
+    try:
+        yield scratch
+    finally:
+        if scratch.pooler is not None:
+            scratch.pooler.kill()
+            scratch.pooler.wait(10)
+            scratch.pooler = scratch.pooler_port = None
+            shutil.rmtree(scratch.folder / "pooler")
+            scratch.write_connection("jeex_idea")
+
+
+def settings_to(
+    scratch: Scratch,
+    driver: Driver,
+    *,
+    port: int | None = None,
+    figures: Figures | None = None,
+) -> Settings:
+    """Return settings for what is there now: the pooler, or else the server."""
+    file = read(scratch.connection)
+    target = Target.from_file(file, driver=driver)
+    if port is not None:
+        target = replace(target, port=port)
+    return Settings(
+        "jeex_idea", "test", target, figures or Figures(3, 0, 30.0, 840), echo=False, file=file
+    )
