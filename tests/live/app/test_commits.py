@@ -48,6 +48,7 @@ class Journal:
     acknowledged: set[uuid.UUID] = field(default_factory=set)
     unknown: set[uuid.UUID] = field(default_factory=set)
     failed: set[uuid.UUID] = field(default_factory=set)
+    why: Counter[str] = field(default_factory=Counter[str])
 
     def wrong(self, scratch: Scratch) -> dict[str, int]:
         """Compare with what the server has; empty where all is right."""
@@ -98,29 +99,32 @@ async def hammer(
     way: Way = Way.DIRECT,
 ) -> tuple[Journal, Counter[Cut], Database]:
     """Run units at once until there were so many cuts."""
-    chance = random.Random(seed)
-    kinds = [Cut.NOT, Cut.BEFORE, Cut.AFTER, Cut.RACE]
-    journal = Journal()
+    chance, kinds, journal = random.Random(seed), list(Cut), Journal()
     target = scratch.pooler_port if way is Way.BEFORE else scratch.port
     assert target is not None
-    async with cutting(target, lambda _: chance.choice(kinds)) as proxy:
+    async with cutting(target) as proxy:
         known = through(scratch, driver, proxy, way, figures=Figures(8, 0, 30.0, 840))
         if way is not Way.DIRECT:
             behind = proxy.own if way is Way.BEHIND else scratch.port
             await asyncio.to_thread(pooler_takes_plaintext, scratch, behind)
         async with opened(known) as database:
             database.units.budget = Budget(share=1.0, reserve=1000.0)
+            # what an engine asks over its first connection is not what is tried here
+            await database.run(lambda session: session.execute(text("SELECT 1")))
+            proxy.commits, proxy.cut = 0, lambda _: chance.choice(kinds)
+            proxy.cuts.clear()
 
             async def client() -> None:
                 while proxy.commits - proxy.cuts[Cut.NOT] < cuts:
-                    assert len(journal.failed) < cuts, "the server is not reached at all"
+                    assert len(journal.failed) < cuts, journal.why
                     unit = uuid.uuid4()
                     try:
                         await attempt(database, unit)
                     except errors.CommitUnknownError:
                         journal.unknown.add(unit)
-                    except errors.DatabaseError:
+                    except errors.DatabaseError as error:
                         journal.failed.add(unit)
+                        journal.why[error.code] += 1
                     else:
                         journal.acknowledged.add(unit)
 

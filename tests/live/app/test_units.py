@@ -90,7 +90,7 @@ def test_a_serialization_failure_at_commit_is_run_again(scratch: Scratch, driver
                 nonlocal runs
                 runs += 1
                 first = runs <= 2
-                await session.execute(text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"))
+                await session.connection(execution_options={"isolation_level": "SERIALIZABLE"})
                 total = await session.scalar(text("SELECT sum(n) FROM tally"))
                 if first:
                     await met.wait()
