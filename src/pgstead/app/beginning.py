@@ -40,13 +40,13 @@ _untyped: Any = asyncpg
 class AsyncpgConnection(_untyped.Connection):
     """asyncpg, with the prelude in BEGIN."""
 
-    __slots__ = ("begun", "failure", "prelude")
+    __slots__ = ("failure", "prelude", "waited")
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         """Begin as nobody until told otherwise."""
         _untyped.Connection.__init__(self, *arguments, **keywords)
         self.prelude = _EMPTY
-        self.begun = 0
+        self.waited = False  # in the pool, where a connection may die unseen
         self.failure: BaseException | None = None
 
     async def execute(self, query: str, *args: Any, **keywords: Any) -> str:
@@ -55,15 +55,13 @@ class AsyncpgConnection(_untyped.Connection):
         if args or not query.startswith("BEGIN"):
             return await execute(self, query, *args, **keywords)
         try:
-            done: str = await execute(self, f"{query}{self.prelude}", **keywords)
+            return await execute(self, f"{query}{self.prelude}", **keywords)
         except _untyped.PostgresError:
             await self._undo()
             raise
         except BaseException:
             self.terminate()  # cut or cancelled in the middle: nobody knows what the server did
             raise
-        self.begun += 1
-        return done
 
     async def _undo(self) -> None:
         """Roll back what began before the prelude failed.
@@ -74,8 +72,11 @@ class AsyncpgConnection(_untyped.Connection):
         connection: Any = self
         try:
             await _untyped.Connection.execute(connection, "ROLLBACK")
-        except BaseException:  # noqa: BLE001 - the failure of the prelude is what is told
+        except Exception:  # noqa: BLE001 - the failure of the prelude is what is told
             connection.terminate()
+        except BaseException:
+            connection.terminate()
+            raise
         connection._top_xact = None  # noqa: SLF001
 
 
@@ -83,7 +84,7 @@ class _Psycopg:
     """What both connections of psycopg share."""
 
     prelude: str = _EMPTY
-    begun: int = 0
+    waited: bool = False
     failure: BaseException | None = None
 
     def _exec_command(self, command: Any, result_format: Any = pq.Format.TEXT) -> Any:
@@ -105,7 +106,6 @@ class _Psycopg:
         for result in results:
             if result.status == pq.ExecStatus.FATAL_ERROR:
                 raise psycopg.errors.error_from_result(result)
-        self.begun += 1
         return results[-1]
 
 
@@ -136,7 +136,8 @@ def install(engine: Engine, *, limit: int) -> None:
     def _(adapted: Any, _record: Any) -> None:
         if adapted is not None:
             # else a connection taken from the pool past SQLAlchemy would begin as the last one did
-            driver_connection(adapted).prelude = _EMPTY
+            driver = driver_connection(adapted)
+            driver.prelude, driver.waited = _EMPTY, True
 
     @event.listens_for(engine, "set_connection_execution_options")
     def _(connection: Connection, options: dict[str, Any]) -> None:
@@ -180,11 +181,10 @@ def _begin(connection: Connection, prelude: str, *, last: bool) -> bool:
     adapted: Any = connection.connection.dbapi_connection
     driver = driver_connection(adapted)
     driver.prelude, driver.failure = prelude, None
-    used = driver.begun > 0
     try:
         _send(adapted, driver)
     except BaseException as error:  # noqa: BLE001 - raised in a moment, where it is judged
-        if isinstance(error, Exception) and used and not last and _was_lost(driver, error):
+        if not last and driver.waited and _was_lost(driver, error):
             connection.invalidate(error)
             return False
         driver.failure = error
@@ -217,8 +217,10 @@ async def _start(driver: Any) -> None:
         await driver.wait(driver._start_query())  # noqa: SLF001
 
 
-def _was_lost(driver: Any, error: Exception) -> bool:
-    if not (driver.is_closed() if isinstance(driver, AsyncpgConnection) else driver.closed):
+def _was_lost(driver: Any, error: BaseException) -> bool:
+    if not isinstance(error, Exception) or not (
+        driver.is_closed() if isinstance(driver, AsyncpgConnection) else driver.closed
+    ):
         return False
     sqlstate: str = getattr(error, "sqlstate", None) or ""
     gone = not sqlstate or sqlstate[:2] == "08" or sqlstate[:3] == "57P"

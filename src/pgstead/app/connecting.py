@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 
 from pgstead.app.beginning import AsyncpgConnection, PsycopgAsyncConnection, PsycopgConnection
 from pgstead.app.connection import Pooler
-from pgstead.app.errors import LoginRefusedError, UnavailableError
+from pgstead.app.errors import LoginRefusedError, Phase, UnavailableError
 from pgstead.app.profile import UNKNOWN, Profile, choose, find_way, told_direct
 from pgstead.app.target import Driver, Target
 
@@ -105,7 +105,7 @@ def _synchronously(target: Target, keywords: dict[str, Any]) -> Any:
 
 def named(error: Exception, target: Target) -> UnavailableError:
     """Return what a failure to connect means."""
-    place, user = f"{target.database} at {target.host}:{target.port}", target.user
+    place, user = target.place, target.user
     words = _words(error)
     sqlstate: str = getattr(error, "sqlstate", None) or ""
     if sqlstate[:2] == "28" or any(refusal in words for refusal in _REFUSALS):
@@ -113,16 +113,19 @@ def named(error: Exception, target: Target) -> UnavailableError:
             f"the login of {user!r} to {place} is refused: {words}",
             hint="is the password file the one of this stead? `pgstead up` writes it anew",
             sqlstate=sqlstate,
+            phase=Phase.CONNECT,
         )
     if isinstance(error, ssl.SSLError) or "certificate" in words or "SSL" in words:
         return UnavailableError(
             f"no TLS connection to {place}: {words}",
             hint="does the CA of the connection file belong to this server?",
+            phase=Phase.CONNECT,
         )
     return UnavailableError(
         f"no connection to {place}: {words}",
         hint="is it running (`pgstead status`), and is this the right address?",
         sqlstate=sqlstate,
+        phase=Phase.CONNECT,
     )
 
 

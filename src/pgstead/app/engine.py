@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
-from sqlalchemy.pool import Pool, QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool, QueuePool
 
 from pgstead.app import beginning, connecting, guard
+from pgstead.app.breaker import Breaker
 from pgstead.app.connecting import Opening
 from pgstead.app.connection import Figures
 from pgstead.app.correlation import current
@@ -29,10 +30,12 @@ from pgstead.app.environment import (
     settings_of_prefix,
     settings_of_url,
 )
-from pgstead.app.errors import translate
+from pgstead.app.pool import guarded
 from pgstead.app.profile import Profile
+from pgstead.app.retry import Policy, Result, Units, Work
 from pgstead.app.scope import OPTION, Identity, Limits, Scope
 from pgstead.app.target import Driver
+from pgstead.app.translation import translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class Database:
         pre_ping: bool = False,
         autoflush: bool = True,
         fast: bool = False,
+        breaker: Breaker | None = None,
     ) -> None:
         """Make the engine from settings or a URL; nothing connects yet."""
         known = settings_of_url(settings) if isinstance(settings, str) else settings
@@ -90,7 +94,13 @@ class Database:
         self.settings = known
         self.metadata = metadata
         self._opening = opening_of(known, options)
-        self.engine = create_async_engine(known.target.url, **arguments(known, options))
+        self.breaker = breaker or Breaker(known.target.place)
+        self.engine = create_async_engine(
+            known.target.url,
+            poolclass=guarded(AsyncAdaptedQueuePool, self.breaker),
+            **arguments(known, options),
+        )
+        self.units = Units(self.engine)
         equip(self.engine.sync_engine, self._opening, known.figures, metadata)
         self.sessions = async_sessionmaker(
             self.engine,
@@ -155,7 +165,22 @@ class Database:
             meaning = translate(error, self.metadata, committing=committing)
             if meaning is None or meaning is error:
                 raise
+            self.breaker.learn(meaning)
             raise meaning from error
+
+    async def run(
+        self,
+        work: Work[Result],
+        *,
+        tenant: Identity | None = None,
+        user: Identity | None = None,
+        scope: Scope | None = None,
+        policy: Policy | None = None,
+        **limits: Unpack[Limits],
+    ) -> Result:
+        """Run a unit of work in a transaction as `session` makes one; again where that is safe."""
+        wanted = scope or Scope(tenant=tenant, user=user, **limits)
+        return await self.units.run(work, lambda: self.session(scope=wanted), policy=policy)
 
     def transaction(self) -> Any:
         """One transaction of nobody in particular; see `session`."""

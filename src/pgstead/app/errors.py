@@ -1,6 +1,6 @@
 """What can go wrong with a database, as types; the same for asyncpg and psycopg.
 
-    DatabaseError                     500
+    DatabaseError                     500  what has no better name: its SQLSTATE says more
     ├── ConstraintError               422  names constraint, table and columns
     │   ├── UniqueError               409
     │   ├── ExclusionError            409
@@ -17,7 +17,13 @@
     ├── UnavailableError              503  refused, lost, starting, too many
     │   ├── LoginRefusedError         503
     │   ├── PoolExhaustedError        503
-    │   └── TooSlowError              503  statement or lock time-out
+    │   ├── BreakerOpenError          503  not even asked: it failed a moment ago
+    │   ├── TooSlowError              503  statement or lock time-out
+    │   ├── ReadOnlyServerError       503  a standby, mostly after a failover
+    │   ├── StalePlanError            503  the schema changed under a prepared statement
+    │   ├── ResourcesError            503  disk or memory of the server
+    │   ├── PoolerMisfitError         503  driver and pooler disagree on prepared statements
+    │   └── NotCommittedError         503  lost while committing, and found not to be done
     └── CommitUnknownError            503  lost while committing: done or not, nobody knows
 
 Messages and attributes hold names, never values: the server's own DETAIL does hold values (of
@@ -26,17 +32,18 @@ the key, of the whole row), so it is neither shown nor logged.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from sqlalchemy import MetaData
-from sqlalchemy.exc import DBAPIError, InterfaceError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm.exc import StaleDataError
+from enum import StrEnum
 
 from pgstead.errors import SteadError
+
+
+class Phase(StrEnum):
+    """When it went wrong. A failing BEGIN is of the body: nothing can have been done."""
+
+    CONNECT = "connect"
+    BODY = "body"
+    COMMIT = "commit"
 
 
 class DatabaseError(SteadError):
@@ -45,11 +52,15 @@ class DatabaseError(SteadError):
     code = "database-error"
     status = 500
     retry_after: int | None = None
+    phase = Phase.BODY
 
-    def __init__(self, message: str, *, hint: str = "", sqlstate: str = "") -> None:
-        """Keep the SQLSTATE, where the server gave one."""
+    def __init__(
+        self, message: str, *, hint: str = "", sqlstate: str = "", phase: Phase | None = None
+    ) -> None:
+        """Keep the SQLSTATE, where the server gave one, and when it was."""
         super().__init__(message, hint=hint)
         self.sqlstate = sqlstate
+        self.phase = phase or self.phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +210,19 @@ class PoolExhaustedError(UnavailableError):
     """All connections of the pool are in use."""
 
     code = "pool-exhausted"
+    phase = Phase.CONNECT
+
+
+class BreakerOpenError(UnavailableError):
+    """The database was not asked, because it failed a moment ago."""
+
+    code = "breaker-open"
+    phase = Phase.CONNECT
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: int) -> None:
+        """Say in how many seconds it is asked again."""
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class TooSlowError(UnavailableError):
@@ -207,150 +231,41 @@ class TooSlowError(UnavailableError):
     code = "too-slow"
 
 
+class ReadOnlyServerError(UnavailableError):
+    """The server takes no changes: it is a standby, or the transaction is read-only."""
+
+    code = "read-only"
+
+
+class StalePlanError(UnavailableError):
+    """The schema changed under a statement that was prepared before."""
+
+    code = "stale-plan"
+
+
+class ResourcesError(UnavailableError):
+    """The server has no disk or memory left for this."""
+
+    code = "out-of-resources"
+    retry_after = 30
+
+
+class PoolerMisfitError(UnavailableError):
+    """Driver and pooler disagree on prepared statements; the next answer may be a wrong one."""
+
+    code = "pooler-misfit"
+    retry_after = 30
+
+
+class NotCommittedError(UnavailableError):
+    """The connection was lost while committing, and the server says that nothing was done."""
+
+    code = "not-committed"
+
+
 class CommitUnknownError(DatabaseError):
     """The connection was lost while committing."""
 
     code = "commit-unknown"
     status = 503
-
-
-_LOST = frozenset({"57P01", "57P02", "57P03", "25P03", "25P04", "53300"})
-_AGAIN = frozenset({"40001", "40P01"})
-_SLOW = frozenset({"57014", "55P03"})
-_SCHEMA = frozenset({"42P01", "42703", "42883", "3F000"})
-
-
-def translate(
-    error: BaseException, metadata: MetaData | None = None, *, committing: bool = False
-) -> DatabaseError | None:
-    """Return what an error of SQLAlchemy means, or None where it is nothing of a database.
-
-    `metadata` tells the columns of a constraint, which the server does not. Lost while
-    `committing`, a transaction may have been done or not.
-    """
-    if isinstance(error, DatabaseError):
-        return error
-    if isinstance(error, PoolTimeoutError):
-        return PoolExhaustedError(
-            "no connection of the pool became free in time",
-            hint="try again later; the operator finds `pool` in /health/db",
-        )
-    if isinstance(error, StaleDataError):
-        return LostUpdateError(
-            "the row was changed or deleted by somebody else in between",
-            hint="read it again, apply the change to what is there now, and send it again",
-        )
-    if not isinstance(error, DBAPIError):
-        return None
-    sqlstate = _sqlstate(error)
-    if _is_lost(error, sqlstate):
-        if committing:
-            return CommitUnknownError(
-                "the connection was lost while committing: the change may have been made or not",
-                hint="read before you send it again",
-                sqlstate=sqlstate,
-            )
-        return UnavailableError(
-            "the connection to the database was lost or refused",
-            hint="nothing was changed; try again",
-            sqlstate=sqlstate,
-        )
-    return _of_state(error, sqlstate, metadata)
-
-
-def _of_state(error: DBAPIError, sqlstate: str, metadata: MetaData | None) -> DatabaseError | None:
-    if sqlstate[:2] == "23":
-        return _constraint(error, sqlstate, metadata)
-    if sqlstate[:2] == "22":
-        return ValueRefusedError(
-            "a value does not fit: too long, out of range or not representable",
-            hint="shorten or correct the value",
-            sqlstate=sqlstate,
-        )
-    if sqlstate in _AGAIN:
-        return AgainError(
-            "two transactions were in each other's way; this one did nothing",
-            hint="send it again",
-            sqlstate=sqlstate,
-        )
-    if sqlstate in _SLOW:
-        return TooSlowError(
-            "a statement or a lock took too long",
-            hint="nothing was changed; try again",
-            sqlstate=sqlstate,
-        )
-    if sqlstate == "42501" and "row-level security" in str(error.orig):
-        return ForeignRowError(
-            "the row would belong to somebody else, or to nobody",
-            hint="write it as its tenant or user: the session says for whom it is",
-            sqlstate=sqlstate,
-        )
-    if sqlstate == "42501":
-        return AccessDeniedError("the role of this application may not do that", sqlstate=sqlstate)
-    if sqlstate in _SCHEMA:
-        return SchemaMismatchError(
-            "the database has not the schema that this application was built for",
-            hint="run `alembic upgrade head` (or `pgstead up`)",
-            sqlstate=sqlstate,
-        )
-    return None
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
-
-
-def _is_lost(error: DBAPIError, sqlstate: str) -> bool:
-    if sqlstate[:2] == "08" or sqlstate in _LOST or error.connection_invalidated:
-        return True
-    # psycopg tells a refused connection, asyncpg a closed one, without any SQLSTATE
-    name = type(error.orig).__name__
-    return not sqlstate and (isinstance(error, InterfaceError) or name == "OperationalError")
-
-
-def _diagnosis(error: DBAPIError) -> Any:
-    """Return what names constraint, table and column: psycopg's `diag`, asyncpg's own error."""
-    original: BaseException | None = error.orig
-    return getattr(original, "diag", None) or getattr(original, "__cause__", None)
-
-
-def _constraint(error: DBAPIError, sqlstate: str, metadata: MetaData | None) -> ConstraintError:
-    told = _diagnosis(error)
-    table = getattr(told, "table_name", None) or ""
-    constraint = getattr(told, "constraint_name", None) or ""
-    column = getattr(told, "column_name", None)
-    columns = (column,) if column else _columns(metadata, table, constraint)
-    violation = Violation(sqlstate, constraint, table, columns)
-    match sqlstate:
-        case "23505":
-            return UniqueError(violation)
-        case "23P01":
-            return ExclusionError(violation)
-        case "23514":
-            return CheckError(violation)
-        case "23502":
-            return NotNullError(violation)
-        case "23503" | "23001":
-            pointed_at = sqlstate == "23001" or _deletes(error)
-            return (StillReferencedError if pointed_at else ForeignKeyError)(violation)
-        case _:
-            return ConstraintError(violation)
-
-
-def _deletes(error: DBAPIError) -> bool:
-    """Tell the two sides of a foreign key: the server names the same table for both."""
-    return (error.statement or "").lstrip().upper().startswith("DELETE")
-
-
-def _columns(metadata: MetaData | None, table_name: str, constraint: str) -> tuple[str, ...]:
-    table = metadata.tables.get(table_name) if metadata is not None else None
-    if table is None:
-        return ()
-    named: list[Any] = [*table.constraints, *table.indexes]
-    for candidate in named:
-        columns: Iterable[Any] = getattr(candidate, "columns", ())
-        if candidate.name == constraint and (names := tuple(c.name for c in columns)):
-            return names
-    # a CHECK whose condition is text knows no columns; its name does (the naming convention)
-    middle = re.sub(rf"^{re.escape(table_name)}_|_(check|immutable)$", "", constraint)
-    return (middle,) if middle in table.columns else ()
+    phase = Phase.COMMIT

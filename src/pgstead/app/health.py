@@ -21,7 +21,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app.engine import Database
-from pgstead.app.errors import DatabaseError, translate
+from pgstead.app.errors import DatabaseError
+from pgstead.app.translation import translate
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -218,7 +219,10 @@ class Health:
             "overflow_connections": pool.overflow,
             "connections_in_use": pool.in_use,
             "pool_limit": pool.limit,
+            "breaker": self.database.breaker.state,
             "pooled": self.database.settings.target.pooled,
+            "prepared_statements": self.database.profile.prepares,
+            "prepared_statements_reason": self.database.profile.reason,
             "acquire_ms": facts.acquire_ms,
             "latency_ms": facts.latency_ms,
             "replication": None,

@@ -14,8 +14,10 @@ from starlette.routing import BaseRoute, Match
 
 from pgstead.app import correlation
 from pgstead.app.errors import ConstraintError, DatabaseError
+from pgstead.app.story import story
 
 MEDIA_TYPE = "application/problem+json"
+FAILURE = "pgstead.failure"  # where a request's scope says what its answer tells of
 
 _log = logging.getLogger(__name__)
 
@@ -108,12 +110,15 @@ def answer(
 
 async def _database(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, DatabaseError)
+    request.scope[FAILURE] = error
     extra: dict[str, Any] = {"sqlstate": error.sqlstate}
     if isinstance(error, ConstraintError):
         extra["constraint"] = error.violation.constraint
         extra["table"] = error.violation.table
         extra["columns"] = list(error.violation.columns)
-    if error.status >= 500:
+    if error.status == 500:
+        _log.error("%s %s failed:\n%s", request.method, request.url.path, "".join(story(error)))
+    elif error.status > 500:
         _log.error("%s %s: %s", request.method, request.url.path, error.message)
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else None
     return answer(

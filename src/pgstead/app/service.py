@@ -14,10 +14,12 @@ from sqlalchemy import MetaData
 
 from pgstead.app import problems, transactions
 from pgstead.app.correlation import CorrelationMiddleware
+from pgstead.app.degraded import GoodAnswers
 from pgstead.app.engine import Database
 from pgstead.app.environment import settings
 from pgstead.app.health import Health
 from pgstead.app.last_resort import LastResortMiddleware
+from pgstead.app.resilience import ResilienceMiddleware
 from pgstead.app.role_guard import PrivilegedRoleError
 
 _log = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class Service:
         health = Health(database, self.heads, self.version)
         app = FastAPI(title=self.title, version=self.version, lifespan=_lifespan(database, health))
         setattr(app.state, transactions.STATE, database)
+        app.add_middleware(ResilienceMiddleware, database=database, answers=GoodAnswers())
         app.add_middleware(LastResortMiddleware)
         app.add_middleware(CorrelationMiddleware)  # the last one added is the outermost
         problems.install(app)

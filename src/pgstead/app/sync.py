@@ -10,7 +10,9 @@ from typing import Any, Unpack
 
 from sqlalchemy import MetaData, create_engine
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import QueuePool
 
+from pgstead.app.breaker import Breaker
 from pgstead.app.correlation import current
 from pgstead.app.engine import Options, PoolState, arguments, equip, opening_of, pool_state
 from pgstead.app.environment import (
@@ -19,10 +21,11 @@ from pgstead.app.environment import (
     settings_of_prefix,
     settings_of_url,
 )
-from pgstead.app.errors import translate
+from pgstead.app.pool import guarded
 from pgstead.app.profile import Profile
 from pgstead.app.scope import OPTION, Identity, Limits, Scope
 from pgstead.app.target import Driver
+from pgstead.app.translation import translate
 
 
 class SyncDatabase:
@@ -40,6 +43,7 @@ class SyncDatabase:
         pre_ping: bool = False,
         autoflush: bool = True,
         fast: bool = False,
+        breaker: Breaker | None = None,
     ) -> None:
         """Make the engine from settings or a URL; nothing connects yet."""
         given = settings_of_url(settings) if isinstance(settings, str) else settings
@@ -48,7 +52,12 @@ class SyncDatabase:
         self.settings = known
         self.metadata = metadata
         self._opening = opening_of(known, options)
-        self.engine = create_engine(known.target.url, **arguments(known, options))
+        self.breaker = breaker or Breaker(known.target.place)
+        self.engine = create_engine(
+            known.target.url,
+            poolclass=guarded(QueuePool, self.breaker),
+            **arguments(known, options),
+        )
         equip(self.engine, self._opening, known.figures, metadata)
         self.sessions = sessionmaker(
             self.engine, expire_on_commit=False, autoflush=autoflush, close_resets_only=False
@@ -103,6 +112,7 @@ class SyncDatabase:
             meaning = translate(error, self.metadata, committing=committing)
             if meaning is None or meaning is error:
                 raise
+            self.breaker.learn(meaning)
             raise meaning from error
 
     def scoped(self, scope: Scope) -> Session:

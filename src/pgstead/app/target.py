@@ -145,6 +145,11 @@ class Target:
         }
 
     @property
+    def place(self) -> str:
+        """The words for it in messages."""
+        return f"{self.database} at {self.host}:{self.port}"
+
+    @property
     def encrypted(self) -> bool:
         """Whether there is TLS on the way; a Unix socket needs none."""
         return self.sslmode != "disable" and not self.host.startswith("/")

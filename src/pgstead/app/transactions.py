@@ -14,14 +14,17 @@ For tables of tenants the application says whose request it is, and how it knows
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pgstead.app import commits
 from pgstead.app.engine import Database
-from pgstead.app.scope import Scope
+from pgstead.app.scope import NOBODY, Scope
 
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110, 9.2.1: they change nothing
 STATE = "database"  # where an application keeps its Database: `app.state.database`
 
 
@@ -34,8 +37,19 @@ def database_of(request: Request) -> Database:
 
 async def transaction(request: Request) -> AsyncGenerator[AsyncSession]:
     """Yield the request's session, of nobody; what fails at COMMIT fails the request."""
-    async with database_of(request).session() as session:
+    async with opened(request, NOBODY) as session:
         yield session
+
+
+def opened(request: Request, scope: Scope) -> AbstractAsyncContextManager[AsyncSession]:
+    """Return a request's transaction.
+
+    A COMMIT whose answer is lost is resolved, which costs a write one round trip. A read changes
+    nothing, and pays nothing.
+    """
+    database = database_of(request)
+    plain = database.session(scope=scope)
+    return plain if request.method in SAFE else commits.certain(database.engine, plain)
 
 
 def scoped(whose: Callable[..., Scope | Awaitable[Scope]]) -> Any:
@@ -47,7 +61,7 @@ def scoped(whose: Callable[..., Scope | Awaitable[Scope]]) -> Any:
     async def in_scope(
         request: Request, scope: Annotated[Scope, Depends(whose)]
     ) -> AsyncGenerator[AsyncSession]:
-        async with database_of(request).session(scope=scope) as session:
+        async with opened(request, scope) as session:
             yield session
 
     # without this FastAPI would look for the names of the annotations in this module only

@@ -119,9 +119,9 @@ def engine_of(connection: ConnectionFile, role: str) -> Generator[Engine]:
     """
     from sqlalchemy.exc import SQLAlchemyError
 
-    from pgstead.app.errors import translate
     from pgstead.app.migrations import engine_to
     from pgstead.app.target import Driver, Target
+    from pgstead.app.translation import translate
 
     door = "direct" if "direct" in connection.doors else None
     target = Target.from_file(connection, role=role, door=door, driver=Driver.PSYCOPG)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections import Counter
 
 from pgstead.errors import UsageError
-from pgstead.prove import databases, encryption, grants, pooler, roles, schema, server, side_doors, tenancy, tls
+from pgstead.prove import (
+    databases,
+    encryption,
+    grants,
+    pooler,
+    roles,
+    schema,
+    server,
+    side_doors,
+    tenancy,
+    tls,
+)
 from pgstead.prove.promise import Promise
 
 MODULES = (server, tls, roles, databases, grants, pooler, schema, tenancy, side_doors, encryption)

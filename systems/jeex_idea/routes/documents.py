@@ -7,6 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from pgstead.app.degraded import degradable
+from pgstead.app.resilience import repeatable
 from systems.jeex_idea import repository
 from systems.jeex_idea.models import DocumentVersion
 from systems.jeex_idea.routes.identity import Session
@@ -23,6 +25,7 @@ router = APIRouter(prefix="/projects/{project_id}/documents", tags=["documents"]
 
 
 @router.post("", status_code=201)
+@repeatable
 async def create_document(
     project_id: uuid.UUID, body: DocumentCreate, session: Session, response: Response
 ) -> DocumentRead:
@@ -35,6 +38,7 @@ async def create_document(
 
 
 @router.get("")
+@degradable()
 async def list_documents(
     project_id: uuid.UUID,
     session: Session,
@@ -49,6 +53,7 @@ async def list_documents(
 
 # before `/{document_id}`, which would take `latest` for a key
 @router.get("/latest")
+@degradable()
 async def read_latest_document(
     project_id: uuid.UUID,
     document_type: Annotated[Kind, Query()],
@@ -61,6 +66,7 @@ async def read_latest_document(
 
 
 @router.get("/{document_id}")
+@degradable()
 async def read_document(
     project_id: uuid.UUID, document_id: uuid.UUID, session: Session, response: Response
 ) -> DocumentRead:
@@ -71,6 +77,7 @@ async def read_document(
 
 @router.patch("/{document_id}")
 @router.put("/{document_id}", include_in_schema=False)
+@repeatable
 async def change_document(
     project_id: uuid.UUID,
     document_id: uuid.UUID,
@@ -88,6 +95,7 @@ async def change_document(
 
 
 @router.delete("/{document_id}", status_code=204)
+@repeatable
 async def delete_document(
     project_id: uuid.UUID, document_id: uuid.UUID, session: Session, seen: Seen
 ) -> None:

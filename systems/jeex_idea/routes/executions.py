@@ -8,6 +8,8 @@ import uuid
 from fastapi import APIRouter, Response
 
 from pgstead.app import correlation
+from pgstead.app.degraded import degradable
+from pgstead.app.resilience import repeatable
 from systems.jeex_idea import repository
 from systems.jeex_idea.models import AgentExecution, ExecutionStatus, Project
 from systems.jeex_idea.routes.identity import Session
@@ -24,6 +26,7 @@ router = APIRouter(prefix="/projects/{project_id}/agents/executions", tags=["exe
 
 
 @router.post("", status_code=201)
+@repeatable
 async def create_execution(
     project_id: uuid.UUID, body: ExecutionCreate, session: Session, response: Response
 ) -> ExecutionRead:
@@ -38,6 +41,7 @@ async def create_execution(
 
 
 @router.get("")
+@degradable()
 async def list_executions(
     project_id: uuid.UUID,
     session: Session,
@@ -60,6 +64,7 @@ async def list_executions(
 
 
 @router.get("/{execution_id}")
+@degradable()
 async def read_execution(
     project_id: uuid.UUID, execution_id: uuid.UUID, session: Session, response: Response
 ) -> ExecutionRead:
@@ -70,6 +75,7 @@ async def read_execution(
 
 @router.patch("/{execution_id}")
 @router.put("/{execution_id}", include_in_schema=False)
+@repeatable
 async def change_execution(
     project_id: uuid.UUID,
     execution_id: uuid.UUID,
@@ -87,6 +93,7 @@ async def change_execution(
 
 
 @router.delete("/{execution_id}", status_code=204)
+@repeatable
 async def delete_execution(
     project_id: uuid.UUID, execution_id: uuid.UUID, session: Session, seen: Seen
 ) -> None:

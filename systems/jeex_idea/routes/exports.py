@@ -6,6 +6,8 @@ import uuid
 
 from fastapi import APIRouter, Response
 
+from pgstead.app.degraded import degradable
+from pgstead.app.resilience import repeatable
 from systems.jeex_idea import repository
 from systems.jeex_idea.models import Export, ExportStatus, Project
 from systems.jeex_idea.routes.identity import Session
@@ -16,6 +18,7 @@ router = APIRouter(prefix="/projects/{project_id}/exports", tags=["exports"])
 
 
 @router.post("", status_code=201)
+@repeatable
 async def create_export(
     project_id: uuid.UUID, body: ExportCreate, session: Session, response: Response
 ) -> ExportRead:
@@ -28,6 +31,7 @@ async def create_export(
 
 
 @router.get("")
+@degradable()
 async def list_exports(
     project_id: uuid.UUID, session: Session, wanted: Wanted, status: ExportStatus | None = None
 ) -> Exports:
@@ -38,6 +42,7 @@ async def list_exports(
 
 
 @router.get("/{export_id}")
+@degradable()
 async def read_export(
     project_id: uuid.UUID, export_id: uuid.UUID, session: Session, response: Response
 ) -> ExportRead:
@@ -48,6 +53,7 @@ async def read_export(
 
 @router.patch("/{export_id}")
 @router.put("/{export_id}", include_in_schema=False)
+@repeatable
 async def change_export(
     project_id: uuid.UUID,
     export_id: uuid.UUID,
@@ -62,6 +68,7 @@ async def change_export(
 
 
 @router.delete("/{export_id}", status_code=204)
+@repeatable
 async def delete_export(
     project_id: uuid.UUID, export_id: uuid.UUID, session: Session, seen: Seen
 ) -> None:

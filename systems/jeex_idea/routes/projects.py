@@ -7,6 +7,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from pgstead.app.degraded import degradable
+from pgstead.app.resilience import repeatable
 from systems.jeex_idea import repository
 from systems.jeex_idea.models import Project, ProjectStatus
 from systems.jeex_idea.routes.identity import Session
@@ -23,6 +25,7 @@ router = APIRouter(prefix="/projects", tags=["projects"])
 
 
 @router.post("", status_code=201)
+@repeatable
 async def create_project(body: ProjectCreate, session: Session, response: Response) -> ProjectRead:
     """Add a project. An owner that does not exist is refused: 422, `projects_created_by_fkey`."""
     row = await repository.add(session, Project(**body.model_dump()))
@@ -31,6 +34,7 @@ async def create_project(body: ProjectCreate, session: Session, response: Respon
 
 
 @router.get("")
+@degradable()
 async def list_projects(
     session: Session,
     wanted: Wanted,
@@ -47,6 +51,7 @@ async def list_projects(
 
 
 @router.get("/{project_id}")
+@degradable()
 async def read_project(project_id: uuid.UUID, session: Session, response: Response) -> ProjectRead:
     """Read a project."""
     return show(response, ProjectRead, await repository.find(session, Project, project_id))
@@ -54,6 +59,7 @@ async def read_project(project_id: uuid.UUID, session: Session, response: Respon
 
 @router.patch("/{project_id}")
 @router.put("/{project_id}", include_in_schema=False)
+@repeatable
 async def change_project(
     project_id: uuid.UUID, body: ProjectChange, session: Session, seen: Seen, response: Response
 ) -> ProjectRead:
@@ -63,6 +69,7 @@ async def change_project(
 
 
 @router.delete("/{project_id}", status_code=204)
+@repeatable
 async def delete_project(project_id: uuid.UUID, session: Session, seen: Seen) -> None:
     """Delete a project with its documents, runs and exports."""
     await repository.remove(session, await repository.find(session, Project, project_id), seen)

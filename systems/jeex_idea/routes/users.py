@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from pgstead.app.resilience import repeatable
 from pgstead.app.transactions import Session
 from systems.jeex_idea import repository
 from systems.jeex_idea.models import User
@@ -17,6 +18,7 @@ router = APIRouter(prefix="/users", tags=["users"])
 
 
 @router.post("", status_code=201)
+@repeatable
 async def create_user(body: UserCreate, session: Session, response: Response) -> UserRead:
     """Add a person. An address that is taken is refused: 409, `users_email_key`."""
     row = await repository.add(session, User(**body.model_dump()))
@@ -41,6 +43,7 @@ async def read_user(user_id: uuid.UUID, session: Session, response: Response) ->
 
 @router.patch("/{user_id}")
 @router.put("/{user_id}", include_in_schema=False)
+@repeatable
 async def change_user(
     user_id: uuid.UUID, body: UserChange, session: Session, seen: Seen, response: Response
 ) -> UserRead:
@@ -50,6 +53,7 @@ async def change_user(
 
 
 @router.delete("/{user_id}", status_code=204)
+@repeatable
 async def delete_user(user_id: uuid.UUID, session: Session, seen: Seen) -> None:
     """Delete a person who owns no project: else 409, `projects_created_by_fkey`."""
     await repository.remove(session, await repository.find(session, User, user_id), seen)

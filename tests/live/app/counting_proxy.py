@@ -55,9 +55,9 @@ def counting(port: int, delay: float = 0.005) -> Iterator[Proxy]:
 
         return await asyncio.start_server(handle, "127.0.0.1", 0)
 
-    server = loop.run_until_complete(serve())
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+    server = asyncio.run_coroutine_threadsafe(serve(), loop).result(10)
     try:
         yield Proxy(server.sockets[0].getsockname()[1], count)
     finally:
@@ -100,6 +100,8 @@ async def _relay(
     tasks = [asyncio.create_task(to_server()), asyncio.create_task(to_client())]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    except asyncio.CancelledError:
+        pass  # the proxy ends; asyncio's server of 3.11 would complain about it
     finally:
         for task in tasks:
             task.cancel()

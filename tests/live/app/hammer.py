@@ -49,7 +49,7 @@ class Base(DeclarativeBase):
 
 class Note(Base):
     __tablename__ = "hammer_notes"
-    __table_args__ = {"info": {ROW_SECURITY: ByTenant()}}
+    __table_args__ = ({"info": {ROW_SECURITY: ByTenant()}},)
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     tenant_id: Mapped[str] = mapped_column(String(100))
     touched: Mapped[int] = mapped_column(default=0)
@@ -58,7 +58,7 @@ class Note(Base):
 
 class Line(Base):
     __tablename__ = "hammer_lines"
-    __table_args__ = {"info": {ROW_SECURITY: ByTenant()}}
+    __table_args__ = ({"info": {ROW_SECURITY: ByTenant()}},)
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True)
     tenant_id: Mapped[str] = mapped_column(String(100))
     note_id: Mapped[uuid.UUID] = mapped_column(ForeignKey(Note.id))

@@ -46,6 +46,7 @@ def strike(scratch: Scratch, driver: Driver, way: str, transactions: int) -> Cou
 
 def check(counts: Counter[str]) -> None:
     """No foreign row, no error that was not planned, and it was no idle run."""
+    print(f"\n{dict(sorted(counts.items()))}")
     told = {name: number for name, number in counts.items() if name.isupper() or "UNEXP" in name}
     assert not told, counts
     assert counts["FOREIGN ROWS"] == 0, counts
@@ -94,7 +95,7 @@ def test_without_transaction_locality_the_hammer_turns_red(
 def test_the_usual_way_of_setting_a_tenant_turns_the_hammer_red(
     way: str, scratch: Scratch, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control of the rule that it is always set: for the session, and only where there is one."""
+    """The control of the rule that it is always set: here only where there is a tenant."""
     local = Scope.prelude
     monkeypatch.setattr(Scope, "prelude", lambda scope: local(scope).replace(",true)", ",false)"))
     monkeypatch.setattr(beginning, "_EMPTY", "SELECT 1")

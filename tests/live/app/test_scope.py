@@ -232,11 +232,12 @@ def test_autocommit_that_was_switched_on_at_the_driver_is_refused(do: Any, drive
         pytest.skip("asyncpg has no such switch")
 
     async def work(database: Database) -> None:
-        with pytest.raises(AutocommitError):
-            async with database.engine.connect() as connection:
-                raw = await connection.get_raw_connection()
-                await raw.driver_connection.set_autocommit(True)  # pyright: ignore
+        async with database.engine.connect() as connection:
+            bare: Any = (await connection.get_raw_connection()).driver_connection
+            await bare.set_autocommit(True)
+            with pytest.raises(AutocommitError):
                 await connection.execute(text("SELECT 1"))
+            await bare.set_autocommit(False)
 
     do(work)
 
@@ -293,7 +294,8 @@ def test_a_table_of_tenants_is_refused_to_a_session_without_a_tenant(
     do: Any, statement: Any
 ) -> None:
     async def work(database: Database) -> None:
-        for scope in ({}, {"user": "u1"}):
+        scopes: list[dict[str, Any]] = [{}, {"user": "u1"}]
+        for scope in scopes:
             with pytest.raises(UnscopedError, match="hammer_") as caught:
                 async with database.session(**scope) as session:
                     await session.execute(statement)

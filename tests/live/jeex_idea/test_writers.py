@@ -164,14 +164,15 @@ def test_a_serialization_failure_at_commit_is_told_as_such(
     assert not there(scratch, email)
 
 
-def test_a_connection_lost_at_commit_is_told_to_be_unknown(
+def test_a_connection_lost_at_commit_is_asked_about_and_told_as_what_it_was(
     api: httpx.Client, scratch: Scratch
 ) -> None:
     email = f"{uuid.uuid4()}@example.com"
     with at_commit(scratch, "PERFORM pg_terminate_backend(pg_backend_pid())"):
         answer = api.post("/users", json={"email": email, "name": "at commit"})
     assert answer.status_code == 503
-    assert answer.json()["type"] == "urn:pgstead:problem:commit-unknown"
+    assert answer.json()["type"] == "urn:pgstead:problem:not-committed"
+    assert not there(scratch, email)
     assert api.get("/users", params={"email": email}).status_code == 200  # the pool is well
 
 
