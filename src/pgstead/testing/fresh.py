@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import psycopg
 
 from pgstead.app.connection import VARIABLE, ConnectionFile, read
-from pgstead.app.target import Target
 from pgstead.cli.address import Driver, url
 from pgstead.cli.connection import RoleName, address
-from pgstead.errors import SteadError
+from pgstead.errors import UsageError
 from pgstead.host.sql import SocketSql
 from pgstead.testing import template
 from pgstead.testing.lease import Worker, leased
 from pgstead.testing.logins import LoginLog
-from pgstead.testing.place import Answer, Place, Request
+from pgstead.testing.place import Answer, Request
 from pgstead.testing.template import Copies, Superuser
 
 if TYPE_CHECKING:
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
 
 Role = Literal["app", "readonly", "admin", "migrator", "monitor"]
 _STRATEGY = "FILE_COPY"
-
-
-class PrivilegedTestError(SteadError):
-    """a test connects as a role that its application must never have"""
-
-    code = "privileged-test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,8 @@ class FreshDatabase:
         from pgstead.testing.loops import Keeper
 
         known = settings(self.file.name, self.prefix, environ=self.environ)
-        made = Database(known, **{"metadata": self.metadata(), **options})
+        options.setdefault("metadata", self.metadata())
+        made = Database(known, **options)
         self._open.callback(Keeper(made.engine).close)
         return made
 
@@ -101,7 +95,8 @@ class FreshDatabase:
         from pgstead.app.sync import SyncDatabase
 
         known = settings(self.file.name, self.prefix, environ=self.environ)
-        made = SyncDatabase(known, **{"metadata": self.metadata(), **options})
+        options.setdefault("metadata", self.metadata())
+        made = SyncDatabase(known, **options)
         self._open.callback(made.close)
         return made
 
@@ -112,12 +107,14 @@ class FreshDatabase:
         if not self.models:
             return None
         module, _, name = self.models.partition(":")
-        found: Any = getattr(importlib.import_module(module), name or "Base")
+        try:
+            found: Any = getattr(importlib.import_module(module), name or "Base")
+        except (ImportError, AttributeError) as error:
+            raise UsageError(
+                f"the models of the manifest, {self.models!r}, cannot be imported: {error}",
+                hint='put them on the path of the tests: pythonpath = ["."] in pytest\'s settings',
+            ) from error
         return found.metadata if hasattr(found, "metadata") else found
-
-    def target(self, role: Role = "app") -> Target:
-        """Return where a role connects, for engines of one's own."""
-        return Target.from_file(self.file, role=role)
 
 
 class TestStead:
@@ -125,10 +122,10 @@ class TestStead:
 
     __test__ = False  # pytest takes the name for a class of tests
 
-    def __init__(self, place: Place, answer: Answer, worker: Worker, open_: ExitStack) -> None:
+    def __init__(self, answer: Answer, worker: Worker, open_: ExitStack) -> None:
         """Connect as the superuser, over the closed socket."""
         self.answer = answer
-        self._place = place
+        self._names: set[str] = set()
         self._worker = worker
         self._number = itertools.count(1)
         self._copies = Copies(answer.owner)
@@ -144,11 +141,12 @@ class TestStead:
         return read(Path(self.answer.connection))
 
     @contextmanager
-    def fresh(self) -> Iterator[FreshDatabase]:
+    def fresh(self) -> Generator[FreshDatabase]:
         """Make a database for one test, and drop it afterwards."""
         name = f"test_{self._worker.name}_{next(self._number)}"
         path = Path(self.answer.connection).with_name(f"{name}.json")
         self._copies.create(self._superuser, name, _STRATEGY)
+        self._names.add(name)
         try:
             told = json.loads(Path(self.answer.connection).read_text(encoding="utf-8"))
             told |= {"database": name, "stands_for": self.answer.database}
@@ -164,26 +162,33 @@ class TestStead:
                 )
         finally:
             path.unlink(missing_ok=True)
+            self._names.discard(name)
             self._copies.drop(self._superuser, name)
 
-    def check(self, database: FreshDatabase) -> None:
-        """Raise PrivilegedTestError where somebody came as a role that policies do not bind."""
-        came = [login for login in self._log.take(database.name) if login.role in self._privileged]
+    def objection(self) -> str:
+        """Return what is wrong with how somebody came into an open database since last asked.
+
+        Roles that policies do not bind see and do what the application cannot.
+        """
+        if not self._names:
+            return ""
+        came = [login for login in self._log.take(self._names) if login.role in self._privileged]
         if not came:
-            return
+            return ""
         first = came[0]
         why = self._privileged[first.role]
-        raise PrivilegedTestError(
-            f"this test connected {len(came)} time(s) as {first.role!r} ({why}), program"
-            f" {first.program!r}: what it saw and did, the application cannot see and do",
-            hint='connect as the application (`pgstead_db`, `pgstead_database.connect("app")`), or'
-            ' as "admin" to look across tenants; a test of migrations says so:'
-            ' @pytest.mark.pgstead_privileged("why")',
+        times = "" if len(came) == 1 else f" ({len(came)} times)"
+        return (
+            f"this test connected as {first.role!r}{times}: {why}, so what it saw and did there,"
+            " the application cannot see and do\n"
+            "hint: connect as the application (`pgstead_db`, `pgstead_database.connect()`), or as"
+            ' "admin" to look across tenants; a test of migrations says so:'
+            ' @pytest.mark.pgstead_privileged("why")'
         )
 
 
 @contextmanager
-def held(request: Request, worker: Worker) -> Iterator[TestStead]:
+def held(request: Request, worker: Worker) -> Generator[TestStead]:
     """Hold the stead of this test run."""
-    with leased(request, worker) as (place, answer), ExitStack() as open_:
-        yield TestStead(place, answer, worker, open_)
+    with leased(request, worker) as answer, ExitStack() as open_:
+        yield TestStead(answer, worker, open_)

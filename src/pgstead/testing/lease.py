@@ -7,11 +7,10 @@ import hashlib
 import json
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ _LONGEST = 50  # bytes of a temporary directory's path; a socket's has 107
 
 
 class StartError(SteadError):
-    """the stead for the tests did not come up"""
+    """The stead for the tests did not come up."""
 
     code = "test-stead"
 
@@ -41,36 +40,54 @@ class Worker:
 
 
 @contextmanager
-def leased(request: Request, worker: Worker) -> Iterator[tuple[Place, Answer]]:
+def leased(request: Request, worker: Worker) -> Generator[Answer]:
     """Hold a stead that fits the request: the run's own, brought up by whoever needs it first.
 
-    Raises StartError with what the host said where it does not come up.
+    A process alone waits at its end until everything is removed; where there are several,
+    `wait_until_removed` is for the one that outlives them. Raises StartError with what the host
+    said where the stead does not come up.
     """
-    place, handle = _hold(_agreed(request, worker))
-    host: subprocess.Popen[bytes] | None = None
+    place, handle = _hold(_name(request, worker))
+    host = 0
     try:
         if _first(place, request):
             host = _start(place)
-        yield place, _wait(place, host)
+        yield _wait(place, host)
     finally:
         os.close(handle)
-        if host is not None:
-            host.wait(_TO_END)
+        if host and not worker.run:
+            _wait_for(lambda: not _runs(host))
 
 
-def _agreed(request: Request, worker: Worker) -> str:
+def wait_until_removed(run: str) -> None:
+    """Wait until nothing of a run is left, at most a minute."""
+    parent = _parent()
+    _wait_for(lambda: not any(parent.glob(f"{_of_run(run)}*/")))
+
+
+def _wait_for(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + _TO_END
+    while not done() and time.monotonic() < until:
+        time.sleep(_POLL)
+
+
+def _of_run(run: str) -> str:
+    return f"{MARK}{hashlib.sha256(run.encode()).hexdigest()[:12]}"
+
+
+def _name(request: Request, worker: Worker) -> str:
     """Return a name that all workers of a run come to, and nobody else; else a new one."""
     if not worker.run:
-        return secrets.token_hex(6)
-    told = json.dumps([worker.run, asdict(request)], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
+        return f"{MARK}{secrets.token_hex(6)}"
+    told = json.dumps(asdict(request), sort_keys=True)
+    return f"{_of_run(worker.run)}-{hashlib.sha256(told.encode()).hexdigest()[:6]}"
 
 
 def _hold(name: str) -> tuple[Place, int]:
     """Take the lease of a directory that nobody removes meanwhile."""
     parent = _parent()
     while True:
-        place = Place(_directory(parent / f"{MARK}{name}"))
+        place = Place(_directory(parent / name))
         try:
             handle = place.lock(LEASE, fcntl.LOCK_SH)
         except FileNotFoundError:  # just removed
@@ -114,23 +131,34 @@ def _first(place: Place, request: Request) -> bool:
     return True
 
 
-def _start(place: Place) -> subprocess.Popen[bytes]:
-    """Start the host in a session of its own: a Ctrl-C is for the tests alone."""
-    with (place.directory / LOG).open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "pgstead.testing.host", str(place.directory)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+def _start(place: Place) -> int:
+    """Start the host in a session of its own: a Ctrl-C is for the tests alone. Return its pid."""
+    log = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-m", "pgstead.testing.host", str(place.directory)],
+        os.environ,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(place.directory / LOG), log, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
 
 
-def _wait(place: Place, host: subprocess.Popen[bytes] | None) -> Answer:
+def _runs(pid: int) -> bool:
+    """Say whether a child still runs; its end is taken note of."""
+    with suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == 0
+    return False
+
+
+def _wait(place: Place, host: int) -> Answer:
     until = time.monotonic() + _PATIENCE
     path = place.directory / ANSWER
     while not path.exists():
-        if host is not None and host.poll() is not None:
+        if host and not _runs(host):
             place.write(ANSWER, _silent(place))  # the other workers wait for it too
         elif time.monotonic() > until:
             raise StartError(f"the stead for the tests did not come up within {_PATIENCE:g} s")
@@ -145,5 +173,8 @@ def _silent(place: Place) -> dict[str, str]:
     log = place.directory / LOG
     words = log.read_text(errors="replace").splitlines()[-3:] if log.exists() else []
     said = " / ".join(words) or "nothing"
-    return {"error": "test-stead", "message": f"the host of the tests' stead ended: {said}",
-            "hint": "`pgstead up` of the same manifest shows whether it can come up at all"}
+    return {
+        "error": "test-stead",
+        "message": f"the host of the tests' stead ended: {said}",
+        "hint": "`pgstead up` of the same manifest shows whether it can come up at all",
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -43,8 +43,8 @@ class LoginLog:
         """Close the file."""
         self._file.close()
 
-    def take(self, database: str) -> list[Login]:
-        """Return who came into a database since the last time.
+    def take(self, databases: Collection[str]) -> list[Login]:
+        """Return who came into any of the databases since the last time.
 
         A line of our own is written first: what happened before stands before it.
         """
@@ -54,7 +54,7 @@ class LoginLog:
         return [
             Login(line["user"], line["dbname"], line.get("application_name", ""))
             for line in self._until(mark)
-            if line.get("dbname") == database and str(line.get("message", "")).startswith(_CAME)
+            if line.get("dbname") in databases and str(line.get("message", "")).startswith(_CAME)
         ]
 
     def _until(self, mark: str) -> Iterator[dict[str, str]]:

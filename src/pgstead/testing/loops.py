@@ -26,9 +26,9 @@ class Keeper:
         event.listen(engine.sync_engine, "connect", self._connected)
 
     def _connected(self, connection: Any, _record: object) -> None:
-        connection.run_async(lambda _: self._wait_here())
+        connection.run_async(self._wait_here)
 
-    async def _wait_here(self) -> None:
+    async def _wait_here(self, _connection: object) -> None:
         loop = asyncio.get_running_loop()
         if loop not in self._waiting:
             self._waiting[loop] = self._until_the_end(loop)

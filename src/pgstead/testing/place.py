@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ class Place:
         return handle
 
     @contextmanager
-    def held(self, name: str, how: int) -> Iterator[None]:
+    def held(self, name: str, how: int) -> Generator[None]:
         """Hold such a lock for a while."""
         handle = self.lock(name, how)
         try:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MARK = "pgstead_privileged"
 _MANIFEST, _DATABASE = "pgstead_manifest", "pgstead_database"
+_STEAD: pytest.StashKey[TestStead] = pytest.StashKey()
+_RUN: pytest.StashKey[str] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,12 +48,28 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Remember what the workers of pytest-xdist call their run."""
+    node.config.stash[_RUN] = str(node.workerinput["testrunuid"])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing behind: wait until the last worker's stead is gone."""
+    if run := config.stash.get(_RUN, ""):
+        from pgstead.testing.lease import wait_until_removed
+
+        wait_until_removed(run)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail a test that connected as a role which policies do not bind."""
     try:
         result = yield
-    except BaseException:
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException:  # pytest's own outcomes are no Exception
         if said := _objection(item):
             item.add_report_section("call", "pgstead", said)
         raise
@@ -61,18 +79,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
 
 
 def _objection(item: pytest.Item) -> str:
-    """Return what is wrong with how a test connected."""
-    from pgstead.errors import SteadError
-
-    known: Mapping[str, Any] = getattr(item, "funcargs", {})
-    stead, database = known.get("pgstead_stead"), known.get("pgstead_database")
-    if database is None or _may(item):
-        return ""
-    try:
-        stead.check(database)
-    except SteadError as error:
-        return _told(error)
-    return ""
+    """Return what is wrong with how a test connected; empty where it may."""
+    stead = item.config.stash.get(_STEAD, None)
+    said = stead.objection() if stead is not None else ""
+    return "" if _may(item) else said
 
 
 def _may(item: pytest.Item) -> bool:
@@ -84,13 +94,9 @@ def _may(item: pytest.Item) -> bool:
     return True
 
 
-def _told(error: Any) -> str:
-    return f"{error.message}\nhint: {error.hint}" if error.hint else error.message
-
-
 @pytest.fixture(scope="session")
 def pgstead_stead(request: pytest.FixtureRequest) -> Iterator[TestStead]:
-    """A stead like the manifest's, for this run: its own ports, data, certificates, passwords."""
+    """Bring up a stead like the manifest's for this run: ports, data and passwords of its own."""
     from pgstead.errors import SteadError
     from pgstead.testing.fresh import held
     from pgstead.testing.place import Request
@@ -107,9 +113,11 @@ def pgstead_stead(request: pytest.FixtureRequest) -> Iterator[TestStead]:
         try:
             stead = open_.enter_context(held(wanted, worker))
         except SteadError as error:
-            refused = _told(error)
+            refused = f"{error.message}\nhint: {error.hint}" if error.hint else error.message
         else:
+            config.stash[_STEAD] = stead
             yield stead
+            del config.stash[_STEAD]
             return
     pytest.fail(refused, pytrace=False)
 
@@ -128,15 +136,20 @@ def _worker(config: pytest.Config) -> Worker:
 
 
 @pytest.fixture
-def pgstead_database(pgstead_stead: TestStead) -> Iterator[FreshDatabase]:
-    """A migrated database that only this test knows."""
+def pgstead_database(
+    pgstead_stead: TestStead, request: pytest.FixtureRequest
+) -> Iterator[FreshDatabase]:
+    """Give a migrated database that only this test knows."""
     with pgstead_stead.fresh() as database:
         yield database
+        said = _objection(request.node)  # fixtures have an end too
+    if said:
+        pytest.fail(said, pytrace=False)
 
 
 @pytest.fixture
 def pgstead_db(pgstead_database: FreshDatabase) -> Database:
-    """The application's engine on the test's database: its role, through the pooler.
+    """Give the application's engine on the test's database: its role, through the pooler.
 
     Works in any event loop, and closes its connections when that loop ends.
     """
@@ -145,7 +158,7 @@ def pgstead_db(pgstead_database: FreshDatabase) -> Database:
 
 @pytest.fixture
 def pgstead_sync_db(pgstead_database: FreshDatabase) -> SyncDatabase:
-    """The application's synchronous engine on the test's database."""
+    """Give the application's synchronous engine on the test's database."""
     return pgstead_database.sync_database()
 
 
@@ -153,7 +166,7 @@ def pgstead_sync_db(pgstead_database: FreshDatabase) -> SyncDatabase:
 def pgstead_environ(
     pgstead_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> Mapping[str, str]:
-    """The environment leads to the test's database, and to no other one."""
+    """Let the environment lead to the test's database, and to no other one."""
     for prefix in (pgstead_database.prefix, ""):
         for name in ("DATABASE_URL", "DATABASE_URL_SYNC"):
             monkeypatch.delenv(prefix + name, raising=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,11 @@ import psycopg
 from psycopg import sql
 
 TEMPLATE = "pgstead_template"
+
+_PATIENCE = 5.0  # seconds; then DROP DATABASE waits, and says what it waits for
+_POLL = 0.001
+
+_SEND_AWAY = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 Superuser = psycopg.Connection[dict[str, Any]]
 
@@ -64,7 +70,14 @@ class Copies:
         copy_access(superuser, TEMPLATE, name)
 
     def drop(self, superuser: Superuser, name: str) -> None:
-        """Drop a copy, whoever is still connected."""
+        """Drop a copy, whoever is still connected.
+
+        Who is there (the pooler keeps connections) is sent away first: the server itself would
+        look for them ten times a second only.
+        """
+        until = time.monotonic() + _PATIENCE
+        while superuser.execute(_SEND_AWAY, [name]).rowcount and time.monotonic() < until:
+            time.sleep(_POLL)
         superuser.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         )
