@@ -62,6 +62,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         wait_until_removed(run)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a mark that does not say why."""
+    mark = item.get_closest_marker(_MARK)
+    if mark is not None and not (mark.args and str(mark.args[0]).strip()):
+        pytest.fail(f'say why: @pytest.mark.{_MARK}("it tests a migration")', pytrace=False)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail a test that connected as a role which policies do not bind."""
@@ -86,12 +93,7 @@ def _objection(item: pytest.Item) -> str:
 
 
 def _may(item: pytest.Item) -> bool:
-    mark = item.get_closest_marker(_MARK)
-    if mark is None:
-        return False
-    if not (mark.args and str(mark.args[0]).strip()):
-        pytest.fail(f'say why: @pytest.mark.{_MARK}("it tests a migration")', pytrace=False)
-    return True
+    return item.get_closest_marker(_MARK) is not None
 
 
 @pytest.fixture(scope="session")
@@ -104,9 +106,9 @@ def pgstead_stead(request: pytest.FixtureRequest) -> Iterator[TestStead]:
     config = request.config
     worker = _worker(config)
     wanted = Request(
-        manifest=_chosen(config, _MANIFEST) or None,
+        manifest=_manifest(config),
         directory=str(config.rootpath),
-        database=_chosen(config, _DATABASE),
+        database=str(config.getoption(_DATABASE) or config.getini(_DATABASE)),
         workers=worker.count,
     )
     with ExitStack() as open_:
@@ -122,8 +124,13 @@ def pgstead_stead(request: pytest.FixtureRequest) -> Iterator[TestStead]:
     pytest.fail(refused, pytrace=False)
 
 
-def _chosen(config: pytest.Config, name: str) -> str:
-    return str(config.getoption(name) or config.getini(name))
+def _manifest(config: pytest.Config) -> str | None:
+    """Return the manifest's path: as typed where pytest was called, or as in its configuration."""
+    if typed := config.getoption(_MANIFEST):
+        return str(config.invocation_params.dir / typed)
+    if written := config.getini(_MANIFEST):
+        return str((config.inipath.parent if config.inipath else config.rootpath) / written)
+    return None
 
 
 def _worker(config: pytest.Config) -> Worker:
