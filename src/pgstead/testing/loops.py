@@ -15,6 +15,8 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+_PATIENCE = 10.0  # seconds
+
 
 class Keeper:
     """Waits in each loop that an engine connects in, and empties the engine's pool at its end."""
@@ -42,5 +44,24 @@ class Keeper:
             await self._engine.dispose()
 
     def close(self) -> None:
-        """Forget what is left: connections whose loop ended without a word."""
+        """Close what is left: a loop that lives longer than its test is asked to do it now."""
+        for loop, waiting in list(self._waiting.items()):
+            if loop.is_closed():
+                continue
+            if not loop.is_running():
+                loop.run_until_complete(waiting.aclose())
+            elif not _runs_here(loop):
+                asyncio.run_coroutine_threadsafe(_closed(waiting), loop).result(_PATIENCE)
+        # Connections whose loop ended without a word cannot be closed any more.
         self._engine.sync_engine.dispose(close=False)
+
+
+async def _closed(waiting: AsyncGenerator[None]) -> None:
+    await waiting.aclose()
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

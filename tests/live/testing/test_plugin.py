@@ -64,6 +64,22 @@ def test_two_loops_may_follow_each_other(pgstead_db):
     assert asyncio.run(count()) == 1
 
 
+@pytest.fixture(scope="module")
+def long_loop():
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+def test_a_loop_may_outlive_the_test(pgstead_db, long_loop):
+    async def count():
+        async with pgstead_db.session(tenant="acme") as session:
+            return await session.scalar(COUNT)
+
+    assert long_loop.run_until_complete(count()) == 0
+
+
 def test_the_original_is_closed_to_all(pgstead_database):
     url = pgstead_database.url(direct=True).replace(pgstead_database.name, "shop")
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
