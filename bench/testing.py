@@ -15,7 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from psycopg import sql
 
@@ -23,8 +25,10 @@ from pgstead.host.sql import SocketSql
 from pgstead.testing.fresh import TestStead, held
 from pgstead.testing.lease import Worker
 from pgstead.testing.place import Request
-from pgstead.testing.template import TEMPLATE
+from pgstead.testing.template import TEMPLATE, Superuser
 from tests.fix_stead import short_directory, write_manifest
+
+_THERE = "SELECT FROM pg_stat_activity WHERE datname = %s"
 
 Times = dict[str, list[float]]
 
@@ -36,20 +40,26 @@ def clocked(times: Times, name: str, work: Callable[[], object]) -> None:
     times.setdefault(name, []).append(time.perf_counter() - began)
 
 
-def floor(stead: TestStead, name: str, strategy: str) -> None:
+def floor(superuser: Superuser, stead: TestStead, name: str, strategy: str) -> None:
     """Copy, connect, drop; nothing else."""
-    socket = SocketSql(PurePosixPath(stead.answer.socket), stead.answer.port)
     made = {
         "name": sql.Identifier(name),
         "template": sql.Identifier(TEMPLATE),
         "strategy": sql.Literal(strategy),
     }
     create = sql.SQL("CREATE DATABASE {name} TEMPLATE {template} STRATEGY {strategy}")
-    with socket.connect() as superuser:
-        superuser.execute(create.format(**made))
-        with socket.connect(name) as connection:
-            connection.execute("SELECT 1")
-        superuser.execute(sql.SQL("DROP DATABASE {name} WITH (FORCE)").format(**made))
+    superuser.execute(create.format(**made))
+    with socket_of(stead).connect(name) as connection:
+        connection.execute("SELECT 1")
+    # DROP looks ten times a second whether somebody is still there: the backend of a moment ago.
+    while superuser.execute(_THERE, [name]).fetchone():
+        pass
+    superuser.execute(sql.SQL("DROP DATABASE {name}").format(**made))
+
+
+def socket_of(stead: TestStead) -> SocketSql:
+    """Return the superuser's way in."""
+    return SocketSql(PurePosixPath(stead.answer.socket), stead.answer.port)
 
 
 def ours(stead: TestStead) -> None:
@@ -80,12 +90,12 @@ def main() -> None:
         project.link_toolchain()
         request = Request(str(project.manifest), str(directory), "", 1)
         began = time.perf_counter()
-        with held(request, Worker()) as stead:
+        with held(request, Worker()) as stead, socket_of(stead).connect() as superuser:
             print(f"the stead of jeex_idea, migrated: {time.perf_counter() - began:.1f} s")
             for number in range(rounds):
                 for way in ("FILE_COPY", "WAL_LOG"):
                     name = f"{way.lower()}_{number}"
-                    clocked(times, f"floor, {way}", partial(floor, stead, name, way))
+                    clocked(times, f"floor, {way}", partial(floor, superuser, stead, name, way))
                 clocked(times, "a database per test", lambda: ours(stead))
                 parts(stead, times)
             began = time.perf_counter()
