@@ -169,8 +169,7 @@ def read(path: Path, database: str | None = None) -> ConnectionFile:
         ) from error
     if database is not None and found.name != database:
         raise ConnectionFileError(
-            f"the connection file {path} is of the database {found.name!r},"
-            f" not of {database!r}",
+            f"the connection file {path} is of the database {found.name!r}, not of {database!r}",
             hint=f"unset {VARIABLE} or name the right file",
         )
     return found
