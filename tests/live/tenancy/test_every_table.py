@@ -1,0 +1,215 @@
+"""Whatever several people do, in whatever order: each sees what is theirs, nobody sees nothing.
+
+Over every protected table of the three systems, from their models' declarations. Everything
+happens in one transaction, as behind a pooler, with savepoints; at the end it is rolled back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from pgstead.app.tenancy import scoped_tables
+from tests.live.scratch import Scratch
+from tests.live.service import AI_AGENTS, SPECGEN, alembic
+from tests.live.tenancy import models
+from tests.live.tenancy.lab import Lab
+from tests.live.tenancy.ledger import Shape
+from tests.live.tenancy.machine import Choose, Machine
+from tests.live.tenancy.worlds import METADATA, SHARED, World, world
+
+SYSTEMS = ("jeex_idea", "ai_agents", "specgen")
+
+
+@pytest.fixture(scope="module")
+def systems(scratch: Scratch) -> Scratch:
+    """Give one server with the databases of all systems."""
+    for system in (AI_AGENTS, SPECGEN):
+        connection = scratch.add_database(system.name, system.prefix)
+        alembic("upgrade", "head", connection=connection, system=system)
+    return scratch
+
+
+@pytest.fixture
+def worlds(systems: Scratch, lab: Lab) -> Callable[[str], World]:
+    """Return the worlds by name."""
+    def of(name: str) -> World:
+        server = lab.scratch if name == models.NAME else systems
+        return world(name, lambda: server.admin(name))
+
+    return of
+
+
+class People(RuleBasedStateMachine):
+    """The machine as Hypothesis plays it; a test gives it its world."""
+
+    world: World
+
+    def __init__(self) -> None:
+        """Begin."""
+        super().__init__()
+        self.machine = Machine(self.world)
+
+    def teardown(self) -> None:
+        """Look as others do, then undo everything."""
+        try:
+            self.machine.others_see_by_their_policies()
+        finally:
+            self.machine.close()
+
+    @initialize(seed=st.integers(0, 3))
+    def settle(self, seed: int) -> None:
+        """Begin with rows in every table."""
+        self.machine.settle(random.Random(seed).choice)
+
+    @rule(data=st.data())
+    def switch(self, data: st.DataObject) -> None:
+        """Ask for somebody else from now on, or for nobody, or by another setting."""
+        choose = choosing(data)
+        who = choose([*self.world.people, ""])
+        self.machine.say(who, others(self.machine, choose))
+
+    @rule(data=st.data(), honest=st.booleans())
+    def insert(self, data: st.DataObject, honest: bool) -> None:
+        """Write a row, of one's own or below and for others."""
+        self.machine.insert(self.table(data), choosing(data), honest=honest)
+
+    @rule(data=st.data(), mine=st.booleans(), act=st.sampled_from(["update", "delete", "upsert"]))
+    def change(self, data: st.DataObject, mine: bool, act: str) -> None:
+        """Change, delete or write over a row."""
+        getattr(self.machine, act)(self.table(data), choosing(data), mine=mine)
+
+    @rule(data=st.data(), mine=st.booleans())
+    def move(self, data: st.DataObject, mine: bool) -> None:
+        """Hand a row over, or take one."""
+        self.machine.move(self.table(data), choosing(data), mine=mine)
+
+    @rule(data=st.data())
+    def ask_raw(self, data: st.DataObject) -> None:
+        """Ask without conditions."""
+        self.machine.ask_raw(self.table(data), choosing(data))
+
+    @rule()
+    def save(self) -> None:
+        """Set a savepoint."""
+        self.machine.save()
+
+    @precondition(lambda self: self.machine.kept)
+    @rule()
+    def roll_back(self) -> None:
+        """Go back to it."""
+        self.machine.roll_back()
+
+    @invariant()
+    def everybody_sees_what_is_theirs(self) -> None:
+        """Compare."""
+        self.machine.everybody_sees_what_is_theirs()
+
+    def table(self, data: st.DataObject) -> Shape:
+        """Choose a table."""
+        return data.draw(st.sampled_from([*self.world.shapes.values()]))
+
+
+def choosing(data: st.DataObject) -> Choose:
+    """Let Hypothesis choose."""
+    return lambda options: data.draw(st.sampled_from(list(options)))
+
+
+def others(machine: Machine, choose: Choose) -> dict[str, str]:
+    """Say something in the settings beside the main one, of what rows have."""
+    said: dict[str, str] = {}
+    for name, shape in machine.world.shapes.items():
+        for of in shape.security.shown if shape.security else ():
+            values = [str(row[of.column]) for row in machine.ledger.rows[name].values()]
+            said[of.setting] = choose(["", *values])
+    return said
+
+
+def play(played: World, examples: int, steps: int) -> None:
+    """Play the machine in a world."""
+    machine = type("Machine", (People,), {"world": played})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )
+
+
+def sweep(played: World) -> set[tuple[str, str]]:
+    """Try everything on every table once, without chance; return which acts on which tables."""
+    machine = Machine(played)
+    choose = random.Random(3).choice
+    try:
+        machine.settle(choose)
+        machine.everybody_sees_what_is_theirs()
+        machine.others_see_by_their_policies()
+        for shape, who in itertools.product(played.shapes.values(), ("", played.people[0])):
+            for _ in range(3):
+                machine.say(who, others(machine, choose))
+                for honest in (True, False):
+                    machine.insert(shape, choose, honest=honest)
+                for act, mine in itertools.product(
+                    (machine.upsert, machine.update, machine.move), (True, False)
+                ):
+                    act(shape, choose, mine=mine)
+                machine.ask_raw(shape, choose)
+                machine.everybody_sees_what_is_theirs()
+        for shape, mine in itertools.product(reversed(played.shapes.values()), (False, True)):
+            machine.save()
+            machine.say(played.people[1])
+            machine.delete(shape, choose, mine=mine)
+            machine.everybody_sees_what_is_theirs()
+            machine.roll_back()
+            machine.everybody_sees_what_is_theirs()
+        return {(act, table) for act, table, _ in machine.tried}
+    finally:
+        machine.close()
+
+
+AMOUNTS = [
+    pytest.param(6, 20, id="some"),
+    pytest.param(400, 50, id="many", marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
+]
+
+
+@pytest.mark.parametrize(("examples", "steps"), AMOUNTS)
+@pytest.mark.parametrize("name", [*SYSTEMS, models.NAME])
+def test_people_never_meet_whatever_they_do(
+    worlds: Callable[[str], World], name: str, examples: int, steps: int
+) -> None:
+    play(worlds(name), examples, steps)
+
+
+@pytest.mark.parametrize("name", [*SYSTEMS, models.NAME])
+def test_every_act_is_tried_on_every_protected_table(
+    worlds: Callable[[str], World], name: str
+) -> None:
+    tried = sweep(worlds(name))
+    for table, _ in scoped_tables(METADATA[name]):
+        for act in ("insert", "upsert", "update", "move", "raw", "delete"):
+            assert (act, table.name) in tried
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_table_is_protected_or_named_as_shared_with_a_reason(name: str) -> None:
+    protected = {table.name for table, _ in scoped_tables(METADATA[name])}
+    shared = {table for system, table in SHARED if system == name}
+    assert set(METADATA[name].tables) - protected == shared
