@@ -62,11 +62,13 @@ class Rule:
     table: str = ""  # where the keys are looked up; empty: the column itself is compared
     key: str = ""
     member: str = ""  # the column of `table` that is compared with the setting
+    flag: str = ""  # a column of `table` that has to be true: a membership may be switched off
     or_null: bool = False  # a row that names nobody passes too
 
     def __post_init__(self) -> None:
         """Refuse names that are none."""
         asked = (self.column, *((self.table, self.key, self.member) if self.table else ()))
+        asked = (*asked, *([self.flag] if self.flag else ()))
         if not all(is_identifier(name) for name in asked):
             raise PolicyError(
                 f"row security by {self.column!r} does not name its columns",
@@ -88,7 +90,11 @@ class Rule:
         scope = scope_of(self.setting, cast_of(kind))
         # an array from a sub-select is computed once; `IN (SELECT ...)` would lose the index
         keys = f"SELECT {quoted(self.key)} FROM {quoted(name, schema or None)}"  # noqa: S608
-        return f"{quoted(self.column)} = ANY (ARRAY({keys} WHERE {quoted(self.member)} = {scope}))"
+        only = f" AND {quoted(self.flag)}" if self.flag else ""
+        return (
+            f"{quoted(self.column)} ="
+            f" ANY (ARRAY({keys} WHERE {quoted(self.member)} = {scope}{only}))"
+        )
 
 
 @dataclass(frozen=True)
@@ -122,15 +128,18 @@ class RowSecurity(SchemaItem):
         return cls((Rule(column, USER),), **more)
 
     @classmethod
-    def by_lookup(cls, column: str, table: str, *, key: str, user: str, **more: Any) -> RowSecurity:
+    def by_lookup(
+        cls, column: str, table: str, *, key: str, user: str, flag: str = "", **more: Any
+    ) -> RowSecurity:
         """Rows whose column is among the keys that a table has for the current user.
 
         By membership: `by_lookup("workspace_id", "workspace_members", key="workspace_id",
         user="user_id")`; by ownership: `by_lookup("project_id", "projects", key="id",
         user="created_by")`. The lookup is itself subject to the policies of its table, which
         may not look up in turn in a table that looks up here (PostgreSQL: infinite recursion).
+        With `flag` only rows count whose column of that name is true.
         """
-        return cls((Rule(column, USER, table, key, user),), **more)
+        return cls((Rule(column, USER, table, key, user, flag),), **more)
 
     def any_of(self, *others: RowSecurity) -> RowSecurity:
         """Return the declaration that lets through what one of them does."""

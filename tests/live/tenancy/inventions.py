@@ -25,16 +25,17 @@ def invent(table: Table, column: Column[object], number: int) -> str:
     listed = _listed(table, column.name)
     if listed:
         return listed[number % len(listed)]
-    kind = column.type
-    if isinstance(kind, String):
-        named = next((text for word, text in _NAMED if word in column.name), "t{}")
+    named = next((text for word, text in _NAMED if word in column.name), None)
+    if named is not None:
         return named.format(number)
+    kind = column.type
     for of, value in (
+        (String, f"t{number}"),
         (Uuid, f"0190a0b0-0000-7000-8000-{number:012x}"),
         (LargeBinary, f"\\x{number:064x}"),
         (INET, f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}/32"),
         (DateTime, f"2030-01-01 {number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}+00"),
-        (Boolean, "true"),
+        (Boolean, "false" if number % 3 == 0 else "true"),
         (JSONB, "{}"),
         (ARRAY, "{}"),
         (Integer, str(number)),

@@ -63,7 +63,7 @@ class Shape:
     content: str | None  # a column that means nothing to anybody, to be changed
 
     @classmethod
-    def of(cls, table: Table) -> Shape:
+    def of(cls, table: Table, flags: frozenset[str] = frozenset()) -> Shape:
         """Read a table's declaration."""
         key = tuple(column.name for column in table.primary_key)
         references = tuple(_references(table))
@@ -72,7 +72,7 @@ class Shape:
         named = [*key, *(c for unique in uniques for c in unique)]
         named += [c for reference in references for c in reference.columns]
         named += [c for rule in rules_of(security) for c in [rule.column]]
-        content = _content(table, frozenset(named))
+        content = next(iter(flags), _content(table, frozenset(named)))
         columns = tuple(dict.fromkeys([*named, *([content] if content else [])]))
         return cls(table, table.name, key, columns, references, uniques, security, content)
 
@@ -90,7 +90,13 @@ def rules_of(security: RowSecurity | None) -> tuple[Rule, ...]:
 
 def shapes(metadata: MetaData) -> dict[str, Shape]:
     """Return the tables that are protected, and those that they refer to, parents first."""
-    found = {table.name: Shape.of(table) for table in metadata.sorted_tables}
+    rules = [rule for table in metadata.sorted_tables for rule in rules_of(declared(table))]
+    found = {
+        table.name: Shape.of(
+            table, frozenset(r.flag for r in rules if r.flag and r.table == table.name)
+        )
+        for table in metadata.sorted_tables
+    }
     wanted = {name for name, shape in found.items() if shape.security is not None}
     wanted |= {reference.parent for name in wanted for reference in found[name].references}
     return {name: shape for name, shape in found.items() if name in wanted}
@@ -140,9 +146,13 @@ class Ledger:
         known: dict[str, Shape],
         rights: Mapping[str, frozenset[str]],
         fixed: Mapping[str, frozenset[str]],
+        keepers: Mapping[str, str],
     ) -> None:
-        """Begin without rows; `rights` and `fixed` (columns) are what the server grants."""
-        self.shapes, self.rights, self.fixed = known, rights, fixed
+        """Begin without rows; `rights` and `fixed` (columns) are what the server grants.
+
+        `keepers` are columns that only whom they name may change.
+        """
+        self.shapes, self.rights, self.fixed, self.keepers = known, rights, fixed, keepers
         self.rows: dict[str, dict[Key, Row]] = {name: {} for name in known}
 
     # -- who sees what --------------------------------------------------------------------------
@@ -176,6 +186,7 @@ class Ledger:
             return bool(wanted) and value == wanted
         return any(
             other[rule.member] == wanted
+            and (not rule.flag or other[rule.flag] == "true")
             and other[rule.key] == value
             and self.shows(rule.table, other, said)
             for other in self.rows[rule.table].values()
@@ -216,7 +227,8 @@ class Ledger:
             return Verdict.UNSEEN
         after = {**row, **values}
         changed = {column for column in row if row[column] != after[column]}
-        if changed & self.fixed[name]:
+        kept = self.keepers.get(name, "")
+        if changed & self.fixed[name] or (kept in changed and row[kept] not in said.values()):
             return Verdict.REFUSED
         if not self.takes(name, after, said) or not self.shows(name, after, said):
             return Verdict.DENIED

@@ -47,10 +47,11 @@ class World:
 
     name: str
     connect: Callable[[], psycopg.Connection[Any]]  # as the superuser
-    setting: str = USER
+    asking: tuple[str, ...] = (USER,)  # the settings that say who asks
     people: tuple[str, ...] = tuple(str(uuid.UUID(int=(7 << 76) | (2 << 62) | n)) for n in (1, 2, 3))
     # who lets others at rows by writing into a table: the one that a column of it names
     doorkeepers: dict[str, str] = field(default_factory=dict)
+    keepers: dict[str, str] = field(default_factory=dict)  # a column that whom it names may change
     damage: str = ""  # SQL by which policies are broken on purpose; undone with the rest
 
     @cached_property
@@ -60,9 +61,9 @@ class World:
 
     @cached_property
     def settings(self) -> tuple[str, ...]:
-        """The settings that policies compare with, the main one first."""
+        """The settings that policies compare with."""
         found = [rule.setting for s in self.shapes.values() for rule in rules_of(s.security)]
-        return tuple(dict.fromkeys([self.setting, *found]))
+        return tuple(dict.fromkeys([*self.asking, *found]))
 
     def damaged(self, damage: str) -> World:
         """Return the world with policies that are broken."""
@@ -103,7 +104,14 @@ class World:
 def world(name: str, connect: Callable[[], psycopg.Connection[Any]]) -> World:
     """Return the world of a database."""
     if name == "ai_agents":
-        return World(name, connect, TENANT, ("one", "two", "three"))
+        return World(name, connect, (TENANT,), ("one", "two", "three"))
     if name == "specgen":
-        return World(name, connect, doorkeepers={"workspace_members": "owner_id"})
+        return World(
+            name,
+            connect,
+            doorkeepers={"workspace_members": "owner_id"},
+            keepers={"workspaces": "owner_id"},
+        )
+    if name == models.NAME:  # where, to keep it small, anybody asks themselves in
+        return World(name, connect, (TENANT, USER), doorkeepers={"members": "user_id"})
     return World(name, connect)
