@@ -35,7 +35,7 @@ def invent(table: Table, column: Column[object], number: int) -> str:
         (LargeBinary, f"\\x{number:064x}"),
         (INET, f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}/32"),
         (DateTime, f"2030-01-01 {number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}+00"),
-        (Boolean, "false" if number % 3 == 0 else "true"),
+        (Boolean, "false" if number % 5 == 0 else "true"),
         (JSONB, "{}"),
         (ARRAY, "{}"),
         (Integer, str(number)),

@@ -103,7 +103,9 @@ def shapes(metadata: MetaData) -> dict[str, Shape]:
 
 
 def _references(table: Table) -> Iterator[Reference]:
-    for key in sorted(table.foreign_key_constraints, key=lambda k: -len(k.elements)):
+    for key in sorted(
+        table.foreign_key_constraints, key=lambda k: (-len(k.elements), str(k.name))
+    ):
         columns = tuple(element.parent.name for element in key.elements)
         how, _, named = (key.ondelete or "").partition("(")
         nulled = tuple(named.rstrip(")").split(", ")) if named else columns
@@ -179,22 +181,32 @@ class Ledger:
     def holds(self, rule: Rule, row: Row, said: Said) -> bool:
         """Say whether a rule lets a row through."""
         value = row[rule.column]
-        if value is None:
-            return rule.or_null
+        return rule.or_null if value is None else value in self._values(rule, said)
+
+    def _values(self, rule: Rule, said: Said) -> set[str | None]:
+        """Return what the rule's column may hold."""
         wanted = said.get(rule.setting, "")
         if not wanted or not rule.table:
-            return bool(wanted) and value == wanted
-        return any(
-            other[rule.member] == wanted
-            and (not rule.flag or other[rule.flag] == "true")
-            and other[rule.key] == value
-            and self.shows(rule.table, other, said)
+            return {wanted} - {""}
+        return {
+            other[rule.key]
             for other in self.rows[rule.table].values()
-        )
+            if other[rule.member] == wanted
+            and (not rule.flag or other[rule.flag] == "true")
+            and self.shows(rule.table, other, said)
+        }
 
     def seen(self, name: str, said: Said) -> dict[Key, Row]:
         """Return what somebody sees of a table."""
-        return {k: row for k, row in self.rows[name].items() if self.shows(name, row, said)}
+        security = self.shapes[name].security
+        if security is None:
+            return dict(self.rows[name])
+        values = [(r.column, self._values(r, said)) for r in (*security.rules, *security.shown)]
+        return {
+            key: row
+            for key, row in self.rows[name].items()
+            if any(row[column] in wanted for column, wanted in values)
+        }
 
     # -- what becomes of a statement ------------------------------------------------------------
 
@@ -319,21 +331,24 @@ class Ledger:
         self.insert(name, after)
 
     def delete(self, name: str, key: Key) -> None:
-        """Forget a row, and what goes with it."""
-        gone = self._falling(name, key)
-        emptied = [
-            (child, other, reference)
-            for table, old in gone
-            for child, other, reference in self._children(table, self.rows[table][old])
-            if reference.ondelete == "SET NULL" and (child, other) not in gone
-        ]
-        for child, other, reference in emptied:
-            self.rows[child][other] = {
-                **self.rows[child][other],
-                **dict.fromkeys(reference.nulled),
-            }
-        for table, old in gone:
-            del self.rows[table][old]
+        """Forget a row, and what goes with it.
+
+        Level by level, as the server's triggers run: what was emptied by the first level refers
+        to nothing when the second one goes.
+        """
+        gone, level = self._falling(name, key), [(name, key)]
+        while level:
+            below = list[tuple[str, Key]]()
+            for table, old in level:
+                for child, other, reference in [*self._children(table, self.rows[table][old])]:
+                    if reference.ondelete == "CASCADE":
+                        below.append((child, other))
+                    elif (child, other) not in gone:
+                        emptied = dict.fromkeys(reference.nulled)
+                        self.rows[child][other] = {**self.rows[child][other], **emptied}
+            for table, old in level:
+                del self.rows[table][old]
+            level = [*dict.fromkeys(x for x in below if x[1] in self.rows[x[0]])]
 
     def copy(self) -> dict[str, dict[Key, Row]]:
         """Return what there is, to come back to."""

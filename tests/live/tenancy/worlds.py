@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -52,7 +52,6 @@ class World:
     # who lets others at rows by writing into a table: the one that a column of it names
     doorkeepers: dict[str, str] = field(default_factory=dict)
     keepers: dict[str, str] = field(default_factory=dict)  # a column that whom it names may change
-    damage: str = ""  # SQL by which policies are broken on purpose; undone with the rest
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -64,10 +63,6 @@ class World:
         """The settings that policies compare with."""
         found = [rule.setting for s in self.shapes.values() for rule in rules_of(s.security)]
         return tuple(dict.fromkeys([*self.asking, *found]))
-
-    def damaged(self, damage: str) -> World:
-        """Return the world with policies that are broken."""
-        return replace(self, damage=damage)
 
     def role(self, purpose: str) -> sql.Identifier:
         """Return the role for a purpose."""
