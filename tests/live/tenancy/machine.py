@@ -117,8 +117,12 @@ class Machine:
         if not self._belong(shape, row, choose, honest=honest):
             return None
         nullable = {c.name for c in shape.table.columns if c.nullable}
+        fitting = honest or choose([True, False])
         for reference in shape.references:
-            if not self._refer(shape, row, reference, nullable, choose, honest=honest):
+            chosen = self._refer(
+                shape, row, reference, nullable, choose, honest=honest, fitting=fitting
+            )
+            if not chosen:
                 return None
         number = next(self.numbers)
         for column in shape.table.columns:
@@ -134,7 +138,7 @@ class Machine:
         rules = security.written or (choose(security.rules),)
         for rule in rules:
             if not rule.table:
-                others = [p for p in self.world.people if p != self.who]
+                others = [p for p in (*self.world.people, self.world.newcomer) if p != self.who]
                 if rule.setting in self.world.asking:
                     row[rule.column] = self.who if honest and self.who else choose(others)
                 continue
@@ -157,6 +161,7 @@ class Machine:
         choose: Choose,
         *,
         honest: bool,
+        fitting: bool,
     ) -> bool:
         """Fill the columns of a foreign key; say whether there was a way."""
         free = [c for c in reference.columns if row[c] is _PENDING]
@@ -165,8 +170,8 @@ class Machine:
         parents = [
             parent
             for key, parent in self.ledger.rows[reference.parent].items()
-            if self._fits(reference, parent, row, free, honest=honest)
-            and (honest is False or self._may_name(reference, key))
+            if (not fitting or _fits(reference, parent, row, free))
+            and (not honest or self._may_name(reference, key))
         ]
         names = [tuple(parent[c] for c in reference.referred) for parent in parents]
         used = {tuple(row.get(c) for c in r.columns) for r in shape.references if r != reference}
@@ -180,13 +185,6 @@ class Machine:
         told = dict(zip(reference.columns, chosen, strict=True))
         row.update({column: told[column] for column in free})
         return True
-
-    def _fits(
-        self, reference: Reference, parent: Row, row: Row, free: list[str], *, honest: bool
-    ) -> bool:
-        """Say whether a parent agrees with what of the foreign key is filled already."""
-        pairs = zip(reference.columns, reference.referred, strict=True)
-        return not honest or all(c in free or row[c] == parent[r] for c, r in pairs)
 
     def _may_name(self, reference: Reference, key: Key) -> bool:
         if reference.parent == NAMING_PEOPLE:
@@ -256,6 +254,7 @@ class Machine:
         named = {c for r in shape.references for c in r.columns}
         named |= set(shape.security.columns if shape.security else ())
         groups = [*(r.columns for r in shape.references), tuple(sorted(named))]
+        groups += [(column,) for column in sorted(named)]
         columns = choose([group for group in groups if group] or [shape.columns[-1:]])
         self._change("move", shape, key, {column: target[column] for column in columns})
 
@@ -465,3 +464,9 @@ def _where(shape: Shape, key: Iterable[Any]) -> sql.Composed:
         sql.SQL("{} = {}").format(sql.Identifier(column), value)
         for column, value in zip(shape.key, key, strict=True)
     )
+
+
+def _fits(reference: Reference, parent: Row, row: Row, free: list[str]) -> bool:
+    """Say whether a parent agrees with what of the foreign key is filled already."""
+    pairs = zip(reference.columns, reference.referred, strict=True)
+    return all(c in free or row[c] == parent[r] for c, r in pairs)

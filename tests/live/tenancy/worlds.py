@@ -49,6 +49,7 @@ class World:
     connect: Callable[[], psycopg.Connection[Any]]  # as the superuser
     asking: tuple[str, ...] = (USER,)  # the settings that say who asks
     people: tuple[str, ...] = tuple(str(uuid.UUID(int=(7 << 76) | (2 << 62) | n)) for n in (1, 2, 3))
+    newcomer: str = str(uuid.UUID(int=(7 << 76) | (2 << 62) | 99))  # has no row at all
     # who lets others at rows by writing into a table: the one that a column of it names
     doorkeepers: dict[str, str] = field(default_factory=dict)
     keepers: dict[str, str] = field(default_factory=dict)  # a column that whom it names may change
@@ -99,7 +100,7 @@ class World:
 def world(name: str, connect: Callable[[], psycopg.Connection[Any]]) -> World:
     """Return the world of a database."""
     if name == "ai_agents":
-        return World(name, connect, (TENANT,), ("one", "two", "three"))
+        return World(name, connect, (TENANT,), ("one", "two", "three"), "four")
     if name == "specgen":
         return World(
             name,
