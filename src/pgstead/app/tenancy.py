@@ -180,9 +180,7 @@ class RowSecurity(SchemaItem):
             roles = self.admins if ending == "_admin" else self.to
             command = "ALL" if written is not None else "SELECT"
             name = f"{POLICY}{ending}"
-            return Policy(
-                name, table.name, table.schema, command, permissive, roles, rows, written
-            )
+            return Policy(name, table.name, table.schema, command, permissive, roles, rows, written)
 
         yield policy("", mine, check)
         if self.shown:

@@ -93,9 +93,8 @@ class AuditLog(Row, Base):
     __table_args__ = (
         one_of("action", AuditAction),
         within("project_id", "projects", "SET NULL"),
-        RowSecurity.by_user("user_id").any_of(
-            RowSecurity.by_lookup("workspace_id", "workspaces", key="id", user="owner_id")
-        )
+        RowSecurity.by_user("user_id")
+        .any_of(RowSecurity.by_lookup("workspace_id", "workspaces", key="id", user="owner_id"))
         # of what one did oneself, and only where one belongs
         .writing(
             Rule("user_id", USER),

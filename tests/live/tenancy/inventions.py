@@ -34,7 +34,10 @@ def invent(table: Table, column: Column[object], number: int) -> str:
         (Uuid, f"0190a0b0-0000-7000-8000-{number:012x}"),
         (LargeBinary, f"\\x{number:064x}"),
         (INET, f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}/32"),
-        (DateTime, f"2030-01-01 {number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}+00"),
+        (
+            DateTime,
+            f"2030-01-01 {number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}+00",
+        ),
         (Boolean, "false" if number % 5 == 0 else "true"),
         (JSONB, "{}"),
         (ARRAY, "{}"),

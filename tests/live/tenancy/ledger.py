@@ -103,9 +103,7 @@ def shapes(metadata: MetaData) -> dict[str, Shape]:
 
 
 def _references(table: Table) -> Iterator[Reference]:
-    for key in sorted(
-        table.foreign_key_constraints, key=lambda k: (-len(k.elements), str(k.name))
-    ):
+    for key in sorted(table.foreign_key_constraints, key=lambda k: (-len(k.elements), str(k.name))):
         columns = tuple(element.parent.name for element in key.elements)
         how, _, named = (key.ondelete or "").partition("(")
         nulled = tuple(named.rstrip(")").split(", ")) if named else columns
@@ -132,7 +130,9 @@ def _content(table: Table, named: frozenset[str]) -> str | None:
     checks = " ".join(str(getattr(c, "sqltext", "")) for c in table.constraints)
     for kind in (String, DateTime, Integer):
         for column in table.columns:
-            plain = isinstance(column.type, kind) and not isinstance(column.server_default, Computed)
+            plain = isinstance(column.type, kind) and not isinstance(
+                column.server_default, Computed
+            )
             stamp = column.name in {"created_at", "updated_at"}
             constrained = re.search(rf"\b{re.escape(column.name)}\b", checks)
             if plain and not stamp and not constrained and column.name not in named:

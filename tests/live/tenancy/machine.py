@@ -351,9 +351,7 @@ class Machine:
             for key in self.ledger.seen(name, self.said)
         }
 
-    def _nothing_else_came(
-        self, before: set[tuple[str, Key]], shape: Shape, written: Row
-    ) -> None:
+    def _nothing_else_came(self, before: set[tuple[str, Key]], shape: Shape, written: Row) -> None:
         """Say that writing a row shows nobody more than that row, and links to no foreign one.
 
         This asks no declaration who may write what: a membership that one writes for oneself

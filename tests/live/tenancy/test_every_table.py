@@ -47,6 +47,7 @@ def systems(scratch: Scratch) -> Scratch:
 @pytest.fixture
 def worlds(systems: Scratch, lab: Lab) -> Callable[[str], World]:
     """Return the worlds by name."""
+
     def of(name: str) -> World:
         server = lab.scratch if name == models.NAME else systems
         return world(name, lambda: server.admin(name))

@@ -48,7 +48,9 @@ class World:
     name: str
     connect: Callable[[], psycopg.Connection[Any]]  # as the superuser
     asking: tuple[str, ...] = (USER,)  # the settings that say who asks
-    people: tuple[str, ...] = tuple(str(uuid.UUID(int=(7 << 76) | (2 << 62) | n)) for n in (1, 2, 3))
+    people: tuple[str, ...] = tuple(
+        str(uuid.UUID(int=(7 << 76) | (2 << 62) | n)) for n in (1, 2, 3)
+    )
     newcomer: str = str(uuid.UUID(int=(7 << 76) | (2 << 62) | 99))  # has no row at all
     # who lets others at rows by writing into a table: the one that a column of it names
     doorkeepers: dict[str, str] = field(default_factory=dict)
