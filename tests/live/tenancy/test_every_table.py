@@ -25,7 +25,6 @@ from hypothesis.stateful import (
 
 from pgstead.app.tenancy import scoped_tables
 from tests.live.scratch import Scratch
-from tests.live.service import AI_AGENTS, SPECGEN, alembic
 from tests.live.tenancy import models
 from tests.live.tenancy.lab import Lab
 from tests.live.tenancy.ledger import Shape
@@ -35,21 +34,12 @@ from tests.live.tenancy.worlds import METADATA, SHARED, World, world
 SYSTEMS = ("jeex_idea", "ai_agents", "specgen")
 
 
-@pytest.fixture(scope="module")
-def systems(scratch: Scratch) -> Scratch:
-    """Give one server with the databases of all systems."""
-    for system in (AI_AGENTS, SPECGEN):
-        connection = scratch.add_database(system.name, system.prefix)
-        alembic("upgrade", "head", connection=connection, system=system)
-    return scratch
-
-
 @pytest.fixture
-def worlds(systems: Scratch, lab: Lab) -> Callable[[str], World]:
+def worlds(every_system: Scratch, lab: Lab) -> Callable[[str], World]:
     """Return the worlds by name."""
 
     def of(name: str) -> World:
-        server = lab.scratch if name == models.NAME else systems
+        server = lab.scratch if name == models.NAME else every_system
         return world(name, lambda: server.admin(name))
 
     return of
