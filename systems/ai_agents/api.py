@@ -13,7 +13,7 @@ from pgstead.app import migrations
 from pgstead.app.engine import Database
 from pgstead.app.environment import process_environment
 from pgstead.app.problems import RESPONSES
-from pgstead.app.service import Service
+from pgstead.app.service import Service, give_keys
 from pgstead.app.target import Target
 from pgstead.errors import UsageError
 from systems.ai_agents.identity import STATE, Operator
@@ -49,11 +49,9 @@ def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
     )
     app = service.create(router(), variables)
     database = composition.database_of(app)
-    keys = composition.give_keys(database, PREFIX, variables)
     if (digest := _digest(variables)) is not None:
         administrator = _administrator(database)
-        if keys is not None:
-            composition.attach(administrator.sessions, keys)
+        give_keys(administrator, PREFIX, variables)
         setattr(app.state, STATE, Operator(digest, administrator))
         composition.during(app, composition.closing(administrator))
     return app

@@ -26,7 +26,14 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, event, text
 
-from pgstead.app import policies, policy_migrations, policy_operations, role_names, views
+from pgstead.app import (
+    policies,
+    policy_migrations,
+    policy_operations,
+    role_names,
+    row_migrations,
+    views,
+)
 from pgstead.app.connection import ConnectionFile
 from pgstead.app.environment import migration_file, migration_target
 from pgstead.app.target import Target
@@ -153,6 +160,7 @@ def _options(metadata: MetaData, names: policies.Names) -> dict[str, Any]:
             "alembic.ext.checkconstraint_byname",
             policy_migrations.PLUGIN,
             views.PLUGIN,
+            row_migrations.PLUGIN,
         ],
         policy_operations.ROLES: names,
         "process_revision_directives": _keep_nothing_empty,

@@ -1,4 +1,9 @@
-"""An HTTP service on one database, put together: health, errors, correlation, start and end."""
+"""An HTTP service on one database, put together: health, errors, keys, correlation, start and end.
+
+def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
+    service = Service("shop", Base.metadata, start=Path(__file__).parent)
+    return service.create(router, environ)
+"""
 
 from __future__ import annotations
 
@@ -12,11 +17,13 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
-from pgstead.app import problems, transactions
+from pgstead.app import migrations, problems, transactions
 from pgstead.app.correlation import CorrelationMiddleware
 from pgstead.app.degraded import GoodAnswers
+from pgstead.app.encryption import Keys, attach, encrypted_columns, keys_of
+from pgstead.app.encryption.errors import KeyringError
 from pgstead.app.engine import Database
-from pgstead.app.environment import settings
+from pgstead.app.environment import process_environment, settings
 from pgstead.app.health import Health
 from pgstead.app.last_resort import LastResortMiddleware
 from pgstead.app.resilience import ResilienceMiddleware
@@ -27,27 +34,37 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a system says about itself."""
+    """What a service says about itself; the rest follows from the name of its database.
 
-    title: str
-    version: str
+    Args:
+        database: its name in the manifest.
+        metadata: of its models. Where they have encrypted columns, sessions get the keys.
+        start: the application's folder: its connection file is looked for from there upwards.
+        title: what the OpenAPI page calls it; else the database's name.
+        version: what `/health` tells.
+        prefix: of its environment variables; else the database's name in capitals.
+        heads: revisions that it was built for; else those of `migrations` in its folder.
+    """
+
     database: str
-    prefix: str  # of environment variables
     metadata: MetaData
-    heads: tuple[str, ...]  # revisions that it was built for
-    start: Path  # from where on upwards its connection file is looked for
+    start: Path
+    title: str = ""
+    version: str = "0"
+    prefix: str = ""
+    heads: tuple[str, ...] | None = None
 
     def create(self, routes: APIRouter, environ: Mapping[str, str] | None = None) -> FastAPI:
         """Make the application around its routes. Reads all files now, connects at the start."""
-        known = settings(
-            self.database,
-            self.prefix,
-            environ=environ,
-            start=self.start,
-        )
-        database = Database(known, metadata=self.metadata, program=f"{self.title} api")
-        health = Health(database, self.heads, self.version)
-        app = FastAPI(title=self.title, version=self.version, lifespan=_lifespan(database, health))
+        variables = process_environment() if environ is None else environ
+        title = self.title or self.database
+        prefix = self.prefix or f"{self.database.upper()}_"
+        known = settings(self.database, prefix, environ=variables, start=self.start)
+        database = Database(known, metadata=self.metadata, program=f"{title} api")
+        if any(encrypted_columns(table) for table in self.metadata.sorted_tables):
+            give_keys(database, prefix, variables)
+        health = Health(database, self._heads(), self.version)
+        app = FastAPI(title=title, version=self.version, lifespan=_lifespan(database, health))
         setattr(app.state, transactions.STATE, database)
         app.add_middleware(ResilienceMiddleware, database=database, answers=GoodAnswers())
         app.add_middleware(LastResortMiddleware)
@@ -57,6 +74,27 @@ class Service:
         app.include_router(routes)
         _describe_problems(app)
         return app
+
+    def _heads(self) -> tuple[str, ...]:
+        folder = self.start / "migrations"
+        if self.heads is not None or not folder.is_dir():
+            return self.heads or ()
+        return migrations.heads(folder)
+
+
+def give_keys(database: Database, prefix: str, environ: Mapping[str, str]) -> Keys | None:
+    """Let the sessions of a database read and write encrypted columns.
+
+    Without keys the service starts all the same, so that its health can say what is wrong; what
+    needs an encrypted column is an error with the way out.
+    """
+    try:
+        keys = keys_of(prefix, environ, database.settings.file)
+    except KeyringError as error:
+        _log.error("%s; hint: %s", error.message, error.hint)
+        return None
+    attach(database.sessions, keys)
+    return keys
 
 
 def _lifespan(database: Database, health: Health) -> Any:
