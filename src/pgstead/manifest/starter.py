@@ -71,9 +71,7 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def text(
-    name: str, *, port: int = 5432, pooler_port: int = 6432, application: bool = False
-) -> str:
+def text(name: str, *, port: int = 5432, pooler_port: int = 6432, application: bool = False) -> str:
     """Return a commented starter manifest. Raises ValueError for an impossible name.
 
     With `application` it names the models and migrations of `pgstead.manifest.skeleton`.
