@@ -13,7 +13,7 @@ from pgstead.app import migrations
 from pgstead.app.engine import Database
 from pgstead.app.environment import process_environment
 from pgstead.app.problems import RESPONSES
-from pgstead.app.service import Service, give_keys
+from pgstead.app.service import Service
 from pgstead.app.target import Target
 from pgstead.errors import UsageError
 from systems.ai_agents.identity import STATE, Operator
@@ -51,7 +51,6 @@ def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
     database = composition.database_of(app)
     if (digest := _digest(variables)) is not None:
         administrator = _administrator(database)
-        give_keys(administrator, PREFIX, variables)
         setattr(app.state, STATE, Operator(digest, administrator))
         composition.during(app, composition.closing(administrator))
     return app

@@ -82,7 +82,7 @@ if TYPE_CHECKING:
         ScopeInvalidError,
         UnscopedError,
     )
-    from pgstead.app.service import Service, give_keys
+    from pgstead.app.service import Service
     from pgstead.app.shapes import In, Out
     from pgstead.app.sync import SyncDatabase
     from pgstead.app.tenancy import RowSecurity, TenantScoped, objections
@@ -157,7 +157,6 @@ __all__ = [
     "cacheable",
     "degradable",
     "encrypted_column",
-    "give_keys",
     "keys_of",
     "objections",
     "one_of",
@@ -176,7 +175,7 @@ _HOMES = {
     "engine": "Database PoolState",
     "sync": "SyncDatabase",
     "scope": "AutocommitError Scope ScopeChangedError ScopeError ScopeInvalidError UnscopedError",
-    "service": "Service give_keys",
+    "service": "Service",
     "transactions": "Session scoped",
     "problems": "Problem",
     "resources": "Access Resource routes",

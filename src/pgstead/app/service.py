@@ -17,17 +17,14 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
-from pgstead.app import migrations, problems, transactions
+from pgstead.app import migrations, problems, role_guard, transactions
 from pgstead.app.correlation import CorrelationMiddleware
 from pgstead.app.degraded import GoodAnswers
-from pgstead.app.encryption import Keys, attach, encrypted_columns, keys_of
-from pgstead.app.encryption.errors import KeyringError
 from pgstead.app.engine import Database
-from pgstead.app.environment import process_environment, settings
+from pgstead.app.environment import settings
 from pgstead.app.health import Health
 from pgstead.app.last_resort import LastResortMiddleware
 from pgstead.app.resilience import ResilienceMiddleware
-from pgstead.app.role_guard import PrivilegedRoleError
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +35,7 @@ class Service:
 
     Args:
         database: its name in the manifest.
-        metadata: of its models. Where they have encrypted columns, sessions get the keys.
+        metadata: of its models.
         start: the application's folder: its connection file is looked for from there upwards.
         title: what the OpenAPI page calls it; else the database's name.
         version: what `/health` tells.
@@ -56,13 +53,10 @@ class Service:
 
     def create(self, routes: APIRouter, environ: Mapping[str, str] | None = None) -> FastAPI:
         """Make the application around its routes. Reads all files now, connects at the start."""
-        variables = process_environment() if environ is None else environ
         title = self.title or self.database
         prefix = self.prefix or f"{self.database.upper()}_"
-        known = settings(self.database, prefix, environ=variables, start=self.start)
+        known = settings(self.database, prefix, environ=environ, start=self.start)
         database = Database(known, metadata=self.metadata, program=f"{title} api")
-        if any(encrypted_columns(table) for table in self.metadata.sorted_tables):
-            give_keys(database, prefix, variables)
         health = Health(database, self._heads(), self.version)
         app = FastAPI(title=title, version=self.version, lifespan=_lifespan(database, health))
         setattr(app.state, transactions.STATE, database)
@@ -80,21 +74,6 @@ class Service:
         if self.heads is not None or not folder.is_dir():
             return self.heads or ()
         return migrations.heads(folder)
-
-
-def give_keys(database: Database, prefix: str, environ: Mapping[str, str]) -> Keys | None:
-    """Let the sessions of a database read and write encrypted columns.
-
-    Without keys the service starts all the same, so that its health can say what is wrong; what
-    needs an encrypted column is an error with the way out.
-    """
-    try:
-        keys = keys_of(prefix, environ, database.settings.file)
-    except KeyringError as error:
-        _log.error("%s; hint: %s", error.message, error.hint)
-        return None
-    attach(database.sessions, keys)
-    return keys
 
 
 def _lifespan(database: Database, health: Health) -> Any:
@@ -118,11 +97,8 @@ async def _greet(health: Health) -> None:
     """
     facts = await health.probe()
     name = health.database.settings.name
-    if facts.privileged:
-        raise PrivilegedRoleError(
-            f"the application connects to {name!r} as a role that grants do not bind",
-            hint="connect as the application's own role; migrations run as the migrator",
-        )
+    if facts.unbound:
+        raise role_guard.refusal(facts.unbound)
     if objection := health.objection(facts):
         _log.error("not ready: %s", objection)
     else:
