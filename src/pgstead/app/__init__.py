@@ -7,6 +7,8 @@ so that models need no HTTP and a script needs no FastAPI. docs/reference/applic
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 TYPE_CHECKING = False  # type checkers know the name; `typing` is not needed here
 if TYPE_CHECKING:
@@ -170,8 +172,8 @@ __all__ = [
     "uuid7",
 ]
 
-# Where each name is at home, in the order of the reference page.
-_HOMES = {
+# Where each name is at home.
+_NAMES = {
     "engine": "Database PoolState",
     "sync": "SyncDatabase",
     "scope": "AutocommitError Scope ScopeChangedError ScopeError ScopeInvalidError UnscopedError",
@@ -203,11 +205,11 @@ _HOMES = {
     ),
     "role_guard": "PrivilegedRoleError",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+HOMES: Mapping[str, Sequence[str]] = MappingProxyType({m: n.split() for m, n in _NAMES.items()})
 
 
 def __getattr__(name: str) -> object:
-    module = _HOME_OF.get(name)
+    module = next((module for module, names in HOMES.items() if name in names), None)
     if module is None:
         raise AttributeError(f"module 'pgstead.app' has no attribute {name!r}")
     return getattr(importlib.import_module(f"pgstead.app.{module}"), name)
