@@ -36,7 +36,8 @@ def place() -> Iterator[Path]:
 
 def test_the_first_application_does_what_its_page_says(place: Path) -> None:
     text = PAGE.read_text()
-    ports = dict(zip((5432, 6432, 8000), free_ports(3), strict=True))
+    server, pooler, api = free_ports(3)
+    ports = {5432: server, 6432: pooler, 8000: api}
     told = list(steps(with_ports(text, ports)))
     assert len(told) == len(re.findall(r"^\$ |title=", text, re.MULTILINE))
     reader = Reader(place)
