@@ -34,6 +34,12 @@ class Alone:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.stead.api_port}{path}"
 
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(self.url("/health/ready")).status_code == 200
+        except httpx.TransportError:
+            return False
+
 
 def with_free_ports(manifest: Path) -> LiveStead:
     """Change the ports of a manifest, and nothing else."""
@@ -69,9 +75,7 @@ def alone(request: pytest.FixtureRequest) -> Iterator[Alone]:
 
 
 def test_its_service_answers_on_its_own_port(alone: Alone) -> None:
-    wait_until(
-        lambda: httpx.get(alone.url("/health/ready")).status_code == 200, "the service is ready"
-    )
+    wait_until(alone.is_ready, "the service is ready", 60)
     health = httpx.get(alone.url("/health")).json()
     assert (health["status"], health["service"]) == ("healthy", alone.system.name)
     assert httpx.get(alone.url("/docs")).status_code == 200
