@@ -51,6 +51,8 @@ class SteadError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # a traceback shows it
 
     def as_dict(self) -> dict[str, object]:
         """Return what `--json` prints."""

@@ -14,7 +14,15 @@ from sqlalchemy.pool import QueuePool
 
 from pgstead.app.breaker import Breaker
 from pgstead.app.correlation import current
-from pgstead.app.engine import Options, PoolState, arguments, equip, opening_of, pool_state
+from pgstead.app.engine import (
+    Options,
+    PoolState,
+    arguments,
+    equip,
+    give_keys,
+    opening_of,
+    pool_state,
+)
 from pgstead.app.environment import (
     Settings,
     settings_of_manifest,
@@ -62,6 +70,7 @@ class SyncDatabase:
         self.sessions = sessionmaker(
             self.engine, expire_on_commit=False, autoflush=autoflush, close_resets_only=False
         )
+        give_keys(self.sessions, known, metadata)
 
     @classmethod
     def from_env(
