@@ -84,9 +84,7 @@ def create(connection_file: Path) -> FastAPI:
         return _shown(row)
 
     @app.get("/in-begin/{project_id}")
-    async def in_begin(
-        project_id: uuid.UUID, x_user_id: Annotated[uuid.UUID, Header()]
-    ) -> Project:
+    async def in_begin(project_id: uuid.UUID, x_user_id: Annotated[uuid.UUID, Header()]) -> Project:
         async with pools[0].acquire() as connection:
             await connection.execute(
                 f"BEGIN; SELECT set_config('app.current_user_id', '{x_user_id}', true)"

@@ -128,7 +128,9 @@ def requests(path: str, keys: list[tuple[str, str]]) -> list[bytes]:
     ]
 
 
-async def compare(sides: list[Side], keys: list[tuple[str, str]], given: argparse.Namespace) -> None:
+async def compare(
+    sides: list[Side], keys: list[tuple[str, str]], given: argparse.Namespace
+) -> None:
     """Let the sides take turns, in the other order each time."""
     wire = {side.path: requests(side.path, keys) for side in sides}
     for number in range(given.rounds + 1):

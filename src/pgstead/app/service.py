@@ -21,6 +21,7 @@ from pgstead.app.health import Health
 from pgstead.app.last_resort import LastResortMiddleware
 from pgstead.app.resilience import ResilienceMiddleware
 from pgstead.app.role_guard import PrivilegedRoleError
+from pgstead.app.routing import add_routes
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +54,7 @@ class Service:
         app.add_middleware(LastResortMiddleware)
         app.add_middleware(CorrelationMiddleware)  # the last one added is the outermost
         problems.install(app)
-        app.include_router(health.router())
-        app.include_router(routes)
+        add_routes(app.router, health.router(), routes)
         _describe_problems(app)
         return app
 
