@@ -83,7 +83,7 @@ async def _explain(
         statement: str,
         values: Any,
         _context: Any,
-        _many: bool,  # noqa: FBT001 - SQLAlchemy's signature
+        _many: bool,
     ) -> None:
         nonlocal explaining
         if explaining or not statement.lstrip().upper().startswith(("SELECT", "WITH")):
