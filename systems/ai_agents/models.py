@@ -257,6 +257,9 @@ Index(
 Index("ix_enhancement_history_ticket_id", EnhancementHistory.ticket_id)
 Index("ix_enhancement_history_status", EnhancementHistory.status, EnhancementHistory.created_at)
 Index("ix_enhancement_history_created_at", EnhancementHistory.created_at)
+# newest first is by key: without these a tenant's list would go through everybody's keys
+Index("ix_ticket_history_tenant_id", TicketHistory.tenant_id, TicketHistory.id)
+Index("ix_system_inventory_tenant_id", SystemInventory.tenant_id, SystemInventory.id)
 Index(
     "ix_ticket_history_resolved_date",
     TicketHistory.tenant_id,

@@ -25,6 +25,7 @@ from pgstead.app.environment import settings
 from pgstead.app.health import Health
 from pgstead.app.last_resort import LastResortMiddleware
 from pgstead.app.resilience import ResilienceMiddleware
+from pgstead.app.routing import add_routes
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +65,7 @@ class Service:
         app.add_middleware(LastResortMiddleware)
         app.add_middleware(CorrelationMiddleware)  # the last one added is the outermost
         problems.install(app)
-        app.include_router(health.router())
-        app.include_router(routes)
+        add_routes(app.router, health.router(), routes)
         _describe_problems(app)
         return app
 

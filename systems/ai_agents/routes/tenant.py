@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from pgstead.app.problems import Problem
 from pgstead.app.resources import VERBS, Access, Resource, routes
+from pgstead.app.routing import add_routes
 from pgstead.app.shapes import Page, Part, page_of, read_of
 from pgstead.app.versions import Seen, expect, show
 from systems.ai_agents import repository
@@ -203,7 +204,7 @@ async def list_systems_of_network(
     return SystemPage(systems=rows, **found.figures)
 
 
-router.include_router(routes(KEYS, "/keys"))
-router.include_router(routes(ENHANCEMENTS, "/enhancements"))
-router.include_router(routes(TICKETS, "/tickets"))
-router.include_router(routes(SYSTEMS, "/systems"))
+add_routes(router, routes(KEYS, "/keys"))
+add_routes(router, routes(ENHANCEMENTS, "/enhancements"))
+add_routes(router, routes(TICKETS, "/tickets"))
+add_routes(router, routes(SYSTEMS, "/systems"))

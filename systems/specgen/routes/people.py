@@ -13,6 +13,7 @@ from pgstead.app import tokens
 from pgstead.app.models import uuid7
 from pgstead.app.problems import Problem
 from pgstead.app.resources import Resource, routes
+from pgstead.app.routing import add_routes
 from pgstead.app.shapes import read_of
 from pgstead.app.transactions import database_of
 from pgstead.app.versions import Seen, expect, show
@@ -203,4 +204,4 @@ async def account_of(access: Any) -> User:
     return row
 
 
-router.include_router(routes(SESSIONS, "/sessions"))
+add_routes(router, routes(SESSIONS, "/sessions"))

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from pgstead.app.problems import Problem
 from pgstead.app.resources import VERBS, Access, Resource, routes
+from pgstead.app.routing import add_routes
 from pgstead.app.shapes import read_of
 from pgstead.app.versions import show
 from systems.specgen.identity import (
@@ -106,6 +107,6 @@ async def delete_member(access: ViewerAccess, id: uuid.UUID) -> None:  # noqa: A
     await access.session.flush()
 
 
-router.include_router(routes(WORKSPACES, "/workspaces"))
-router.include_router(routes(DELETING, "/workspaces"))
-router.include_router(routes(MEMBERS, "/workspaces/{workspace_id}/members"))
+add_routes(router, routes(WORKSPACES, "/workspaces"))
+add_routes(router, routes(DELETING, "/workspaces"))
+add_routes(router, routes(MEMBERS, "/workspaces/{workspace_id}/members"))
