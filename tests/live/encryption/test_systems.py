@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import httpx
+from psycopg import sql
 
 from pgstead.prove import traces
 from tests.live.ai_agents.keys import DIGEST, OPERATOR, client_of, tenant_body
@@ -73,10 +74,9 @@ def get_all(client: httpx.Client, prefix: str, **values: str) -> int:
 
 def add_a_check(scratch: Scratch, table: str, column: str) -> None:
     """Let the server refuse a row with a complaint that shows all of it."""
+    change = sql.SQL("ALTER TABLE {} ADD CONSTRAINT no_boom CHECK ({} <> 'boom') NOT VALID")
     with scratch.admin(scratch.database) as admin:
-        admin.execute(
-            f"ALTER TABLE {table} ADD CONSTRAINT no_boom CHECK ({column} <> 'boom') NOT VALID"
-        )
+        admin.execute(change.format(sql.Identifier(table), sql.Identifier(column)))
 
 
 def change_a_tenant(own: httpx.Client, operator: httpx.Client, plain: list[str], id_: str) -> None:

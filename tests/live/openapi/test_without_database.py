@@ -48,6 +48,7 @@ class Rounds:
     def operations(self) -> Iterator[Any]:
         """Yield each operation of the caller's."""
         schema = schemathesis.openapi.from_dict(self.document)
+        found: Any
         for found in schema.get_all_operations():
             operation = found.ok()
             if operation.path.startswith(self.caller.only.lstrip("^") or "/"):
@@ -73,7 +74,7 @@ class Rounds:
             deadline=None,
             database=None,
             phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         )
         @given(case=operation.as_strategy())
         def once(case: Any) -> None:
