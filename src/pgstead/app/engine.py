@@ -105,7 +105,7 @@ class Database:
             poolclass=guarded(AsyncAdaptedQueuePool, self.breaker),
             **arguments(known, options),
         )
-        self.units = Units(self.engine)
+        self.units = Units(engine=self.engine)
         equip(self.engine.sync_engine, self._opening, known.figures, metadata)
         self.sessions = async_sessionmaker(
             self.engine,

@@ -13,7 +13,7 @@ import datetime as dt
 import ipaddress
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -148,7 +148,7 @@ class Health:
         """Return the routes, to be mounted where the service wants them."""
         router = APIRouter(tags=["health"])
 
-        @router.get("/health", summary="Healthy: the database answers")
+        @router.get("/health", summary="Healthy: the database answers", responses=_DOWN)
         async def healthy(request: Request) -> JSONResponse:
             facts = await self.probe()
             return self._answer(
@@ -170,7 +170,11 @@ class Health:
             uptime = round(time.monotonic() - self._began, 1)
             return self._answer(request, "alive", ok=True, uptime_seconds=uptime)
 
-        @router.get("/health/ready", summary="Ready: the database is there, at the right revision")
+        @router.get(
+            "/health/ready",
+            summary="Ready: the database is there, at the right revision",
+            responses=_DOWN,
+        )
         async def ready(request: Request) -> JSONResponse:
             facts = await self.probe()
             objection = self.objection(facts)
@@ -184,7 +188,7 @@ class Health:
                 error=objection or None,
             )
 
-        @router.get("/health/startup", summary="Started: it has been ready once")
+        @router.get("/health/startup", summary="Started: it has been ready once", responses=_DOWN)
         async def startup(request: Request) -> JSONResponse:
             objection = "" if self._started else self.objection(await self.probe())
             return self._answer(
@@ -194,7 +198,7 @@ class Health:
                 error=objection or None,
             )
 
-        @router.get("/health/db", summary="The database in numbers")
+        @router.get("/health/db", summary="The database in numbers", responses=_DOWN)
         async def database(request: Request) -> JSONResponse:
             facts = await self.probe()
             return self._answer(
@@ -249,6 +253,14 @@ class Health:
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         return any(address in network for network in self.networks)
+
+
+_DOWN: Final[dict[int | str, dict[str, Any]]] = {
+    503: {
+        "description": "It is not; `Retry-After` says when to ask again.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
 
 
 def _role(*, in_recovery: bool) -> str:
