@@ -15,16 +15,12 @@ from pgstead.model.resources import Capability
 from pgstead.prove import sealed, traces
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
-from pgstead.prove.sealed import Keys, Sealed, Value
+from pgstead.prove.sealed import Sealed, Value
 from pgstead.prove.witness import Witness
 
 ENCRYPTION = Capability.ENCRYPTION
 _REFUSED = ("23514",)
 _PLAIN = "plaintext that no column may hold"
-
-
-def _keys(w: Witness, database: str) -> Keys:
-    return w.once(f"keys of {database}", lambda: Keys.of(w, database))
 
 
 @promise(
@@ -36,7 +32,7 @@ def _keys(w: Witness, database: str) -> Keys:
 def values_are_encrypted(w: Witness) -> Iterator[Finding]:
     sealed.all_values(w)
     for column in sealed.columns(w):
-        known = _keys(w, column.database).ciphers
+        known = sealed.keys_of(w, column.database).ciphers
         told = _by_version(w, column)
         lost = [str(v) for v in told.value if v is not None and v not in known]
         plain = told.value.get(None, 0)
@@ -84,7 +80,7 @@ def _ours(text: str) -> LiteralString:
 )
 def values_are_bound(w: Witness) -> Iterator[Finding]:
     for value in sealed.all_values(w):
-        keys = _keys(w, value.column.database)
+        keys = sealed.keys_of(w, value.column.database)
         if value.version not in keys.ciphers:
             continue  # ENC-001 has found it
         place = f"{value.column}, row {', '.join(value.key)}"
@@ -169,7 +165,7 @@ def plaintext_lies_nowhere(w: Witness) -> Iterator[Finding]:
 def _plaintexts(w: Witness) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for value in sealed.all_values(w):
-        plain = value.opened(_keys(w, value.column.database))
+        plain = value.opened(sealed.keys_of(w, value.column.database))
         if plain is not None and len(plain) >= traces.LEAST:
             found[f"{value.column} of row {', '.join(value.key)}"] = plain
     if not found:
@@ -206,7 +202,7 @@ def _dumped(w: Witness, database: str, plain: dict[str, bytes]) -> Finding:
 def keys_are_kept_apart(w: Witness) -> Iterator[Finding]:
     data = Path(w.setting("data_directory").value)
     for database in dict.fromkeys(c.database for c in sealed.columns(w)):
-        path = _keys(w, database).path
+        path = sealed.keys_of(w, database).path
         with timed() as watch:
             found = os.stat(path)  # noqa: PTH116 - follows a link, as an application does
             mode = stat.S_IMODE(found.st_mode)
