@@ -41,7 +41,7 @@ def lost(databases: Iterable[str], reading: Reading) -> Iterator[KeyRing]:
     there = {row["name"] for row in reading.rows(query("database_names", reading.major), {})}
     for database in databases:
         if database in there and _holds_values(database, reading):
-            yield KeyRing(database, 0, lost=True)
+            yield KeyRing(database, 0o600, lost=True)
 
 
 def _holds_values(database: str, reading: Reading) -> bool:

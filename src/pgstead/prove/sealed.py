@@ -194,21 +194,14 @@ def values(w: Witness, column: Sealed, limit: int | None = SAMPLE) -> list[Value
     if limit is not None:
         query += sql.SQL(" LIMIT {}").format(sql.Literal(limit))
     rows = w.look(query, database=column.database).value
-    return [Value(column, tuple(key), of, _stored(raw)) for raw, of, *key in rows]
+    return [Value(column, tuple(key), of, decoded(raw)) for raw, of, *key in rows]
 
 
-def _stored(raw: object) -> bytes:
+def decoded(raw: object) -> bytes:
+    """Return a value as bytes, as a column of text or bytes has it; none for what is no base64."""
     if not isinstance(raw, str):
         return bytes(raw)  # pyright: ignore[reportArgumentType] - bytea
     try:
         return base64.b64decode(raw, validate=True)
     except ValueError:
         return b""
-
-
-def all_values(w: Witness) -> list[Value]:
-    """Return values of every column. Raises CannotTryError where nothing is stored yet."""
-    found = w.once("sealed", lambda: [v for column in columns(w) for v in values(w, column)])
-    if not found:
-        raise CannotTryError("no encrypted value is stored yet", could_try=False)
-    return found
