@@ -65,10 +65,10 @@ class RowMaker:
         values = self._belonging(table, trail)
         whose = table.rule.column if table.rule is not None else ""
         values.update(self._referring(table, whose, trail))
+        # what encrypted values are bound to is not left to the server
+        named = {whose, *(name for encrypted in table.sealed for name in encrypted.binding)}
         for column in table.columns:
-            # an encrypted value is bound to its row's key, so that is not left to the server
-            named = column.required or column.name == whose or (table.sealed and column.key)
-            if named and column.name not in values:
+            if column.name not in values and (column.required or column.name in named):
                 values[column.name] = self.value(column)
         self._say(table, values)
         for encrypted in table.sealed:

@@ -44,6 +44,11 @@ class Sealed:
         """The table as SQL has it; in the first schema of the path where the model names none."""
         return sql.Identifier(*(part for part in (self.schema, self.table) if part))
 
+    @property
+    def binding(self) -> tuple[str, ...]:
+        """The columns of the row that a value is bound to."""
+        return self.key if self.tenant is None else (*self.key, self.tenant)
+
     def __str__(self) -> str:
         return f"{self.database}: {self.table}.{self.column}"
 
