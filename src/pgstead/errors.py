@@ -16,6 +16,7 @@
     │   ├── StateDirectoryError
     │   └── NoServerUserError
     ├── CertificateError            exit 1  a certificate is corrupt, expired or foreign
+    ├── KeysLostError               exit 1  the keys of encrypted values are gone
     ├── ForeignStateError           exit 1  the state belongs to another stead or major version
     ├── NotRunningError             exit 1  the stead (or a part of it) is not running
     ├── BusyError                   exit 1  another pgstead command holds the lock
@@ -174,6 +175,12 @@ class CertificateError(SteadError):
     """a certificate is corrupt, expired or foreign"""
 
     code = "certificate"
+
+
+class KeysLostError(SteadError):
+    """the keys of encrypted values are gone"""
+
+    code = "keys-lost"
 
 
 class ForeignStateError(SteadError):

@@ -129,8 +129,12 @@ def _target(prefix: str, database: str) -> Target:
     return migration_target(database, prefix, start=_start())
 
 
-def engine_to(target: Target, program: str) -> Engine:
-    """Return an engine for work of the toolbox: psycopg, one connection at a time."""
+def engine_to(target: Target, program: str, *, filtered: bool = False) -> Engine:
+    """Return an engine for work of the toolbox: psycopg, one connection at a time.
+
+    Rows that a policy hides are an error, so that no migration passes over them; `filtered` is for
+    roles that see theirs by a policy.
+    """
     engine = create_engine(
         target.url,
         poolclass=NullPool,
@@ -142,6 +146,9 @@ def engine_to(target: Target, program: str) -> Engine:
     def _(_dialect: Any, _record: Any, _arguments: list[Any], keywords: dict[str, Any]) -> None:
         if target.password is not None:
             keywords["password"] = target.password()
+
+    if filtered:
+        return engine
 
     @event.listens_for(engine, "connect")
     def _(connection: Any, _record: Any) -> None:
