@@ -49,11 +49,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
     )
     app = service.create(router(), variables)
     database = composition.database_of(app)
-    keys = composition.give_keys(database, PREFIX, variables)
     if (digest := _digest(variables)) is not None:
         administrator = _administrator(database)
-        if keys is not None:
-            composition.attach(administrator.sessions, keys)
         setattr(app.state, STATE, Operator(digest, administrator))
         composition.during(app, composition.closing(administrator))
     return app

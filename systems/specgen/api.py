@@ -46,5 +46,4 @@ def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
     setattr(app.state, people.STATE, Passwords())
     database = composition.database_of(app)
     database.sessions.configure(autoflush=False)  # as the specification has it (APP-10)
-    composition.give_keys(database, PREFIX, variables)
     return app

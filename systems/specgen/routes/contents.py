@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pgstead.app.resources import Resource, routes
 from pgstead.app.routing import add_routes
 from systems.specgen import repository, schemas
-from systems.specgen.identity import editor, viewer
+from systems.specgen.identity import LAST_GOOD, editor, viewer
 from systems.specgen.models import (
     Artifact,
     ArtifactVersion,
@@ -37,6 +37,8 @@ def _of_workspace(model: Any, plural: str, create: Any, *filters: str, **more: A
         reading=viewer,
         writing=more.pop("writing", editor),
         filters=filters,
+        degradable=LAST_GOOD,
+        repeatable=True,
         **more,
     )
     path = plural.replace("_", "-")
