@@ -10,7 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import Depends, Header
+from fastapi import Header
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app.identifiers import uuid7
@@ -21,9 +21,9 @@ from pgstead.app.transactions import scoped
 HEADER = "X-User-ID"
 
 
-async def _user(
+async def _scope(
     x_user_id: Annotated[uuid.UUID | None, Header(description="the person who asks")] = None,
-) -> uuid.UUID:
+) -> Scope:
     if x_user_id is None:
         raise Problem(
             401,
@@ -31,11 +31,7 @@ async def _user(
             code="identity-missing",
             hint=f"send {HEADER}: the key that POST /users answered",
         )
-    return x_user_id
-
-
-async def _scope(user: Annotated[uuid.UUID, Depends(_user)]) -> Scope:
-    return Scope(user=user)
+    return Scope(user=x_user_id)
 
 
 async def _newcomer() -> uuid.UUID:

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import one_of
+from pgstead.app.privileges import Withheld
 from pgstead.app.rows import Row
 from pgstead.app.tenancy import USER, RowSecurity, Rule
 from systems.specgen.models.rows import Base, flag, json_object, person, texts, within
@@ -104,6 +105,7 @@ class AuditLog(Row, Base):
                 or_null=True,
             ),
         ),
+        Withheld("UPDATE", "DELETE"),
         {"comment": "what people did; the application's role may add rows, not change them"},
     )
 
