@@ -139,17 +139,23 @@ def test_who_is_removed_or_switched_off_sees_nothing_any_more(systems: Scratch) 
         assert invite(asker, EVE, "editor") == 1
         act(asker.connection, **{USER: EVE})
         assert asker.rows("SELECT FROM projects") == 2
-        for end in ("UPDATE workspace_members SET is_active = false", "DELETE FROM workspace_members"):
+        for end in (
+            "UPDATE workspace_members SET is_active = false",
+            "DELETE FROM workspace_members",
+        ):
             act(asker.connection, **{USER: ADA})
             assert asker.rows(f"{end} WHERE user_id = %s", EVE) == 1
             act(asker.connection, **{USER: EVE})
             assert asker.rows("SELECT FROM projects WHERE workspace_id = %s", ADA) == 0
             assert asker.rows("SELECT FROM workspaces WHERE id = %s", ADA) == 0
-            assert asker.refused(
-                "INSERT INTO projects (workspace_id, name, project_type)"
-                " VALUES (%s, 'Q', 'greenfield')",
-                ADA,
-            ) is errors.InsufficientPrivilege
+            assert (
+                asker.refused(
+                    "INSERT INTO projects (workspace_id, name, project_type)"
+                    " VALUES (%s, 'Q', 'greenfield')",
+                    ADA,
+                )
+                is errors.InsufficientPrivilege
+            )
 
 
 def test_a_former_owner_sees_what_members_see(systems: Scratch) -> None:
@@ -206,7 +212,9 @@ def test_the_address_of_who_signs_in_shows_one_row_and_opens_nothing(systems: Sc
             assert nobody.rows(statement) == 0
         for table in ("user_sessions", "workspaces", "projects", "audit_logs"):
             assert nobody.rows(f"SELECT FROM {table}") == 0
-        session = "INSERT INTO user_sessions (user_id, token_hash, expires_at) VALUES (%s, %s, now())"
+        session = (
+            "INSERT INTO user_sessions (user_id, token_hash, expires_at) VALUES (%s, %s, now())"
+        )
         assert nobody.refused(session, ADA, b"0" * 32) is errors.InsufficientPrivilege
         add = "INSERT INTO users (id, email, password_hash) VALUES (%s, %s, %s)"
         for email in (f"{ADA.hex}@example.com", "new@example.com"):
