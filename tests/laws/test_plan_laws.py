@@ -5,16 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pgstead.model.address import Address, Kind, Resource
 from pgstead.model.operation import Plan
 from pgstead.model.resources import (
-    Address,
     ConfigFile,
     Database,
     Grant,
-    Kind,
     Override,
     Password,
-    Resource,
     Role,
     RoleSetting,
     Setting,

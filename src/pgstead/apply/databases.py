@@ -8,16 +8,9 @@ from psycopg import sql
 
 from pgstead.apply.session import Session, Statement
 from pgstead.errors import SteadError
+from pgstead.model.address import Resource
 from pgstead.model.operation import Operation
-from pgstead.model.resources import (
-    Database,
-    DefaultPrivilege,
-    Extension,
-    Grant,
-    Resource,
-    Routine,
-    Schema,
-)
+from pgstead.model.resources import Database, DefaultPrivilege, Extension, Grant, Routine, Schema
 
 _CREATE_ONLY = ("encoding", "locale_provider", "locale")
 

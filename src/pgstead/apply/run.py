@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pgstead.apply import databases, local, roles, server
 from pgstead.apply.session import Session
 from pgstead.errors import InitializationError, NotRunningError
+from pgstead.model.address import Kind
 from pgstead.model.design import Design, Program
 from pgstead.model.operation import Impact, Operation, Plan
-from pgstead.model.resources import Kind, ServerProcess
+from pgstead.model.resources import ServerProcess
 from pgstead.ports import Ports
 
 

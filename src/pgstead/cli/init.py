@@ -25,7 +25,7 @@ from pgstead.errors import UsageError
 )
 @click.option("--application", is_flag=True, help="Begin an application on it too.")
 def command(name: str | None, *, application: bool) -> None:
-    """Write a starter manifest, and with --application what an application begins with.
+    """Write a starter manifest. With --application, write what an application begins with too.
 
     The file says in comments what can be changed. An existing file is never overwritten.
     """

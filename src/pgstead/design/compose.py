@@ -22,10 +22,10 @@ from pgstead.design.memory import Memory
 from pgstead.design.reasons import Value, settled
 from pgstead.errors import ManifestError, MissingPoolerError
 from pgstead.manifest.document import Manifest
+from pgstead.model.address import Resource
 from pgstead.model.design import DatabasePlan, Design, Environment, PoolerDatabase, Reason, Waiver
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
-from pgstead.model.resources import Resource
 from pgstead.model.stead import Stead
 
 _LONGEST_CLUSTER_NAME = 63  # NAMEDATALEN - 1

@@ -7,6 +7,7 @@ from importlib import resources as packaged
 
 from pgstead.design.names import LOOKUP, LOOKUP_FUNCTION, MONITOR, SCHEMA, SUPERUSER
 from pgstead.manifest.document import Manifest
+from pgstead.model.address import Resource
 from pgstead.model.design import DatabasePlan
 from pgstead.model.host import ServerBuild
 from pgstead.model.resources import (
@@ -16,7 +17,6 @@ from pgstead.model.resources import (
     Extension,
     Grant,
     KeyRing,
-    Resource,
     Revision,
     Routine,
     Schema,

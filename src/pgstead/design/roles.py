@@ -10,16 +10,10 @@ from pgstead.design.budget import Connections
 from pgstead.design.names import BACKUP, IDENT_MAP, IDLE, LOOKUP, MONITOR, SUPERUSER
 from pgstead.manifest.document import DatabaseEntry, Manifest
 from pgstead.manifest.quantities import written_duration
+from pgstead.model.address import Resource
 from pgstead.model.design import HbaRule
 from pgstead.model.host import HostFacts, ServerBuild
-from pgstead.model.resources import (
-    Membership,
-    Password,
-    Resource,
-    Role,
-    RoleSetting,
-    SecretFile,
-)
+from pgstead.model.resources import Membership, Password, Role, RoleSetting, SecretFile
 
 _SCRAM = "scram-sha-256"
 

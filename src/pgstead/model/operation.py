@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from enum import IntEnum
 
-from pgstead.model.resources import Address, Capability, Resource
+from pgstead.model.address import Address, Capability, Resource
 from pgstead.model.stead import Stead
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeVar
 
-from pgstead.model.resources import Address, Kind, Resource
+from pgstead.model.address import Address, Kind, Resource
 
 R = TypeVar("R", bound=Resource)
 

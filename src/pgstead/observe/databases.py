@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pgstead.model.address import Resource
 from pgstead.model.design import Design
-from pgstead.model.resources import (
-    Database,
-    DefaultPrivilege,
-    Extension,
-    Grant,
-    Resource,
-    Routine,
-    Schema,
-)
+from pgstead.model.resources import Database, DefaultPrivilege, Extension, Grant, Routine, Schema
 from pgstead.observe.reading import Reading
 from pgstead.observe.sql_files import query
 

@@ -6,15 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from pgstead.model.address import Resource
 from pgstead.model.design import Design
 from pgstead.model.passfile import passfile_line, userlist_line
-from pgstead.model.resources import (
-    Certificate,
-    ConfigFile,
-    Resource,
-    SecretFile,
-    ServerProcess,
-)
+from pgstead.model.resources import Certificate, ConfigFile, SecretFile, ServerProcess
 from pgstead.observe import keys
 from pgstead.ports import Ports
 

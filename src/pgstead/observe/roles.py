@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from pgstead.model import scram
+from pgstead.model.address import Resource
 from pgstead.model.design import Design
-from pgstead.model.resources import Membership, Password, Resource, Role, RoleSetting
+from pgstead.model.resources import Membership, Password, Role, RoleSetting
 from pgstead.observe.reading import Reading
 from pgstead.observe.sql_files import query
 from pgstead.ports import Secrets

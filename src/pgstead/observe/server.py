@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pgstead.model.address import Resource
 from pgstead.model.design import Design
-from pgstead.model.resources import Override, Resource, Setting
+from pgstead.model.resources import Override, Setting
 from pgstead.observe.reading import Reading
 from pgstead.observe.sql_files import query
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgstead.errors import NotRunningError
+from pgstead.model.address import Kind, Resource
 from pgstead.model.design import Design
-from pgstead.model.resources import Cluster, Database, Kind, PoolerSetting, Resource
+from pgstead.model.resources import Cluster, Database, PoolerSetting
 from pgstead.model.stead import Stead
 from pgstead.observe import databases, keys, local, pooler, roles, schema, server
 from pgstead.observe.reading import Reading

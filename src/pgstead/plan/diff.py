@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgstead.model.address import Address, Kind
 from pgstead.model.operation import Operation, Plan
-from pgstead.model.resources import Address, Kind
 from pgstead.model.stead import Stead
 from pgstead.plan import impact
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pgstead.model.address import Resource
 from pgstead.model.operation import Impact
 from pgstead.model.resources import (
     Certificate,
@@ -10,7 +11,6 @@ from pgstead.model.resources import (
     Database,
     KeyRing,
     PoolerSetting,
-    Resource,
     Role,
     Schema,
     SecretFile,

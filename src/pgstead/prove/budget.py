@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pgstead.model.resources import Capability
+from pgstead.model.address import Capability
 from pgstead.prove.finding import Finding
 from pgstead.prove.promise import promise
 from pgstead.prove.witness import Witness

@@ -9,14 +9,9 @@ from typing import Any
 
 from psycopg import sql
 
+from pgstead.model.address import Capability
 from pgstead.model.design import DatabasePlan
-from pgstead.model.resources import (
-    Capability,
-    ConnectionFile,
-    Database,
-    Extension,
-    Schema,
-)
+from pgstead.model.resources import ConnectionFile, Database, Extension, Schema
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import Login, must_be_let_in, must_be_refused, try_login
 from pgstead.prove.promise import promise

@@ -11,7 +11,7 @@ from typing import LiteralString
 
 from psycopg import sql
 
-from pgstead.model.resources import Capability
+from pgstead.model.address import Capability
 from pgstead.prove import sealed, sealed_rows, traces
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise

@@ -7,7 +7,8 @@ from typing import Any
 
 from psycopg import sql
 
-from pgstead.model.resources import Capability, Grant
+from pgstead.model.address import Capability
+from pgstead.model.resources import Grant
 from pgstead.prove.finding import Finding
 from pgstead.prove.promise import promise
 from pgstead.prove.scratch import scratch_name

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from pgstead.model.resources import Capability
+from pgstead.model.address import Capability
 from pgstead.prove.finding import Answer, Finding
 from pgstead.prove.promise import promise
 from pgstead.prove.session import Session

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from psycopg import sql
 
-from pgstead.model.resources import Capability, Extension
+from pgstead.model.address import Capability
+from pgstead.model.resources import Extension
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
 from pgstead.prove.session import Session

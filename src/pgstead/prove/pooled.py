@@ -14,8 +14,8 @@ from typing import Any, cast
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import psycopg
 
+from pgstead.model.address import Capability
 from pgstead.model.design import DatabasePlan, Door
-from pgstead.model.resources import Capability
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import Login, open_session, try_login
 from pgstead.prove.promise import promise

@@ -12,8 +12,9 @@ import psycopg
 from psycopg import sql
 
 from pgstead.catalog import gaps
+from pgstead.model.address import Capability
 from pgstead.model.design import DatabasePlan, Door
-from pgstead.model.resources import Capability, PoolerSetting, Routine
+from pgstead.model.resources import PoolerSetting, Routine
 from pgstead.prove import pooled
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import Login, LoginResult, must_be_let_in, must_be_refused, try_login

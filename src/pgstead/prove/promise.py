@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pgstead.model.resources import Capability
+from pgstead.model.address import Capability
 from pgstead.prove.finding import Evidence, Finding, Verdict
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
+from pgstead.model.address import Capability
 from pgstead.model.design import DatabasePlan
-from pgstead.model.resources import Capability
 from pgstead.prove.finding import Finding
 from pgstead.prove.promise import promise
 from pgstead.prove.scratch import scratch_name

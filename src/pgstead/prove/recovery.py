@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
-from pgstead.model.resources import Capability
+from pgstead.model.address import Capability
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import try_login
 from pgstead.prove.logs import marker

@@ -9,7 +9,8 @@ import psycopg
 from psycopg import sql
 
 from pgstead.model import scram
-from pgstead.model.resources import Capability, Membership, Role, RoleSetting, SecretFile
+from pgstead.model.address import Capability
+from pgstead.model.resources import Membership, Role, RoleSetting, SecretFile
 from pgstead.prove import processes, reach, strangers
 from pgstead.prove.canary import Canary
 from pgstead.prove.finding import CannotTryError, Finding, answer, timed

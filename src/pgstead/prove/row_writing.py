@@ -9,8 +9,8 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
+from pgstead.model.address import Capability
 from pgstead.model.design import DatabasePlan
-from pgstead.model.resources import Capability
 from pgstead.prove import models
 from pgstead.prove.finding import Answer, CannotTryError, Finding
 from pgstead.prove.promise import promise

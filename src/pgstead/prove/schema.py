@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from pgstead.model.resources import Capability
+from pgstead.model.address import Capability
 from pgstead.prove import models
 from pgstead.prove.finding import Answer, CannotTryError, Finding
 from pgstead.prove.promise import promise

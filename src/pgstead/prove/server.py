@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pgstead.catalog import gaps
+from pgstead.model.address import Capability
 from pgstead.model.design import Environment, Notice
-from pgstead.model.resources import Capability, Cluster, ConfigFile, Setting
+from pgstead.model.resources import Cluster, ConfigFile, Setting
 from pgstead.prove import budget, limits, logs, processes, recovery
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from psycopg import sql
 
-from pgstead.model.resources import Capability
+from pgstead.model.address import Capability
 from pgstead.prove.finding import Finding
 from pgstead.prove.promise import promise
 from pgstead.prove.tenancy import protected

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from pgstead.model.address import Capability
 from pgstead.model.design import DatabasePlan, Door
-from pgstead.model.resources import Capability
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import (
     Login,

@@ -10,8 +10,8 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from pgstead.model.address import Capability
 from pgstead.model.design import DatabasePlan
-from pgstead.model.resources import Capability
 from pgstead.prove import row_security
 from pgstead.prove.finding import Answer, CannotTryError, Finding
 from pgstead.prove.promise import promise

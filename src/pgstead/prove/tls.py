@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from pgstead.model.address import Capability
 from pgstead.model.design import Door
-from pgstead.model.resources import Capability, Certificate
+from pgstead.model.resources import Certificate
 from pgstead.prove import processes
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import must_be_let_in, must_be_refused, try_login

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pgstead.model.address import Resource
 from pgstead.model.design import Design
 from pgstead.model.resources import (
     ConfigFile,
     ConnectionFile,
     Password,
     PoolerFile,
-    Resource,
     Role,
     SecretFile,
     ServerProcess,

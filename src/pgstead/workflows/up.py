@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pgstead.apply import local
 from pgstead.apply.run import execute
 from pgstead.errors import InitializationError, NotAllowedError, NotRunningError, SteadError
+from pgstead.model.address import Kind
 from pgstead.model.design import Design
 from pgstead.model.operation import Impact, Operation, Plan
-from pgstead.model.resources import Kind
 from pgstead.ports import Ports
 from pgstead.workflows.planning import plan as make_plan
 

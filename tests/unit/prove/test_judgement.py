@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from pgstead.errors import ExitStatus, SteadError
+from pgstead.model.address import Capability
 from pgstead.model.design import Notice, Waiver
-from pgstead.model.resources import Capability
 from pgstead.prove.canary import HIDDEN, Canary
 from pgstead.prove.finding import Answer, CannotTryError, Finding, Verdict, shortened
 from pgstead.prove.promise import Body, Outcome, Promise, judged, promise
