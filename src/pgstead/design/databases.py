@@ -9,13 +9,13 @@ from pgstead.design.names import LOOKUP, LOOKUP_FUNCTION, MONITOR, SCHEMA, SUPER
 from pgstead.manifest.document import Manifest
 from pgstead.model.design import DatabasePlan
 from pgstead.model.host import ServerBuild
+from pgstead.model.keys import KeyRing
 from pgstead.model.resources import (
     Cluster,
     Database,
     DefaultPrivilege,
     Extension,
     Grant,
-    KeyRing,
     Resource,
     Revision,
     Routine,

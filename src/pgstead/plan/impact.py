@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from pgstead.model.keys import KeyRing
 from pgstead.model.operation import Impact
 from pgstead.model.resources import (
     Certificate,
     Cluster,
     ConfigFile,
     Database,
-    KeyRing,
     PoolerSetting,
     Resource,
     Role,
