@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pgstead.errors import KeysLostError, SteadError
 from pgstead.model.design import Design
+from pgstead.model.keys import KeyRing
 from pgstead.model.operation import Operation
 from pgstead.model.passfile import passfile_line, userlist_line
 from pgstead.model.resources import (
     Certificate,
     Cluster,
     ConfigFile,
-    KeyRing,
     PoolerFile,
     SecretFile,
     ServerProcess,

@@ -10,13 +10,13 @@ from pgstead.manifest.document import Manifest
 from pgstead.model.address import Resource
 from pgstead.model.design import DatabasePlan
 from pgstead.model.host import ServerBuild
+from pgstead.model.keys import KeyRing
 from pgstead.model.resources import (
     Cluster,
     Database,
     DefaultPrivilege,
     Extension,
     Grant,
-    KeyRing,
     Revision,
     Routine,
     Schema,

@@ -46,21 +46,6 @@ class SecretFile(Resource):
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRing(Resource):
-    """The keys of a database's encrypted columns. They never enter the model."""
-
-    kind = Kind.KEY_RING
-    capability = Capability.ENCRYPTION
-    database: str
-    mode: int  # 0o600
-    lost: bool = False  # the file is gone, and values are stored that open with nothing else
-
-    @property
-    def key(self) -> str:
-        return self.database
-
-
-@dataclass(frozen=True, slots=True)
 class Certificate(Resource):
     """A certificate with its key, as far as it can be judged without the key's value."""
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from psycopg import errors, sql
 
 from pgstead.model.design import DatabasePlan, Design
-from pgstead.model.resources import KeyRing
+from pgstead.model.keys import KeyRing
 from pgstead.observe.reading import Reading
 from pgstead.observe.sql_files import query
 from pgstead.ports import Ports

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pgstead.model.address import Resource
+from pgstead.model.keys import KeyRing
 from pgstead.model.operation import Impact
 from pgstead.model.resources import (
     Certificate,
     Cluster,
     ConfigFile,
     Database,
-    KeyRing,
     PoolerSetting,
     Role,
     Schema,
