@@ -5,6 +5,7 @@ With a service that was never asked anything, and with one that has answered bef
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -52,15 +53,20 @@ class Rounds:
         found: Any
         for found in schema.get_all_operations():
             operation = found.ok()
-            if operation.path.startswith(self.caller.only.lstrip("^") or "/"):
+            if self.is_theirs(operation.path):
                 yield operation
+
+    def is_theirs(self, path: str) -> bool:
+        """Say whether a path is for this caller; who is refused (401) has no answers left."""
+        kept_away = any(re.search(pattern, path) for pattern in self.caller.without)
+        return not kept_away and re.search(self.caller.only, path) is not None
 
     def read_what_needs_no_key(self) -> dict[str, httpx.Response]:
         """Read what can be read without the key of a row; return the answers to marked reads."""
         found: dict[str, httpx.Response] = {}
         with httpx.Client(base_url=self.caller.url, headers=self.caller.headers) as client:
             for path, methods in self.document["paths"].items():
-                if "get" in methods and "{" not in path:
+                if "get" in methods and "{" not in path and self.is_theirs(path):
                     answer = client.get(path)
                     if is_marked(methods["get"]) and answer.status_code == 200:
                         found[path] = answer
