@@ -36,7 +36,8 @@ class _Caller(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         self._send()
 
     def _send(self) -> None:
@@ -62,9 +63,9 @@ class _Caller(asyncio.Protocol):
         else:
             self._transport.close()
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         if not self.done.done():
-            self.done.set_result(error)
+            self.done.set_result(exc)
 
 
 async def call(

@@ -70,14 +70,17 @@ class Side:
 def fill(scratch: Scratch) -> list[tuple[str, str]]:
     """Insert projects of many owners; return some of their keys with their owners'."""
     with scratch.admin("jeex_idea") as admin:
-        admin.execute(
-            f"INSERT INTO users (email, name) SELECT 'p' || g || '@example.com', 'P'"
-            f" FROM generate_series(1, {OWNERS}) g"
-        )
-        admin.execute(
-            "INSERT INTO projects (created_by, name) SELECT id, 'a project of ' || email FROM"
-            f" users, generate_series(1, {PROJECTS // OWNERS})"
-        )
+        for statement in (
+            (
+                "INSERT INTO users (email, name) SELECT 'p' || g || '@example.com', 'P'"
+                f" FROM generate_series(1, {OWNERS}) g"
+            ),
+            (
+                "INSERT INTO projects (created_by, name) SELECT id, 'a project of ' || email FROM"
+                f" users, generate_series(1, {PROJECTS // OWNERS})"
+            ),
+        ):
+            admin.execute(statement.encode())
         admin.execute("ANALYZE")
         found = admin.execute("SELECT id::text, created_by::text FROM projects ORDER BY random()")
         return found.fetchmany(5000)

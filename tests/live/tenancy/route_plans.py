@@ -93,7 +93,7 @@ async def _explain(
             told = connection.exec_driver_sql(f"EXPLAIN (FORMAT json) {statement}", values).scalar()
         finally:
             explaining = False
-        plan = json.loads(told) if isinstance(told, (str, bytes)) else told
+        plan: Any = json.loads(told) if isinstance(told, (str, bytes)) else told
         seen.append(Explained(statement, tuple(below(plan[0]["Plan"]))))
 
     found: dict[str, list[Explained]] = {}
