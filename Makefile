@@ -23,7 +23,7 @@ status: runtime ## show what runs, where, and how to connect
 prove: runtime ## try every promise on the running system
 	@$(PGSTEAD) prove
 
-.PHONY: test soak bench
+.PHONY: test soak bench bench-app
 test: dev ## run the whole suite on real servers; T="-k tls" selects
 	@$(PYTEST) -n 2 $(T)
 
@@ -32,6 +32,12 @@ soak: dev ## run the tests that take long; T selects
 
 bench: dev ## measure `up`, cold and warm, against its floor (bench/tuned.py: SRV-4)
 	@$(BIN)/python bench/up.py . $(B)
+
+bench-app: dev ## measure sessions, row security, encryption and HTTP, each against its floor
+	@$(BIN)/python bench/scoped.py
+	@$(BIN)/python bench/row_security.py
+	@$(BIN)/python bench/encryption.py
+	@$(BIN)/python bench/reads_per_second.py
 
 .PHONY: lint format types contracts dependencies
 lint: dev ## check style and format

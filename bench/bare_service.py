@@ -1,7 +1,8 @@
 """The floor of HTTP: FastAPI, asyncpg and what a careful person writes by hand, nothing else.
 
 Two handlers read the same project in the same scope: one sets the user by a statement of its own,
-as most would; the other puts it into BEGIN, which is the least that can be sent.
+as most would; the other puts it into BEGIN, which is the least that can be sent. A third one has
+SQLAlchemy in place of asyncpg, and nothing of pgstead: what of the cost is SQLAlchemy's own.
 `python bench/bare_service.py CONNECTION_FILE PORT`: served as `pgstead.serve` serves.
 """
 
@@ -20,11 +21,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import asyncpg
 import uvicorn
 from fastapi import FastAPI, Header, HTTPException
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
-from pgstead.app.connection import read
+from pgstead.app.connection import Figures, read
 from pgstead.app.target import Target
 from pgstead.serve.logs import CONFIGURATION
+from systems.jeex_idea import models
 
 SET = "SELECT set_config('app.current_user_id', $1, true)"
 SELECT = (
@@ -32,9 +36,13 @@ SELECT = (
     " FROM projects WHERE id = $1"
 )
 
+User = Annotated[uuid.UUID, Header()]
+
 
 class Project(BaseModel):
     """What goes out; the same fields as the service's."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     id: uuid.UUID
     created_at: dt.datetime
@@ -47,44 +55,55 @@ class Project(BaseModel):
 
 
 def create(connection_file: Path) -> FastAPI:
-    """Make the application on a pool of as many connections as the service has."""
+    """Make the application on pools of as many connections as the service has."""
     file = read(connection_file)
     target = Target.from_file(file)
-    arguments = target.driver_arguments("floor")
-    arguments.pop("prepared_statement_cache_size", None)
+    engine = create_async_engine(
+        target.url.set(password=_password(target)),
+        connect_args=target.driver_arguments("floor"),
+        pool_size=file.figures.limit,
+    )
     pools: list[Any] = []
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        assert target.password is not None
-        pool = await asyncpg.create_pool(
-            host=target.host,
-            port=target.port,
-            user=target.user,
-            password=target.password(),
-            database=target.database,
-            min_size=file.figures.size,
-            max_size=file.figures.limit,
-            reset=_keep,  # nothing outlives a transaction here, and a reset is a round trip
-            **arguments,
-        )
-        pools.append(pool)
+        pools.append(await _pool(target, file.figures))
         yield
-        await pool.close()
+        await pools[0].close()
+        await engine.dispose()
 
     app = FastAPI(lifespan=lifespan)
+    _add_asyncpg(app, pools)
+    _add_sqlalchemy(app, engine)
+    return app
 
+
+async def _pool(target: Target, figures: Figures) -> Any:
+    arguments = target.driver_arguments("floor")
+    arguments.pop("prepared_statement_cache_size", None)
+    return await asyncpg.create_pool(
+        host=target.host,
+        port=target.port,
+        user=target.user,
+        password=_password(target),
+        database=target.database,
+        min_size=figures.size,
+        max_size=figures.limit,
+        reset=_keep,  # nothing outlives a transaction here, and a reset is a round trip
+        **arguments,
+    )
+
+
+def _add_asyncpg(app: FastAPI, pools: list[Any]) -> None:
     @app.get("/projects/{project_id}")
-    async def statement(
-        project_id: uuid.UUID, x_user_id: Annotated[uuid.UUID, Header()]
-    ) -> Project:
+    async def statement(project_id: uuid.UUID, x_user_id: User) -> Project:
         async with pools[0].acquire() as connection, connection.transaction():
             await connection.execute(SET, str(x_user_id))
             row = await connection.fetchrow(SELECT, project_id)
         return _shown(row)
 
     @app.get("/in-begin/{project_id}")
-    async def in_begin(project_id: uuid.UUID, x_user_id: Annotated[uuid.UUID, Header()]) -> Project:
+    async def in_begin(project_id: uuid.UUID, x_user_id: User) -> Project:
         async with pools[0].acquire() as connection:
             await connection.execute(
                 f"BEGIN; SELECT set_config('app.current_user_id', '{x_user_id}', true)"
@@ -97,7 +116,23 @@ def create(connection_file: Path) -> FastAPI:
             await connection.execute("COMMIT")
         return _shown(row)
 
-    return app
+
+def _add_sqlalchemy(app: FastAPI, engine: AsyncEngine) -> None:
+    sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @app.get("/sqlalchemy/{project_id}")
+    async def sqlalchemy(project_id: uuid.UUID, x_user_id: User) -> Project:
+        async with sessions.begin() as session:
+            await session.execute(text(SET.replace("$1", ":user")), {"user": str(x_user_id)})
+            row = await session.get(models.Project, project_id)
+        if row is None:
+            raise HTTPException(404)
+        return Project.model_validate(row)
+
+
+def _password(target: Target) -> str:
+    assert target.password is not None
+    return target.password()
 
 
 def _shown(row: Any) -> Project:

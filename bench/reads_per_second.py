@@ -179,6 +179,7 @@ def main() -> None:
             sides = [
                 Side("bare, user set by a statement", "/projects", process, port),
                 Side("bare, user set in BEGIN", "/in-begin", process, port),
+                Side("bare, SQLAlchemy for asyncpg", "/sqlalchemy", process, port),
                 Side("jeex_idea", "/projects", ours.process.pid, ours.port),
             ]
             asyncio.run(compare(sides, keys, given))

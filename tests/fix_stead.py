@@ -10,20 +10,21 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.reaper import end_processes_of, watched
 
 if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
@@ -267,11 +268,28 @@ def short_directory() -> Path:
 
 
 @contextmanager
+def workplace() -> Iterator[Path]:
+    """Give a short directory; it and what runs for it are gone afterwards."""
+    directory = short_directory()
+    with watched(directory):
+        try:
+            yield directory
+        finally:
+            end_processes_of(directory)
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
 def stead_in(
     directory: Path | None = None, *, link: bool = True, **given: Any
 ) -> Iterator[LiveStead]:
     """Give a stead that is not up yet; remove everything afterwards, also after a failure."""
     place = directory or short_directory()
+    with watched(place):
+        yield from _stead_at(place, link=link, given=given)
+
+
+def _stead_at(place: Path, *, link: bool, given: dict[str, Any]) -> Iterator[LiveStead]:
     try:
         stead = write_manifest(place, **given)
         if link:
@@ -284,22 +302,6 @@ def stead_in(
         assert not left, f"destroy exited {done.returncode} and left {left}\n{done.stderr}"
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-def end_processes_of(directory: Path) -> list[str]:
-    """Kill what still runs for a stead, and return what it was: nothing, if `destroy` did."""
-    left: dict[int, str] = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if f"{directory}/" in words and int(entry.name) != os.getpid():
-            left[int(entry.name)] = words
-    for pid in left:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return list(left.values())
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ from psycopg import sql
 
 from tests.fix_stead import toolchain
 from tests.live.certify import certify
+from tests.reaper import watched
 
 # What a password may hold, and what has broken a URL, an ini file or a passfile somewhere.
 NASTY = "p%41 \"q'\\:{}@/#?&"
@@ -367,11 +368,12 @@ def running_server(database: str = "jeex_idea", prefix: str = "JEEX_") -> Iterat
     folder = Path(tempfile.mkdtemp(prefix="scratch 100%s "))
     folder.chmod(0o755)
     scratch = Scratch(folder, binaries, database)
-    try:
-        scratch.initialize()
-        scratch.start()
-        scratch.add_database(database, prefix)
-        yield scratch
-    finally:
-        scratch.stop()
-        shutil.rmtree(folder)
+    with watched(folder):
+        try:
+            scratch.initialize()
+            scratch.start()
+            scratch.add_database(database, prefix)
+            yield scratch
+        finally:
+            scratch.stop()
+            shutil.rmtree(folder)

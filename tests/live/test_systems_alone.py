@@ -17,9 +17,8 @@ from pgstead.app import Database
 from tests.fix_stead import (
     CHECKOUT,
     LiveStead,
-    end_processes_of,
     free_ports,
-    short_directory,
+    workplace,
 )
 from tests.live.service import SYSTEMS, System, wait_until
 
@@ -56,22 +55,16 @@ def with_free_ports(manifest: Path) -> LiveStead:
 def alone(request: pytest.FixtureRequest) -> Iterator[Alone]:
     """Bring up one system in a copy of `systems`; remove everything afterwards."""
     system: System = request.param
-    place = short_directory()
-    try:
+    with workplace() as place:
         copied = place / "systems"
         shutil.copytree(
             CHECKOUT / "systems", copied, ignore=shutil.ignore_patterns("__pycache__", ".pgstead")
         )
         stead = with_free_ports(copied / system.name / "pgstead.toml")
         stead.link_toolchain()
-        try:
-            stead.run("up")
-            yield Alone(system, stead)
-        finally:
-            stead.run("destroy", "--yes", status=None)
-            end_processes_of(place)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+        stead.run("up")
+        yield Alone(system, stead)
+        stead.run("destroy", "--yes", status=None)
 
 
 def test_its_service_answers_on_its_own_port(alone: Alone) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import uuid
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final, Literal, TypedDict
 
 from pgstead.app.errors import DatabaseError
@@ -18,6 +19,7 @@ TENANT: Final = "app.current_tenant_id"
 USER: Final = "app.current_user_id"
 CORRELATION: Final = "app.correlation_id"
 SETTINGS: Final = (TENANT, USER, CORRELATION)
+_FIELDS: Final = MappingProxyType({TENANT: "tenant", USER: "user", CORRELATION: "correlation_id"})
 
 OPTION: Final = "pgstead_scope"  # the execution option that carries a Scope to its connection
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.@:/ -]*")
@@ -126,7 +128,8 @@ class Scope:
 
     def names(self, setting: str) -> bool:
         """Say whether the scope has an identity for a setting."""
-        return bool(self.settings.get(setting))
+        # by the field: this is asked for each statement, and `settings` makes text of them all
+        return setting in _FIELDS and getattr(self, _FIELDS[setting]) is not None
 
     def correlated(self, correlation_id: str) -> Scope:
         """Return the scope with a correlation id, where it has none of its own."""

@@ -95,7 +95,7 @@ def _sample(database: str, invocation: Invocation) -> _Sample:
             f"{database} has no sample data",
             hint='name a module with load(path) and remove(path): [[databases]] sample = "..."',
         )
-    return _Sample(entry.sample, source.directory, connection.path)
+    return _Sample(entry.sample, source.directory / entry.imported_from, connection.path)
 
 
 def _run(database: str, verb: str, done: str) -> None:

@@ -97,13 +97,14 @@ def metadata_of(database: str, invocation: Invocation) -> MetaData:
             hint='[[databases]] models = "package.module:Base" says what is encrypted',
         )
     module, _, name = entry.models.partition(":")
-    sys.path.insert(0, str(source.directory))
+    directory = source.directory / entry.imported_from
+    sys.path.insert(0, str(directory))
     try:
         found: Any = getattr(importlib.import_module(module), name or "metadata")
     except (ImportError, AttributeError) as error:
         raise ManifestError(
             f"databases.models: {entry.models} cannot be imported: {error}",
-            hint=f"it is imported from {source.directory}",
+            hint=f"it is imported from {directory}",
             key="databases.models",
         ) from error
     metadata: Any = getattr(found, "metadata", found)

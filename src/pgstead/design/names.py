@@ -42,6 +42,7 @@ def plan(entry: DatabaseEntry, manifest: Manifest, heads: tuple[str, ...]) -> Da
         migrations=entry.migrations,
         models=entry.models,
         sample="" if production else entry.sample,  # production loads no sample data (SRV-13)
+        imported_from=entry.imported_from,
         pool_size=entry.pool.size,
         max_overflow=entry.pool.max_overflow,
         pool_timeout=float(entry.pool.timeout),

@@ -217,6 +217,11 @@ class DatabaseEntry(Part):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Of the application role.")
     service: Service | None = Field(default=None, description="An HTTP service to run.")
 
+    @property
+    def imported_from(self) -> str:
+        """Where its models and sample are imported from, beside the manifest: as its service."""
+        return self.service.directory if self.service is not None else "."
+
     @validator(mode="before")
     @classmethod
     def _named(cls, given: object) -> object:

@@ -143,6 +143,7 @@ class DatabasePlan:
     migrations: str  # directory with alembic.ini, relative to the manifest; empty for none
     models: str  # import path of the metadata, empty for none
     sample: str  # import path of the sample data, empty for none
+    imported_from: str  # directory of both, relative to the manifest
     pool_size: int
     max_overflow: int
     pool_timeout: float  # seconds

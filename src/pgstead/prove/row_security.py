@@ -75,7 +75,7 @@ def declared(plan: DatabasePlan, directory: PurePosixPath) -> tuple[Declaration,
 
 def rules_by_table(w: Witness, plan: DatabasePlan) -> dict[str, tuple[Rule, ...]]:
     """Return the rules of each table that has some."""
-    return {d.table: d.rules for d in declared(plan, w.design.layout.manifest_directory)}
+    return {d.table: d.rules for d in declared(plan, w.imported_from(plan))}
 
 
 def settings_of(rules: Iterable[Rule]) -> tuple[str, ...]:

@@ -186,7 +186,7 @@ def deletes_cascade(w: Witness) -> Iterator[Finding]:
     for plan in w.migrated:
         if not plan.models:
             continue
-        wanted = models.cascades(plan.models, w.design.layout.manifest_directory)
+        wanted = models.cascades(plan.models, w.imported_from(plan))
         with _unhindered(w, plan) as maker:
             for key in _references(maker.catalog, wanted):
                 tried = True

@@ -47,7 +47,7 @@ def the_schema_is_the_models(w: Witness) -> Iterator[Finding]:
     for plan in w.migrated:
         if not plan.models:
             raise CannotTryError(f"the manifest names no models for {plan.name}", could_try=False)
-        wanted = models.of_application(plan.models, w.design.layout.manifest_directory)
+        wanted = models.of_application(plan.models, w.imported_from(plan))
         told = w.look(models.CATALOG, database=plan.name)
         found = {tuple(map(str, row)) for row in told.value}
         odd = [f"{' '.join(e)} is missing" for e in sorted(wanted - found)]

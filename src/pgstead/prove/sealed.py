@@ -165,7 +165,7 @@ def of_database(w: Witness, plan: DatabasePlan) -> tuple[Sealed, ...]:
 
 
 def _declared(w: Witness, plan: DatabasePlan) -> Iterator[Sealed]:
-    metadata = metadata_of(plan.models, w.design.layout.manifest_directory)
+    metadata = metadata_of(plan.models, w.imported_from(plan))
     for table in metadata.sorted_tables:
         for column in table.columns:
             declared: Any = getattr(column.type, "pgstead_encrypted", None)

@@ -160,7 +160,7 @@ class Catalog:
 
 
 def _read(w: Witness, plan: DatabasePlan) -> Catalog:
-    directory = w.design.layout.manifest_directory
+    directory = w.imported_from(plan)
     rules = rules_by_table(w, plan)
     encrypted = sealed.of_database(w, plan)
     withheld = models.withheld(plan.models, directory) if plan.models else {}

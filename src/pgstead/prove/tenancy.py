@@ -28,10 +28,7 @@ _NEEDS = ("door", "schema")
 
 def protected(w: Witness) -> tuple[tuple[DatabasePlan, tuple[Declaration, ...]], ...]:
     """Return the databases whose models declare row-level security. Raises CannotTryError."""
-    found = tuple(
-        (plan, row_security.declared(plan, w.design.layout.manifest_directory))
-        for plan in w.migrated
-    )
+    found = tuple((plan, row_security.declared(plan, w.imported_from(plan))) for plan in w.migrated)
     found = tuple((plan, declarations) for plan, declarations in found if declarations)
     if not found:
         raise CannotTryError("no model declares row-level security", could_try=False)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import psycopg
@@ -72,6 +72,10 @@ class Witness:
     def migrated(self) -> tuple[DatabasePlan, ...]:
         """The databases whose schema migrations keep."""
         return tuple(d for d in self.databases if d.migrations)
+
+    def imported_from(self, plan: DatabasePlan) -> PurePosixPath:
+        """Return the directory that a database's models are imported from."""
+        return self.design.layout.manifest_directory / plan.imported_from
 
     @property
     def state(self) -> Path:

@@ -268,7 +268,7 @@ def test_a_pooler_that_has_no_server_opens_it_and_closes_it_when_it_has(
 
     with way_to(scratch, "at hand"):
         ini = scratch.folder / "pooler" / "pgbouncer.ini"
-        ini.write_text(f"{ini.read_text()}\nserver_login_retry = 1\n")
+        ini.write_text(f"{ini.read_text()}\nserver_login_retry = 1\nquery_wait_timeout = 1\n")
         scratch.restart_pooler()
         asyncio.run(whole())
 

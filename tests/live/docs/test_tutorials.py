@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +10,9 @@ import pytest
 
 from tests.fix_stead import (
     CHECKOUT,
-    end_processes_of,
     free_ports,
-    short_directory,
     toolchain,
+    workplace,
 )
 from tests.live.docs.page import Reader, steps, with_ports
 
@@ -24,14 +22,10 @@ PAGE = CHECKOUT / "docs/tutorials/your-first-application.md"
 @pytest.fixture
 def place() -> Iterator[Path]:
     """Give a directory outside the checkout that shares its binaries; nothing is left there."""
-    directory = short_directory()
-    (directory / ".pgstead").mkdir(mode=0o755)
-    (directory / ".pgstead" / "toolchain").symlink_to(toolchain(18))
-    try:
+    with workplace() as directory:
+        (directory / ".pgstead").mkdir(mode=0o755)
+        (directory / ".pgstead" / "toolchain").symlink_to(toolchain(18))
         yield directory
-    finally:
-        end_processes_of(directory)
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def test_the_first_application_does_what_its_page_says(place: Path) -> None:
