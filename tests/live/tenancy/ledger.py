@@ -71,9 +71,9 @@ class Shape:
         security = declared(table)
         named = [*key, *(c for unique in uniques for c in unique)]
         named += [c for reference in references for c in reference.columns]
-        named += [c for rule in rules_of(security) for c in [rule.column]]
+        named += [rule.column for rule in rules_of(security)]
         content = next(iter(flags), _content(table, frozenset(named)))
-        columns = tuple(dict.fromkeys([*named, *([content] if content else [])]))
+        columns: tuple[str, ...] = tuple(dict.fromkeys([*named, *([content] if content else [])]))
         return cls(table, table.name, key, columns, references, uniques, security, content)
 
     def key_of(self, row: Row) -> Key:
@@ -187,7 +187,7 @@ class Ledger:
         """Return what the rule's column may hold."""
         wanted = said.get(rule.setting, "")
         if not wanted or not rule.table:
-            return {wanted} - {""}
+            return {wanted} if wanted else set()
         return {
             other[rule.key]
             for other in self.rows[rule.table].values()

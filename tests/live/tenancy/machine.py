@@ -5,22 +5,18 @@ What chooses is Hypothesis, or a plain list of everything there is to try.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from tests.live.tenancy.inventions import invent, needed
-from tests.live.tenancy.ledger import Key, Ledger, Reference, Row, Said, Shape, Verdict, rules_of
+from tests.live.tenancy.authors import Author, Choose
+from tests.live.tenancy.inventions import invent
+from tests.live.tenancy.ledger import Key, Ledger, Row, Said, Shape, Verdict, rules_of
 from tests.live.tenancy.worlds import NAMING_PEOPLE, World
-
-Chosen = TypeVar("Chosen")
-Choose = Callable[[Sequence[Any]], Any]
-_PENDING = "pending"
 
 
 class Machine:
@@ -39,7 +35,7 @@ class Machine:
         )
         self.who = ""
         self.more: dict[str, str] = {}  # settings beside the main one
-        self.numbers = itertools.count(1_000_000)
+        self.author = Author(world, self.ledger)
         self.kept: list[tuple[dict[str, dict[Key, Row]], str, dict[str, str]]] = []
         self.tried: set[tuple[str, str, Verdict]] = set()
         self.query = self._look()
@@ -78,11 +74,11 @@ class Machine:
 
     # -- statements -----------------------------------------------------------------------------
 
-    def run(self, statement: sql.Composed) -> psycopg.Cursor[Any]:
+    def run(self, statement: sql.SQL | sql.Composed) -> psycopg.Cursor[Any]:
         """Run a statement; its values are in it, so that no name is taken for a placeholder."""
         return self.connection.execute(statement)
 
-    def attempt(self, statement: sql.Composed) -> tuple[Verdict, int]:
+    def attempt(self, statement: sql.SQL | sql.Composed) -> tuple[Verdict, int]:
         """Run a statement in a savepoint; return what became of it and the number of rows."""
         try:
             with self.connection.transaction():
@@ -109,93 +105,11 @@ class Machine:
     def _as(self, statement: sql.Composed) -> str:
         return f"as {self.said}: {statement.as_string()}"
 
-    # -- rows that are written ------------------------------------------------------------------
-
-    def row(self, shape: Shape, choose: Choose, *, honest: bool) -> Row | None:
-        """Make up a row: one's own, or one that links and pretends. None where there is no way."""
-        row: Row = dict.fromkeys(shape.columns, _PENDING)
-        if not self._belong(shape, row, choose, honest=honest):
-            return None
-        nullable = {c.name for c in shape.table.columns if c.nullable}
-        fitting = honest or choose([True, False])
-        for reference in shape.references:
-            chosen = self._refer(
-                shape, row, reference, nullable, choose, honest=honest, fitting=fitting
-            )
-            if not chosen:
-                return None
-        number = next(self.numbers)
-        for column in shape.table.columns:
-            if row.get(column.name) is _PENDING:
-                row[column.name] = invent(shape.table, column, number)
-        return row
-
-    def _belong(self, shape: Shape, row: Row, choose: Choose, *, honest: bool) -> bool:
-        """Fill the columns that say whose the row is; say whether there was a way."""
-        security = shape.security
-        if security is None:
-            return True
-        rules = security.written or (choose(security.rules),)
-        for rule in rules:
-            if not rule.table:
-                others = [p for p in (*self.world.people, self.world.newcomer) if p != self.who]
-                if rule.setting in self.world.asking:
-                    row[rule.column] = self.who if honest and self.who else choose(others)
-                continue
-            keys = [
-                other[rule.key]
-                for other in self.ledger.rows[rule.table].values()
-                if self.ledger.holds(rule, {rule.column: other[rule.key]}, self.said) is honest
-            ]
-            if not keys:
-                return False
-            row[rule.column] = choose(keys)
-        return True
-
-    def _refer(
-        self,
-        shape: Shape,
-        row: Row,
-        reference: Reference,
-        nullable: set[str],
-        choose: Choose,
-        *,
-        honest: bool,
-        fitting: bool,
-    ) -> bool:
-        """Fill the columns of a foreign key; say whether there was a way."""
-        free = [c for c in reference.columns if row[c] is _PENDING]
-        if not free:
-            return True
-        parents = [
-            parent
-            for key, parent in self.ledger.rows[reference.parent].items()
-            if (not fitting or _fits(reference, parent, row, free))
-            and (not honest or self._may_name(reference, key))
-        ]
-        names = [tuple(parent[c] for c in reference.referred) for parent in parents]
-        used = {tuple(row.get(c) for c in r.columns) for r in shape.references if r != reference}
-        names = [name for name in names if name not in used] or names
-        if nullable.issuperset(free) and (not names or choose([True, False])):
-            row.update(dict.fromkeys(free))
-            return True
-        if not names:
-            return False
-        chosen = choose(names)
-        told = dict(zip(reference.columns, chosen, strict=True))
-        row.update({column: told[column] for column in free})
-        return True
-
-    def _may_name(self, reference: Reference, key: Key) -> bool:
-        if reference.parent == NAMING_PEOPLE:
-            return True
-        return key in self.ledger.seen(reference.parent, self.said)
-
     # -- acts -----------------------------------------------------------------------------------
 
     def insert(self, shape: Shape, choose: Choose, *, honest: bool = True) -> bool:
         """Write a row; say whether it was written."""
-        row = self.row(shape, choose, honest=honest)
+        row = self.author.row(shape, self.who, self.said, choose, honest=honest)
         if row is None:
             return False
         before = self._everything()
@@ -207,9 +121,7 @@ class Machine:
         return True
 
     def _insert(self, shape: Shape, row: Row) -> sql.Composed:
-        number = next(self.numbers)
-        more = {c.name: invent(shape.table, c, number) for c in needed(shape.table)}
-        values = {**more, **row}
+        values = {**self.author.more(shape), **row}
         return sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
             sql.Identifier(shape.name),
             sql.SQL(", ").join(map(sql.Identifier, values)),
@@ -219,7 +131,7 @@ class Machine:
     def upsert(self, shape: Shape, choose: Choose, *, mine: bool) -> None:
         """Write a row over one that is there."""
         key = self.pick(shape, choose, mine=mine)
-        row = self.row(shape, choose, honest=True)
+        row = self.author.row(shape, self.who, self.said, choose, honest=True)
         if key is None or row is None:
             return
         there = self.ledger.rows[shape.name][key]
@@ -242,13 +154,13 @@ class Machine:
         there = self.ledger.rows[shape.name][key]
         value = there[column]
         if shape.content:
-            value = invent(shape.table, shape.table.columns[column], next(self.numbers))
+            value = invent(shape.table, shape.table.columns[column], self.author.number())
         self._change("update", shape, key, {column: value})
 
     def move(self, shape: Shape, choose: Choose, *, mine: bool) -> None:
         """Hand a row over, below another parent, or take somebody else's."""
         key = self.pick(shape, choose, mine=mine)
-        target = self.row(shape, choose, honest=choose([True, False]))
+        target = self.author.row(shape, self.who, self.said, choose, honest=choose([True, False]))
         if key is None or target is None:
             return
         named = {c for r in shape.references for c in r.columns}
@@ -462,9 +374,3 @@ def _where(shape: Shape, key: Iterable[Any]) -> sql.Composed:
         sql.SQL("{} = {}").format(sql.Identifier(column), value)
         for column, value in zip(shape.key, key, strict=True)
     )
-
-
-def _fits(reference: Reference, parent: Row, row: Row, free: list[str]) -> bool:
-    """Say whether a parent agrees with what of the foreign key is filled already."""
-    pairs = zip(reference.columns, reference.referred, strict=True)
-    return all(c in free or row[c] == parent[r] for c, r in pairs)

@@ -7,9 +7,7 @@ happens in one transaction, as behind a pooler, with savepoints; at the end it i
 from __future__ import annotations
 
 import itertools
-import random
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,25 +22,11 @@ from hypothesis.stateful import (
 )
 
 from pgstead.app.tenancy import scoped_tables
-from tests.live.scratch import Scratch
 from tests.live.tenancy import models
-from tests.live.tenancy.lab import Lab
+from tests.live.tenancy.authors import Choose, mostly_first
 from tests.live.tenancy.ledger import Shape
-from tests.live.tenancy.machine import Choose, Machine
-from tests.live.tenancy.worlds import METADATA, SHARED, World, world
-
-SYSTEMS = ("jeex_idea", "ai_agents", "specgen")
-
-
-@pytest.fixture
-def worlds(every_system: Scratch, lab: Lab) -> Callable[[str], World]:
-    """Return the worlds by name."""
-
-    def of(name: str) -> World:
-        server = lab.scratch if name == models.NAME else every_system
-        return world(name, lambda: server.admin(name))
-
-    return of
+from tests.live.tenancy.machine import Machine
+from tests.live.tenancy.worlds import METADATA, SHARED, SYSTEMS, World
 
 
 class People(RuleBasedStateMachine):
@@ -118,12 +102,6 @@ class People(RuleBasedStateMachine):
 def choosing(data: st.DataObject) -> Choose:
     """Let Hypothesis choose."""
     return lambda options: data.draw(st.sampled_from(list(options)))
-
-
-def mostly_first(seed: int) -> Choose:
-    """Choose by chance, the first of all more often: so people get what hangs together."""
-    chance = random.Random(seed)
-    return lambda options: options[0] if chance.random() < 0.6 else chance.choice(list(options))
 
 
 def others(machine: Machine, choose: Choose) -> dict[str, str]:
@@ -214,104 +192,3 @@ def test_a_table_is_protected_or_named_as_shared_with_a_reason(name: str) -> Non
     protected = {table.name for table, _ in scoped_tables(METADATA[name])}
     shared = {table for system, table in SHARED if system == name}
     assert set(METADATA[name].tables) - protected == shared
-
-
-# -- the machine itself ---------------------------------------------------------------------------
-
-POLICY = "tenant_isolation_policy"
-FLOOR = f"{POLICY}_floor"
-LOOKING: dict[str, tuple[str, ...]] = {
-    "lets everybody read": (
-        f"ALTER POLICY {POLICY} ON {{0}} USING (true)",
-        f"ALTER POLICY {FLOOR} ON {{0}} USING (true)",
-    ),
-    "has lost its policy": (f"DROP POLICY {POLICY} ON {{0}}",),
-    "is not protected": ("ALTER TABLE {0} DISABLE ROW LEVEL SECURITY",),
-    "does not bind its owner": ("ALTER TABLE {0} NO FORCE ROW LEVEL SECURITY",),
-    "has lost the administrator's policy": (f"DROP POLICY {POLICY}_admin ON {{0}}",),
-}
-UNCHECKED = tuple(f"ALTER POLICY {name} ON {{0}} WITH CHECK (true)" for name in (POLICY, FLOOR))
-
-
-@pytest.fixture(params=SYSTEMS)
-def settled(request: pytest.FixtureRequest, worlds: Callable[[str], World]) -> Iterator[Machine]:
-    """Give a machine with rows in every table."""
-    machine = Machine(worlds(request.param))
-    machine.settle(mostly_first(0))
-    yield machine
-    machine.close()
-
-
-def protected(machine: Machine) -> list[Shape]:
-    """Return the tables whose policies can be broken."""
-    return [shape for shape in machine.world.shapes.values() if shape.security is not None]
-
-
-@pytest.mark.parametrize("damage", LOOKING)
-def test_the_machine_sees_a_table_that(settled: Machine, damage: str) -> None:
-    for shape in protected(settled):
-        assert shape.security is not None
-        if "bind" in damage and "pg_database_owner" in shape.security.admins:
-            continue  # its owner sees it by a policy
-        with settled.damaged(*(statement.format(shape.name) for statement in LOOKING[damage])):
-            with pytest.raises(AssertionError):
-                settled.everybody_sees_what_is_theirs()
-                settled.others_see_by_their_policies()
-    settled.everybody_sees_what_is_theirs()
-
-
-def test_the_machine_sees_a_table_that_takes_rows_for_others(settled: Machine) -> None:
-    choose = mostly_first(1)
-    for shape in protected(settled):
-        with settled.damaged(*(statement.format(shape.name) for statement in UNCHECKED)):
-            settled.say(settled.world.people[0])
-            with pytest.raises(AssertionError):
-                for _ in range(60):
-                    settled.insert(shape, choose, honest=False)
-
-
-def test_the_machine_sees_a_foreign_key_that_points_anywhere(
-    worlds: Callable[[str], World],
-) -> None:
-    machine = Machine(worlds("specgen"))
-    choose = random.Random(1).choice
-    loose = (
-        "ALTER TABLE branches DROP CONSTRAINT branches_workspace_id_project_id_fkey",
-        "ALTER TABLE branches ADD FOREIGN KEY (project_id) REFERENCES projects (id)",
-    )
-    try:
-        machine.settle(mostly_first(0))
-        with machine.damaged(*loose):
-            machine.say(machine.world.people[0])
-            with pytest.raises(AssertionError):
-                for _ in range(200):
-                    machine.move(machine.world.shapes["branches"], choose, mine=True)
-    finally:
-        machine.close()
-
-
-@pytest.mark.parametrize(
-    ("table", "damage"),
-    [
-        # a member who may write memberships asks themselves in anywhere
-        ("workspace_members", UNCHECKED),
-        # what the trigger keeps: a member makes themselves the owner
-        ("workspaces", ("DROP TRIGGER workspaces_owner_id_kept ON workspaces",)),
-    ],
-)
-def test_the_machine_sees_who_lets_themselves_in(
-    worlds: Callable[[str], World], table: str, damage: tuple[str, ...]
-) -> None:
-    machine = Machine(worlds("specgen"))
-    shape = machine.world.shapes[table]
-    choose = random.Random(2).choice
-    try:
-        machine.settle(mostly_first(0))
-        with machine.damaged(*(statement.format(table) for statement in damage)):
-            with pytest.raises(AssertionError):
-                for person, _ in itertools.product(machine.world.people, range(30)):
-                    machine.say(person)
-                    machine.insert(shape, choose, honest=False)
-                    machine.move(shape, choose, mine=True)
-    finally:
-        machine.close()

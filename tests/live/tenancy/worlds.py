@@ -29,6 +29,8 @@ METADATA: dict[str, MetaData] = {
     models.NAME: models.Base.metadata,
 }
 
+SYSTEMS = ("jeex_idea", "ai_agents", "specgen")
+
 # Tables that everybody reads, and why; what is neither protected nor named here fails a test.
 SHARED = {
     ("ai_agents", "retention_rules"): (
