@@ -27,8 +27,9 @@ from pgstead.app.encryption import (
     UnknownKeyError,
     keyfile,
 )
+from pgstead.app.errors import UniqueError
 from tests.live.encryption.vault import Account
-from tests.live.encryption.work import store, stored, work
+from tests.live.encryption.work import made, store, stored, work
 from tests.live.scratch import Scratch
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -253,6 +254,34 @@ def test_a_value_that_does_not_open_stops_nothing_and_is_named(commands: Command
     assert [(f["key"], f["code"]) for f in answer["failures"]] == [([other], "encryption-tampered")]
     refused = commands.run("retire", "jeex_idea", "1", status=2)
     assert "1 rows still need an older version" in refused
+
+
+def test_the_same_text_stored_twice_while_an_index_key_rotated_is_named_and_stops_nothing_else(
+    commands: Commands,
+) -> None:
+    """A UNIQUE over a blind index holds per version of its key."""
+    keys = Keys(FileSource(commands.keyfile))
+    plain = fill(commands.vault, keys, 5)
+    first = next(iter(plain))
+    twice = {"email": Encrypted(f"{plain[first]}@x.org"), "tenant_id": f"t{len(first) % 3}"}
+    with pytest.raises(UniqueError):
+        made(commands.vault, keys, "other", **twice)
+    commands.run("new", "jeex_idea", "--kind", "indexes")
+    text = keyfile.writing_with(commands.keyfile.read_text(), keyfile.KeyKind.INDEXES, 2)
+    keyfile.write(commands.keyfile, text, owner=None)
+    second = str(made(commands.vault, Keys(FileSource(commands.keyfile)), "other", **twice))
+    answer = commands.json("rotate", "jeex_idea", status=1)
+    assert (answer["rows"], answer["left"]) == (4, 1)
+    (failure,) = answer["failures"]
+    assert (failure["key"], failure["code"]) == ([first], "unique-violation")
+    assert "accounts (tenant_id, email_index)" in failure["message"]
+    assert "x.org" not in str(answer)
+    with commands.vault.admin("jeex_idea") as admin:
+        admin.execute("DELETE FROM accounts WHERE id = %s", [second])
+    assert commands.json("rotate", "jeex_idea")["left"] == 0
+    # and from now on it holds again
+    with pytest.raises(UniqueError):
+        made(commands.vault, Keys(FileSource(commands.keyfile)), "other", **twice)
 
 
 def test_row_level_security_that_hides_rows_is_found_before_anything_is_counted(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, MetaData, Table, and_, bindparam, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.elements import ColumnElement
 
 from pgstead.app.encryption.blind import index_of
@@ -23,7 +24,8 @@ from pgstead.app.encryption.errors import EncryptionError
 from pgstead.app.encryption.ring import KeyRing
 from pgstead.app.encryption.sources import LOOK_AGAIN, Keys
 from pgstead.app.encryption.value import Encrypted, encode
-from pgstead.app.errors import AccessDeniedError
+from pgstead.app.errors import AccessDeniedError, UniqueError
+from pgstead.app.translation import translate
 
 MOST_FAILURES: Final = 100  # after that the rotation stops: it is not single rows that are wrong
 PATIENCE: Final = 30.0  # seconds without any progress while rows are held by others
@@ -144,7 +146,7 @@ class Rotation:
             with self.engine.begin() as connection:
                 rows = self._locked(connection, table, ring, last)
                 changed = [self._renewed(table, dict(row), ring) for row in rows]
-                stored = _store(connection, table, [row for row in changed if row])
+                stored = self._store(connection, table, [row for row in changed if row])
             if not rows:
                 break
             done, self.rows = done + stored, self.rows + stored
@@ -188,6 +190,30 @@ class Rotation:
                     declaration, place.label, place.tenant, value, ring
                 )
         return {**found, **{f"{_KEY}{c.name}": row[c.name] for c in table.primary_key}}
+
+    def _store(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
+        """Write rows; return how many went in. Where one is refused, each goes alone."""
+        try:
+            with connection.begin_nested():
+                return _store(connection, table, rows)
+        except IntegrityError as error:
+            if len(rows) != 1:
+                return sum(self._store(connection, table, [row]) for row in rows)
+            self._conflicts(table, rows[0], error)
+            return 0
+
+    def _conflicts(self, table: Table, row: dict[str, Any], error: IntegrityError) -> None:
+        """Name a row whose blind index another row has under the version that writes.
+
+        A UNIQUE holds per version of the index key: while both were in use the same text could be
+        stored twice.
+        """
+        meaning = translate(error, table.metadata)
+        if not isinstance(meaning, UniqueError):
+            raise error
+        key = tuple(str(row[f"{_KEY}{c.name}"]) for c in table.primary_key)
+        said = f"{meaning.message}: another row holds the same text; change or delete one of them"
+        self.failures[table.fullname, key] = Failure(table.fullname, key, meaning.code, said)
 
     def _failed(self, table: Table, name: str, row: dict[str, Any], error: EncryptionError) -> None:
         key = tuple(str(row[c.name]) for c in table.primary_key)
