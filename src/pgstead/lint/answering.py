@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from pgstead.lint import squawk
-from pgstead.lint.finding import Finding, Ignored, Level, Report
+from pgstead.lint.finding import Finding, Ignored, Report
 from pgstead.lint.registry import IGNORE_UNKNOWN, IGNORE_UNUSED, IGNORE_WITHOUT_REASON, RULES
 from pgstead.lint.rule import Hit
 from pgstead.lint.scene import Surroundings
 from pgstead.lint.source import Ignore, read
 from pgstead.lint.weighing import Place, finding
-from pgstead.model.revision import Revision
+from pgstead.model.revision import RevisionScript
 
 
 def answered(
-    revisions: Mapping[str, Revision], found: Sequence[Finding], *, squawk_ran: bool
+    revisions: Mapping[str, RevisionScript], found: Sequence[Finding], *, squawk_ran: bool
 ) -> Report:
     """Return the report, with what is answered for set apart."""
     ignores = {name: read(r.source).ignores for name, r in revisions.items()}
@@ -46,7 +45,7 @@ def _answer(each: Finding, ignores: Sequence[Ignore]) -> Ignore | None:
 
 
 def _faults(
-    ignore: Ignore, revision: Revision, *, idle: bool, squawk_ran: bool
+    ignore: Ignore, revision: RevisionScript, *, idle: bool, squawk_ran: bool
 ) -> Iterator[Finding]:
     def told(hit: Hit) -> Finding:
         return finding(hit, Place(revision, None), Surroundings())
@@ -54,12 +53,12 @@ def _faults(
     if not _known(ignore.rule):
         near = difflib.get_close_matches(ignore.rule, RULES, n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
-        yield told(IGNORE_UNKNOWN.hit(line=ignore.line, rule=ignore.rule, meant=meant))
+        yield told(IGNORE_UNKNOWN.hit("", ignore.line, rule=ignore.rule, meant=meant))
     elif not ignore.reason:
         comment = f"# pgstead: ignore[{ignore.rule}]"
-        yield told(IGNORE_WITHOUT_REASON.hit(line=ignore.line, rule=ignore.rule, comment=comment))
+        yield told(IGNORE_WITHOUT_REASON.hit("", ignore.line, rule=ignore.rule, comment=comment))
     elif idle and (squawk_ran or not ignore.rule.startswith(squawk.PREFIX)):
-        yield told(IGNORE_UNUSED.hit(line=ignore.line, rule=ignore.rule))
+        yield told(IGNORE_UNUSED.hit("", ignore.line, rule=ignore.rule))
 
 
 def _known(rule: str) -> bool:
@@ -74,9 +73,3 @@ def _once(findings: Sequence[Finding]) -> Iterator[Finding]:
         if key not in seen:
             seen.add(key)
             yield each
-
-
-def as_errors(report: Report) -> Report:
-    """Return the report with warnings taken for errors."""
-    raised = (replace(f, level=Level.ERROR) if f.level is Level.WARNING else f for f in report.findings)
-    return Report(report.revisions, tuple(raised), report.ignored)

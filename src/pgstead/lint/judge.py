@@ -20,7 +20,7 @@ from pgstead.lint.schema import Schema
 from pgstead.lint.subjects import downgrade, transactions
 from pgstead.lint.tree import SyntaxProblem, parse, relation
 from pgstead.lint.weighing import Place, finding, remarked
-from pgstead.model.revision import Remark, Revision, Script
+from pgstead.model.revision import Direction, Remark, RevisionScript
 
 # What Alembic keeps of itself is no business of a revision's author.
 _OF_ALEMBIC = "alembic_version"
@@ -35,7 +35,7 @@ class _Read:
 
 
 def judge(
-    revisions: Sequence[Revision],
+    revisions: Sequence[RevisionScript],
     wanted: frozenset[str],
     around: Surroundings,
     remarks: Sequence[Remark] | None = None,
@@ -59,7 +59,7 @@ def judge(
     return answered(judged, found, squawk_ran=remarks is not None)
 
 
-def _read(script: Script, direction: str) -> _Read:
+def _read(script: Direction, direction: str) -> _Read:
     """Parse what a script executes; a text that cannot be parsed becomes a hit."""
     steps: list[Step] = []
     hits: list[Hit] = []
@@ -72,12 +72,12 @@ def _read(script: Script, direction: str) -> _Read:
             parts = parse(statement.text)
         except SyntaxProblem as problem:
             line = statement.lines[0] if statement.lines else 0
-            hits.append(transactions.SYNTAX.hit(line=line, problem=problem))
+            hits.append(transactions.SYNTAX.hit("", line, problem=problem))
             continue
         steps += (Step(statement, p.text, p.node, block) for p in parts if not _alembics(p.text))
     if script.problem:
         told = {"direction": direction, "problem": script.problem}
-        hits.append(transactions.UNWRITABLE.hit(line=script.line, **told))
+        hits.append(transactions.UNWRITABLE.hit("", script.line, **told))
     return _Read(tuple(steps), tuple(hits))
 
 
@@ -85,7 +85,7 @@ def _alembics(text: str) -> bool:
     return f" {_OF_ALEMBIC} " in text and text.split(" ", 1)[0] in {"UPDATE", "INSERT", "DELETE"}
 
 
-def _replay(schema: Schema, steps: Iterable[Step], revision: Revision) -> None:
+def _replay(schema: Schema, steps: Iterable[Step], revision: RevisionScript) -> None:
     for step in steps:
         replay.apply(schema, step, revision.name)
 
@@ -101,10 +101,9 @@ def _judge(scene: Scene) -> Iterator[Finding]:
             hits = subject.each(step, scene) if subject.each else ()
             yield from (_found(hit, place, scene.around) for hit in hits)
         replay.apply(schema, step, revision.name)
-    made = frozenset(t.name for t in schema.tables.values() if t.revision == revision.name)
     place = Place(revision, None)
     for subject in SUBJECTS:
-        hits = subject.whole(scene, made) if subject.whole else ()
+        hits = subject.whole(scene) if subject.whole else ()
         yield from (_found(hit, place, scene.around) for hit in hits)
     for hit in _way_back(scene, before, touched):
         yield _found(hit, place, scene.around)
@@ -152,7 +151,7 @@ def _found(hit: Hit, place: Place, around: Surroundings) -> Finding:
     return finding(hit, place, around)
 
 
-def _squawk(remarks: Sequence[Remark], judged: Mapping[str, Revision]) -> Iterator[Finding]:
+def _squawk(remarks: Sequence[Remark], judged: Mapping[str, RevisionScript]) -> Iterator[Finding]:
     sheets = {s.name: (r, s) for r in judged.values() for s in [squawk.sheet(r)]}
     for remark in squawk.kept(remarks):
         if remark.file in sheets:

@@ -54,7 +54,7 @@ IGNORE_UNUSED = Rule(
 )
 
 Each = Callable[[Step, Scene], Iterator[Hit]]
-Whole = Callable[[Scene, frozenset[str]], Iterator[Hit]]
+Whole = Callable[[Scene], Iterator[Hit]]
 Final = Callable[[Ending], Iterator[tuple[Table, Hit]]]
 
 

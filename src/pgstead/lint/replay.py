@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pgstead.lint.column_types import SERIALS, type_of
-from pgstead.lint.schema import Column, Constraint, Index, Schema, Table
 from pgstead.lint.scene import Step
+from pgstead.lint.schema import Column, Constraint, Index, Schema, Table
 from pgstead.lint.tree import Node, dotted, listed, relation
 
 _KINDS = {
@@ -73,7 +73,7 @@ def _add_column(table: Table, node: Node) -> None:
     for constraint in node.all("constraints"):
         if constraint.word("contype") in {"CONSTR_NOTNULL", "CONSTR_PRIMARY"}:
             column.required = True
-        if constraint.word("contype") not in {"CONSTR_NOTNULL"}:
+        if constraint.word("contype") != "CONSTR_NOTNULL":
             _keep_constraint(table, constraint, (column.name,))
 
 

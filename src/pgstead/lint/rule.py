@@ -80,7 +80,7 @@ class Rule:
     work: Work = Work.MOMENT
     breaks: str = ""  # where it is no lock that breaks something
 
-    def hit(self, table: str = "", /, *, line: int | None = None, **words: object) -> Hit:
+    def hit(self, table: str = "", line: int | None = None, /, **words: object) -> Hit:
         """Return a place where the rule is broken."""
         return Hit(self, table, line, {k: str(v) for k, v in words.items()})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pgstead.lint.schema import Schema, Table
 from pgstead.lint.tree import Node, relation
-from pgstead.model.revision import Revision, Statement, TableSize
+from pgstead.model.revision import RevisionScript, Statement, TableSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,16 @@ class Step:
 class Scene:
     """A revision while it is read: the schema is as it is before the statement."""
 
-    revision: Revision
+    revision: RevisionScript
     steps: tuple[Step, ...]  # all of the revision
     schema: Schema
     around: Surroundings
+
+    @property
+    def made(self) -> frozenset[str]:
+        """The tables that this revision has made so far."""
+        tables = self.schema.tables.values()
+        return frozenset(t.name for t in tables if t.revision == self.revision.name)
 
     def new(self, table: str) -> bool:
         """Say whether this revision itself made the table: nobody uses it yet."""
@@ -108,7 +114,7 @@ class Ending:
 
     schema: Schema
     around: Surroundings
-    revisions: Mapping[str, Revision]  # those that are judged
+    revisions: Mapping[str, RevisionScript]  # those that are judged
 
     def tables(self) -> Iterator[Table]:
         """Yield the tables that the judged revisions made."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pgstead.lint.finding import Level
-from pgstead.model.revision import Remark, Revision, Statement
+from pgstead.model.revision import Remark, RevisionScript, Statement
 
 PREFIX = "squawk:"
 
@@ -77,7 +77,7 @@ class Sheet:
         return found[-1] if found else None
 
 
-def sheet(revision: Revision) -> Sheet:
+def sheet(revision: RevisionScript) -> Sheet:
     """Write out what a revision's upgrade executes."""
     statements = revision.upgrade.statements
     lines, starts = 0, list[int]()

@@ -13,7 +13,7 @@ from pgstead.lint import squawk
 from pgstead.lint.finding import Finding, Level
 from pgstead.lint.rule import Harm, Hit, Rule, Work
 from pgstead.lint.scene import Step, Surroundings
-from pgstead.model.revision import Remark, Revision, Statement, TableSize
+from pgstead.model.revision import Remark, RevisionScript, Statement, TableSize
 
 SMALL = TableSize(rows=10_000, bytes=10 * 2**20)
 _SHOWN = 160  # characters of a statement
@@ -23,7 +23,7 @@ _SHOWN = 160  # characters of a statement
 class Place:
     """Where a hit was met: a revision, and the statement or the line if it is one."""
 
-    revision: Revision
+    revision: RevisionScript
     step: Step | None
     line: int = 0
 
@@ -98,7 +98,7 @@ def excerpt(text: str) -> str:
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
 
 
-def remarked(remark: Remark, revision: Revision, statement: Statement | None) -> Finding:
+def remarked(remark: Remark, revision: RevisionScript, statement: Statement | None) -> Finding:
     """Return what squawk says as a finding."""
     return Finding(
         rule=f"{squawk.PREFIX}{remark.rule}",

@@ -15,7 +15,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class Direction:
     """One direction of a revision."""
 
     statements: tuple[Statement, ...] = ()
@@ -24,15 +24,15 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
+class RevisionScript:
     """A revision with both directions written out."""
 
     name: str
     parents: tuple[str, ...]
     file: str  # as it is shown to people
     source: str
-    upgrade: Script
-    downgrade: Script
+    upgrade: Direction
+    downgrade: Direction
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,8 @@ def _replaced(step: Step, name: str, scene: Scene) -> bool:
         return True
     again = (s for s in (step, *scene.after(step)) if s.block == step.block)
     return any(
-        c.word("conname") == name for s in again if s.table == step.table
+        c.word("conname") == name
+        for s in again
+        if s.table == step.table
         for c in s.added_constraints()
     )

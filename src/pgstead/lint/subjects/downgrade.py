@@ -68,11 +68,11 @@ def written(source: Source, steps: tuple[Step, ...]) -> Iterator[Hit]:
         return
     way = source.downgrade
     if way is None:
-        yield MISSING.hit(line=source.upgrade.line if source.upgrade else 0)
+        yield MISSING.hit("", source.upgrade.line if source.upgrade else 0)
     elif way.raises:
-        yield RAISES.hit(line=way.line)
+        yield RAISES.hit("", way.line)
     elif way.empty:
-        yield EMPTY.hit(line=way.line)
+        yield EMPTY.hit("", way.line)
 
 
 def leftovers(before: Schema, after: Schema, line: int) -> Iterator[Hit]:
@@ -80,7 +80,7 @@ def leftovers(before: Schema, after: Schema, line: int) -> Iterator[Hit]:
     left = sorted(names(after) - names(before))
     if left:
         shown = left[:6] + ([f"and {len(left) - 6} more"] if len(left) > 6 else [])
-        yield LEAVES.hit(line=line, things=", ".join(shown))
+        yield LEAVES.hit("", line, things=", ".join(shown))
 
 
 def names(schema: Schema) -> set[str]:
@@ -109,4 +109,4 @@ def extensions(up: tuple[Step, ...], down: tuple[Step, ...]) -> Iterator[Hit]:
             name = each.word("sval") if each.kind == "String" else ""
             if name in lenient:
                 lines = step.statement.lines
-                yield EXTENSION.hit(line=lines[0] if lines else 0, name=name)
+                yield EXTENSION.hit("", lines[0] if lines else 0, name=name)

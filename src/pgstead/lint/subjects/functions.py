@@ -60,9 +60,8 @@ def each(step: Step, scene: Scene) -> Iterator[Hit]:
         yield NO_PATH.hit(function=name)
     elif path and path[-1] != "pg_temp":
         yield OPEN_PATH.hit(function=name)
-    if step.kind == "CreateFunctionStmt" and not step.node.flag("replace"):
-        if not _revoked(name, step, scene) and not _is_trigger(step.node):
-            yield FOR_ALL.hit(function=name)
+    if step.kind == "CreateFunctionStmt" and _for_all(name, step, scene):
+        yield FOR_ALL.hit(function=name)
 
 
 def _definer(settings: tuple[Node, ...]) -> bool:
@@ -87,13 +86,22 @@ def _path_of_later(name: str, step: Step, scene: Scene) -> tuple[str, ...] | Non
     return None
 
 
+def _for_all(name: str, step: Step, scene: Scene) -> bool:
+    """Say whether PUBLIC may execute it; one that is replaced keeps its privileges."""
+    if step.node.flag("replace") or _is_trigger(step.node):
+        return False
+    return not _revoked(name, step, scene)
+
+
 def _revoked(name: str, step: Step, scene: Scene) -> bool:
     for later in scene.after(step):
         node = later.node
         if later.kind != "GrantStmt" or node.flag("is_grant"):
             continue
         public = any(g.word("roletype") == "ROLESPEC_PUBLIC" for g in node.all("grantees"))
-        named = {dotted(o.names("objname")) for o in node.all("objects") if o.kind == "ObjectWithArgs"}
+        named = {
+            dotted(o.names("objname")) for o in node.all("objects") if o.kind == "ObjectWithArgs"
+        }
         if public and name in named:
             return True
     return False

@@ -83,7 +83,9 @@ def each(step: Step, scene: Scene) -> Iterator[Hit]:
 def _what(node: Node) -> str:
     if node.word("targtype") == "ACL_TARGET_ALL_IN_SCHEMA":
         return f"ALL TABLES IN SCHEMA {', '.join(node.names('objects'))}"
-    named = (relation(o) if o.kind == "RangeVar" else dotted(listed(o)) for o in node.all("objects"))
+    named = (
+        relation(o) if o.kind == "RangeVar" else dotted(listed(o)) for o in node.all("objects")
+    )
     return ", ".join(named)
 
 
@@ -109,7 +111,13 @@ def _granted(node: Node, what: str, scene: Scene) -> Iterator[Hit]:
 
 def _attributes(node: Node) -> Iterator[Hit]:
     role = node.one("role") if node.kind == "AlterRoleStmt" else None
-    name = role.word("rolename") if role else node.word("role") if node.kind == "CreateRoleStmt" else ""
+    name = (
+        role.word("rolename")
+        if role
+        else node.word("role")
+        if node.kind == "CreateRoleStmt"
+        else ""
+    )
     found = options(node, "options")
     for option, attribute in (("bypassrls", "BYPASSRLS"), ("superuser", "SUPERUSER")):
         if option in found and truth(found[option]):

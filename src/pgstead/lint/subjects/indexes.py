@@ -173,7 +173,8 @@ def _created(step: Step, scene: Scene) -> Iterator[Hit]:
 
 def _dropped_before(step: Step, name: str, scene: Scene) -> bool:
     return any(
-        earlier.kind == "DropStmt" and name in {dotted(listed(o)) for o in earlier.node.all("objects")}
+        earlier.kind == "DropStmt"
+        and name in {dotted(listed(o)) for o in earlier.node.all("objects")}
         for earlier in scene.before(step)
     )
 

@@ -150,19 +150,20 @@ def _on(rule: Rule, scene: Scene, *tables: str) -> Iterator[Hit]:
     yield from (rule.hit(table) for table in tables if scene.old(table))
 
 
-def whole(scene: Scene, made: frozenset[str]) -> Iterator[Hit]:
-    """Yield what the transactions of a revision hold together; `made` are its own tables."""
+def whole(scene: Scene) -> Iterator[Hit]:
+    """Yield what the transactions of a revision hold together, its own tables apart."""
+    made = scene.made
     for block in sorted({s.block for s in scene.steps if s.transactional}):
         steps = [s for s in scene.steps if s.block == block]
         tables = _distinct(t for s in steps for t in _exclusive(s) if t not in made)
         line = _line(steps, tables)
         if len(tables) > 1:
-            yield SEVERAL.hit(tables[0], line=line, tables=", ".join(tables))
+            yield SEVERAL.hit(tables[0], line, tables=", ".join(tables))
         keys = [s for s in steps if s.table not in made and _refers(s)]
         targets = _distinct(s.table for s in keys)
         if len(keys) > 1 or any(_refers(s) > 1 for s in keys):
             line = _first(keys[-1])
-            yield SEVERAL_KEYS.hit(targets[0], line=line, tables=", ".join(targets))
+            yield SEVERAL_KEYS.hit(targets[0], line, tables=", ".join(targets))
 
 
 def _distinct(names: Iterator[str]) -> list[str]:

@@ -51,7 +51,7 @@ EVERYTHING = Rule(
     message="the policy {policy} of {table} lets {roles} see or write every row",
     breaks="permissive policies are joined by OR: one that is true undoes all the others",
     safe="say whose rows; only the administrator's role sees all of them",
-    code="create_policy(\n    \"{policy}\", \"{table}\", roles=[\"app\", \"readonly\"],\n"
+    code='create_policy(\n    "{policy}", "{table}", roles=["app", "readonly"],\n'
     "    using=\"tenant_id = current_setting('app.current_tenant_id', true)\")",
 )
 TO_PUBLIC = Rule(
@@ -72,7 +72,7 @@ TENANTS_WITHOUT_POLICY = Rule(
     " application remembers its WHERE",
     safe="enable and force it with policies, in the revision that makes the table",
     code="from pgstead.app.revisions import secure\n"
-    "secure(\"{table}\", \"{column} = current_setting('app.current_tenant_id', true)\")",
+    'secure("{table}", "{column} = current_setting(\'app.current_tenant_id\', true)")',
 )
 TENANTS_WITHOUT_INDEX = Rule(
     name="tenant-table-without-index",
@@ -97,7 +97,7 @@ NO_POLICY = Rule(
     level=Level.WARNING,
     harm=Harm.CODE,
     message="{table} has row-level security and no permissive policy when all revisions have run",
-    breaks="nobody but a superuser sees or writes a row: SELECT finds nothing, INSERT fails (42501)",
+    breaks="nobody but a superuser sees or writes a row: no row is found, INSERT fails (42501)",
     safe="make its policies in the same revision",
     code='create_policy("{table}_rows", "{table}", roles=["app"], using="...")',
 )
@@ -126,7 +126,8 @@ RULES = (
     *(TENANTS_WITHOUT_INDEX, WITHOUT, NO_POLICY, UNIQUE, FOREIGN),
 )
 
-_SEES_ALL = frozenset({"admin", "migrator", "owner"})
+# pg_database_owner: who owns the database, which is the role that owns its tables
+_SEES_ALL = frozenset({"admin", "migrator", "owner", "pg_database_owner"})
 
 
 def each(step: Step, scene: Scene) -> Iterator[Hit]:
@@ -240,17 +241,17 @@ def _of_tenants(table: Table, tenant: str, ending: Ending) -> Iterator[Hit]:
     if not any(i.columns[:1] == (tenant,) for i in indexes):
         yield TENANTS_WITHOUT_INDEX.hit(table.name, column=tenant)
     for index in indexes:
-        primary = any(c.kind == "primary" and c.name == index.name for c in table.constraints.values())
+        primary = any(
+            c.kind == "primary" and c.name == index.name for c in table.constraints.values()
+        )
         if index.unique and not primary and tenant not in index.columns:
             yield UNIQUE.hit(table.name, name=index.name, tenant=tenant, **_columns(index.columns))
     for constraint in table.constraints.values():
         other = ending.schema.table(constraint.refers)
-        if constraint.kind == "foreign" and other and tenant in other.columns:
-            if tenant not in constraint.columns:
-                told = _columns(constraint.columns)
-                yield FOREIGN.hit(
-                    table.name, name=constraint.name, refers=other.name, tenant=tenant, **told
-                )
+        shared = constraint.kind == "foreign" and other is not None and tenant in other.columns
+        if shared and tenant not in constraint.columns:
+            told = {"name": constraint.name, "refers": constraint.refers, "tenant": tenant}
+            yield FOREIGN.hit(table.name, **told, **_columns(constraint.columns))
 
 
 def _columns(columns: tuple[str, ...]) -> dict[str, str]:

@@ -48,7 +48,7 @@ ENUM_USED = Rule(
     message="the value {value!r} is added to {type} and used in the same transaction",
     breaks="the server refuses it (55P04, unsafe use of new value), and the revision rolls back",
     safe="use it in the next revision",
-    code='# this revision\nop.execute("ALTER TYPE {type} ADD VALUE \'{value}\'")\n'
+    code="# this revision\nop.execute(\"ALTER TYPE {type} ADD VALUE '{value}'\")\n"
     "# next revision: whatever uses it",
 )
 ENUM_POSITION = Rule(
@@ -189,7 +189,9 @@ _ONCE = frozenset({"AT_AddColumn", "AT_DropColumn", "AT_AddConstraint", "AT_Drop
 
 
 def _repeatable_alterations(step: Step) -> bool:
-    return all(part.flag("missing_ok") for what, part in step.alterations() if what in _ONCE) and not any(
+    return all(
+        part.flag("missing_ok") for what, part in step.alterations() if what in _ONCE
+    ) and not any(
         d.kind == "PartitionCmd" for _, p in step.alterations() if (d := p.one("def")) is not None
     )
 
@@ -200,8 +202,9 @@ def _enum(step: Step, scene: Scene) -> Iterator[Hit]:
         yield ENUM_POSITION.hit(type=name, value=value)
     for later in scene.after(step):
         if later.block == step.block and _mentions(later, value):
-            yield ENUM_USED.hit(relation(later.node.one("relation")) if later.table else "",
-                                type=name, value=value)
+            yield ENUM_USED.hit(
+                relation(later.node.one("relation")) if later.table else "", type=name, value=value
+            )
             return
 
 
@@ -210,13 +213,13 @@ def _mentions(step: Step, value: str) -> bool:
     return any(c is not None and c.word("sval") == value for c in constants)
 
 
-def whole(scene: Scene, made: frozenset[str]) -> Iterator[Hit]:
+def whole(scene: Scene) -> Iterator[Hit]:
     """Yield that a block outside of the transaction is not the only content."""
     outside = [s for s in scene.steps if not s.transactional]
     inside = [s for s in scene.steps if s.transactional and s.kind != "TransactionStmt"]
     if outside and inside:
         line = inside[0].statement.lines
-        yield NOT_ALONE.hit(line=line[0] if line else None)
+        yield NOT_ALONE.hit("", line[0] if line else None)
 
 
 def _beginning(text: str) -> str:
