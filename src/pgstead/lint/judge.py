@@ -6,7 +6,6 @@ judged.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -94,7 +93,7 @@ def _judge(scene: Scene) -> Iterator[Finding]:
     """Judge one revision, and leave the schema as it is behind it."""
     revision, schema = scene.revision, scene.schema
     touched = _touched(scene.steps)
-    before = _part(schema, touched)
+    before = schema.part(touched)
     for step in scene.steps:
         place = Place(revision, step)
         for subject in SUBJECTS:
@@ -120,7 +119,7 @@ def _way_back(scene: Scene, before: Schema, touched: frozenset[str]) -> Iterator
     yield from down.hits
     if revision.downgrade.problem:
         return
-    after = _part(scene.schema, touched)
+    after = scene.schema.part(touched)
     _replay(after, down.steps, revision)
     yield from downgrade.leftovers(before, after, way.line)
     yield from downgrade.extensions(scene.steps, down.steps)
@@ -129,15 +128,6 @@ def _way_back(scene: Scene, before: Schema, touched: frozenset[str]) -> Iterator
 def _touched(steps: Iterable[Step]) -> frozenset[str]:
     """Return every relation that a revision names."""
     return frozenset(relation(r) for step in steps for r in step.node.find("RangeVar"))
-
-
-def _part(schema: Schema, names: frozenset[str]) -> Schema:
-    """Return a copy of what a revision touches: to copy all of it for each would take long."""
-    return Schema(
-        tables={n: copy.deepcopy(t) for n, t in schema.tables.items() if n in names},
-        indexes={n: copy.copy(i) for n, i in schema.indexes.items() if i.table in names},
-        others=set(schema.others),
-    )
 
 
 def _final(ending: Ending) -> Iterator[Finding]:

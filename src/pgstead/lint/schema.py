@@ -6,7 +6,8 @@ must say what it does without.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 
 from pgstead.lint.column_types import Type
 
@@ -58,6 +59,15 @@ class Table:
     secured: bool = False
     forced: bool = False
 
+    def copy(self) -> Table:
+        """Return a table that may be changed without changing this one."""
+        return replace(
+            self,
+            columns={name: copy(column) for name, column in self.columns.items()},
+            constraints={name: copy(constraint) for name, constraint in self.constraints.items()},
+            policies=dict(self.policies),
+        )
+
     def keys(self) -> list[tuple[str, ...]]:
         """Return what is unique by a constraint."""
         return [c.columns for c in self.constraints.values() if c.kind in {"unique", "primary"}]
@@ -95,6 +105,14 @@ class Schema:
             for c in keys
             if c.kind in {"unique", "primary"}
         ]
+
+    def part(self, names: frozenset[str]) -> Schema:
+        """Return a copy of some tables with their indexes, and of all that is not of a table."""
+        return Schema(
+            tables={name: t.copy() for name, t in self.tables.items() if name in names},
+            indexes={name: copy(i) for name, i in self.indexes.items() if i.table in names},
+            others=set(self.others),
+        )
 
     @property
     def uses_row_security(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from pgstead.lint.finding import Level
 from pgstead.lint.registry import RULES, SUBJECTS
 from pgstead.model.revision import RevisionScript
+from tests.unit.lint.corpus.case import UNDONE
 from tests.unit.lint.corpus.written import CASES, corpus, judged
 
 # What the comments of a revision are about is tried in test_ignores.py.
@@ -31,8 +31,13 @@ def test_a_rule_catches_what_it_is_for(number: int, revisions: dict[str, Revisio
 def test_a_rule_leaves_its_near_miss_alone(
     number: int, revisions: dict[str, RevisionScript]
 ) -> None:
+    case = CASES[number]
     found = judged(revisions, number, "near").findings
-    assert CASES[number].rule not in {f.rule for f in found}
+    graver = {f.rule for f in found if f.level is not Level.NOTE}
+    # the way back of the corpus is written where a case is about it
+    artefact = {"downgrade-leaves"} if case.near_down == UNDONE else set[str]()
+    assert case.rule not in {f.rule for f in found}
+    assert graver - case.near_has - artefact == set()
 
 
 def test_every_rule_has_a_migration_that_it_catches() -> None:

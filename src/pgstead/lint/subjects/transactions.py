@@ -189,11 +189,8 @@ _ONCE = frozenset({"AT_AddColumn", "AT_DropColumn", "AT_AddConstraint", "AT_Drop
 
 
 def _repeatable_alterations(step: Step) -> bool:
-    return all(
-        part.flag("missing_ok") for what, part in step.alterations() if what in _ONCE
-    ) and not any(
-        d.kind == "PartitionCmd" for _, p in step.alterations() if (d := p.one("def")) is not None
-    )
+    """Say so of an ALTER TABLE. DETACH CONCURRENTLY has no other form; FINALIZE mends it."""
+    return all(part.flag("missing_ok") for what, part in step.alterations() if what in _ONCE)
 
 
 def _enum(step: Step, scene: Scene) -> Iterator[Hit]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.unit.lint.corpus.case import Case, outside
+from dataclasses import replace
+
+from tests.unit.lint.corpus.case import DOCUMENT, Case, outside
 
 OWN = "CREATE TABLE fresh (id bigint PRIMARY KEY, name text)"
 SECURED = (
@@ -26,6 +28,7 @@ COMPATIBILITY = (
         ('op.drop_column("account", "note")',),
         ('op.drop_column("account", "name")',),
         mapped={"account": frozenset({"id", "note"})},
+        near_has=frozenset({"drop-column"}),
     ),
     Case("drop-table", ('op.drop_table("invoice")',), (OWN, 'op.drop_table("fresh")')),
     Case(
@@ -33,12 +36,14 @@ COMPATIBILITY = (
         ('op.drop_table("account")',),
         ('op.drop_table("invoice")',),
         mapped={"account": frozenset({"id"})},
+        near_has=frozenset({"drop-table"}),
     ),
     Case("drop-schema", ("DROP SCHEMA old",), ("CREATE SCHEMA new",)),
     Case(
         "drop-cascade",
         ("DROP TABLE invoice CASCADE",),
         ("DROP TABLE invoice RESTRICT",),
+        near_has=frozenset({"drop-table"}),
     ),
     Case(
         "rename-column",
@@ -195,7 +200,7 @@ TRANSACTIONS = (
     ),
 )
 
-SECURITY = (
+_SECURITY = (
     Case(
         "row-security-disabled",
         ("ALTER TABLE document DISABLE ROW LEVEL SECURITY",),
@@ -263,8 +268,10 @@ SECURITY = (
             TENANTS,
             *SECURED,
             LED,
-            "ALTER TABLE fresh ADD CONSTRAINT f FOREIGN KEY (tenant_id, other)"
-            " REFERENCES document (tenant_id, id)",
+            (
+                "ALTER TABLE fresh ADD CONSTRAINT f FOREIGN KEY (tenant_id, other)"
+                " REFERENCES document (tenant_id, id)"
+            ),
             "CREATE INDEX ix_other ON fresh (tenant_id, other)",
         ),
     ),
@@ -311,23 +318,31 @@ SECURITY = (
     Case(
         "definer-with-open-search-path",
         (
-            "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER"
-            " SET search_path = public AS 'SELECT 1'",
+            (
+                "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER"
+                " SET search_path = public AS 'SELECT 1'"
+            ),
         ),
         (
-            "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER"
-            " SET search_path = public, pg_temp AS 'SELECT 1'",
+            (
+                "CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER"
+                " SET search_path = public, pg_temp AS 'SELECT 1'"
+            ),
         ),
     ),
     Case(
         "definer-for-everybody",
         (
-            "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER"
-            " SET search_path = public, pg_temp AS 'SELECT 1'",
+            (
+                "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER"
+                " SET search_path = public, pg_temp AS 'SELECT 1'"
+            ),
         ),
         (
-            "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER"
-            " SET search_path = public, pg_temp AS 'SELECT 1'",
+            (
+                "CREATE FUNCTION f() RETURNS int LANGUAGE sql SECURITY DEFINER"
+                " SET search_path = public, pg_temp AS 'SELECT 1'"
+            ),
             "REVOKE EXECUTE ON FUNCTION f() FROM PUBLIC",
         ),
     ),
@@ -348,6 +363,8 @@ SECURITY = (
         ("CREATE MATERIALIZED VIEW v AS SELECT name FROM account",),
     ),
 )
+
+SECURITY = tuple(replace(case, before=(*DOCUMENT, *case.before)) for case in _SECURITY)
 
 COLUMN = ('op.add_column("account", sa.Column("z", sa.Text()))',)
 BACK = 'op.drop_column("account", "z")'
