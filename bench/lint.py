@@ -165,8 +165,8 @@ def history(count: int) -> dict[str, str]:
         bodies = (
             (
                 (
-                    f'op.create_table("{table}", sa.Column("id", sa.BigInteger(), primary_key=True),'
-                    ' sa.Column("name", sa.String(50), nullable=False), sa.Column("n", sa.Integer()))'
+                    f'op.create_table("{table}", sa.Column("n", sa.Integer()), sa.Column("id",'
+                    ' sa.BigInteger(), primary_key=True), sa.Column("name", sa.String(50)))'
                 ),
                 f'op.create_index("ix_{table}", "{table}", ["name"])',
             ),

@@ -130,8 +130,11 @@ def _lint(entry: DatabaseEntry, asked: _Asked, console: Console) -> Report:
         mapped=_mapped(entry, asked.invocation),
         roles=roles,
     )
-    start = chain.named(revisions, asked.since) if asked.since else None
-    wanted = chain.after(revisions, (start,) if start else target.applied)
+    if asked.since is not None:
+        applied: tuple[str, ...] = (chain.named(revisions, asked.since),)
+    else:
+        applied = () if asked.everything else target.applied
+    wanted = chain.after(revisions, applied)
     squawk = Squawk() if asked.squawk else None
     if squawk is not None and squawk.version() is None:
         console.warn("squawk is not installed: its advice is missing, our own rules are not")

@@ -23,6 +23,7 @@ from pgstead.lint.subjects import (
     rewrites,
     row_security,
     transactions,
+    versions,
     views,
 )
 
@@ -82,6 +83,7 @@ SUBJECTS = (
     Subject("grants", grants.RULES, grants.each),
     Subject("functions", functions.RULES, functions.each),
     Subject("views", views.RULES, views.each),
+    Subject("versions", versions.RULES, versions.each),
     Subject("the way back", downgrade.RULES),
     Subject("ignores", (IGNORE_WITHOUT_REASON, IGNORE_UNKNOWN, IGNORE_UNUSED)),
 )

@@ -50,6 +50,7 @@ def _create_table(schema: Schema, node: Node, revision: str, line: int) -> None:
     if name in schema.tables and node.flag("if_not_exists"):
         return
     kind = "partition" if node.one("partbound") else "table"
+    kind = "partitioned" if node.one("partspec") else kind
     table = Table(name, revision, line, kind)
     for element in node.all("table_elts"):
         if element.kind == "ColumnDef":

@@ -52,7 +52,7 @@ class Table:
     name: str
     revision: str
     line: int
-    kind: str = "table"  # or partition, matview
+    kind: str = "table"  # or partitioned, partition, matview
     columns: dict[str, Column] = field(default_factory=dict[str, Column])
     constraints: dict[str, Constraint] = field(default_factory=dict[str, Constraint])
     policies: dict[str, bool] = field(default_factory=dict[str, bool])  # name -> permissive

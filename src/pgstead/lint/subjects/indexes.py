@@ -24,6 +24,31 @@ CREATE = Rule(
     lock=Lock.SHARE,
     work=Work.BUILD,
 )
+OF_PARTITIONS = Rule(
+    name="index-on-partitioned-table",
+    level=Level.ERROR,
+    harm=Harm.LOCK,
+    message="CREATE INDEX {index} blocks the writers of all partitions of {table}",
+    safe="make it ON ONLY the parent, build one CONCURRENTLY for each partition in revisions of"
+    " their own, and attach these: then the parent's becomes valid",
+    code='op.execute("CREATE INDEX {index} ON ONLY {table} ({bare})")\n'
+    "# a revision of its own for each partition\n"
+    "with op.get_context().autocommit_block():\n"
+    '    op.create_index("{index}_1", "{table}_1", [{columns}], postgresql_concurrently=True)\n'
+    "# next revision\n"
+    'op.execute("ALTER INDEX {index} ATTACH PARTITION {index}_1")',
+    lock=Lock.SHARE,
+    work=Work.BUILD,
+)
+NOT_OF_PARTITIONS = Rule(
+    name="concurrent-index-on-partitioned-table",
+    level=Level.ERROR,
+    harm=Harm.FAILURE,
+    message="{table} is partitioned: its index {index} cannot be built CONCURRENTLY",
+    breaks="the server refuses it (0A000)",
+    safe="ON ONLY the parent, CONCURRENTLY for each partition, then ATTACH PARTITION",
+    code='op.execute("CREATE INDEX {index} ON ONLY {table} ({bare})")',
+)
 DROP = Rule(
     name="drop-index-not-concurrent",
     level=Level.WARNING,
@@ -113,7 +138,10 @@ UNLED = Rule(
     "        postgresql_concurrently=True)",
     work=Work.SCAN,
 )
-RULES = (CREATE, DROP, REINDEX, DETACH, ATTACH, TRAP, WIDE, DUPLICATE, UNLED)
+RULES = (
+    *(CREATE, OF_PARTITIONS, NOT_OF_PARTITIONS, DROP, REINDEX, DETACH, ATTACH),
+    *(TRAP, WIDE, DUPLICATE, UNLED),
+)
 
 
 def each(step: Step, scene: Scene) -> Iterator[Hit]:
@@ -154,12 +182,8 @@ def _created(step: Step, scene: Scene) -> Iterator[Hit]:
     node = step.node
     table, name = relation(node.one("relation")), node.word("idxname") or "<unnamed>"
     columns = index_columns(node)
-    told = {"index": name, "columns": _quoted(columns)}
-    if node.flag("concurrent"):
-        if node.flag("if_not_exists") and not _dropped_before(step, name, scene):
-            yield TRAP.hit(table, **told)
-    elif scene.old(table):
-        yield CREATE.hit(table, **told)
+    told = {"index": name, "columns": _quoted(columns), "bare": ", ".join(columns)}
+    yield from (rule.hit(table, **told) for rule in _built(step, table, name, scene))
     if len(columns) > 3:
         yield WIDE.hit(
             table,
@@ -169,6 +193,21 @@ def _created(step: Step, scene: Scene) -> Iterator[Hit]:
             rest=_quoted(columns[3:]),
         )
     yield from _doubled(node, table, name, scene)
+
+
+def _built(step: Step, table: str, name: str, scene: Scene) -> Iterator[Rule]:
+    """Yield what is wrong with how an index is built."""
+    node, relation = step.node, step.node.one("relation")
+    found = scene.schema.table(table)
+    partitioned = found is not None and found.kind == "partitioned"
+    alone = relation is not None and not relation.flag("inh")  # ON ONLY: nothing is built
+    if node.flag("concurrent"):
+        if partitioned and not alone:
+            yield NOT_OF_PARTITIONS
+        if node.flag("if_not_exists") and not _dropped_before(step, name, scene):
+            yield TRAP
+    elif scene.old(table) and not (partitioned and alone):
+        yield OF_PARTITIONS if partitioned else CREATE
 
 
 def _dropped_before(step: Step, name: str, scene: Scene) -> bool:

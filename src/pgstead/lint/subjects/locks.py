@@ -158,12 +158,18 @@ def whole(scene: Scene) -> Iterator[Hit]:
         tables = _distinct(t for s in steps for t in _exclusive(s) if t not in made)
         line = _line(steps, tables)
         if len(tables) > 1:
-            yield SEVERAL.hit(tables[0], line, tables=", ".join(tables))
+            yield SEVERAL.hit(_largest(tables, scene), line, tables=", ".join(tables))
         keys = [s for s in steps if s.table not in made and _refers(s)]
         targets = _distinct(s.table for s in keys)
         if len(keys) > 1 or any(_refers(s) > 1 for s in keys):
             line = _first(keys[-1])
-            yield SEVERAL_KEYS.hit(targets[0], line, tables=", ".join(targets))
+            yield SEVERAL_KEYS.hit(_largest(targets, scene), line, tables=", ".join(targets))
+
+
+def _largest(tables: list[str], scene: Scene) -> str:
+    """Return the table whose size weighs the finding."""
+    sizes = scene.around.sizes or {}
+    return max(tables, key=lambda table: sizes[table].bytes if table in sizes else 0)
 
 
 def _distinct(names: Iterator[str]) -> list[str]:

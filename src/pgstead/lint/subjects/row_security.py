@@ -222,7 +222,7 @@ def final(ending: Ending) -> Iterator[tuple[Table, Hit]]:
     used = ending.schema.uses_row_security
     for table in ending.tables():
         tenant = ending.is_tenants(table)
-        if table.kind != "table":
+        if table.kind not in {"table", "partitioned"}:
             continue
         if tenant:
             yield from ((table, hit) for hit in _of_tenants(table, tenant, ending))

@@ -242,6 +242,35 @@ INDEXES = (
         (OWN, "CREATE INDEX ix ON fresh (name)"),
     ),
     Case(
+        "index-on-partitioned-table",
+        ("CREATE INDEX ix ON log (at)",),
+        ("CREATE INDEX ix ON ONLY log (at)",),
+        before=("CREATE TABLE log (id bigint, at date) PARTITION BY RANGE (at)",),
+    ),
+    Case(
+        "concurrent-index-on-partitioned-table",
+        (
+            outside(
+                "DROP INDEX CONCURRENTLY IF EXISTS ix", "CREATE INDEX CONCURRENTLY ix ON log (at)"
+            ),
+        ),
+        (
+            outside(
+                "DROP INDEX CONCURRENTLY IF EXISTS ix", "CREATE INDEX CONCURRENTLY ix ON log_1 (at)"
+            ),
+        ),
+        before=(
+            "CREATE TABLE log (id bigint, at date) PARTITION BY RANGE (at)",
+            "CREATE TABLE log_1 PARTITION OF log DEFAULT",
+        ),
+    ),
+    Case(
+        "newer-than-the-server",
+        ("ALTER TABLE account ADD CONSTRAINT nn NOT NULL bar NOT VALID",),
+        ("ALTER TABLE account ADD CONSTRAINT nn CHECK (bar IS NOT NULL) NOT VALID",),
+        major=17,
+    ),
+    Case(
         "drop-index-not-concurrent",
         ('op.drop_index("ix_invoice_account_id", "invoice")',),
         (

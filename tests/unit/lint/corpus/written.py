@@ -66,5 +66,6 @@ def judged(
     """Return what is found in the caught or the near one of a case."""
     name = f"{kind}_{number}"
     chain: Sequence[RevisionScript] = [revisions[n] for n in ("start", f"before_{number}", name)]
-    around = Surroundings(roles=ROLES, mapped=CASES[number].mapped)
+    case = CASES[number]
+    around = Surroundings(roles=ROLES, mapped=case.mapped, major=case.major)
     return lint(chain, frozenset({name}), around, squawk)
