@@ -104,7 +104,8 @@ def _standing_in(place: Path, root: Path) -> Generator[None]:
     os.chdir(place)
     sys.path.insert(0, str(root))
     try:
-        yield
+        with contextlib.redirect_stdout(sys.stderr):  # what env.py prints is no result of ours
+            yield
     finally:
         os.chdir(before)
         sys.path[:] = path

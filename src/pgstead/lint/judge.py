@@ -73,7 +73,9 @@ def _read(script: Direction, direction: str) -> _Read:
             line = statement.lines[0] if statement.lines else 0
             hits.append(transactions.SYNTAX.hit("", line, problem=problem))
             continue
-        steps += (Step(statement, p.text, p.node, block) for p in parts if not _alembics(p.text))
+        ours = [p for p in parts if not _alembics(p.text)]
+        for number, part in enumerate(ours, start=len(steps)):
+            steps.append(Step(statement, part.text, part.node, block, number))
     if script.problem:
         told = {"direction": direction, "problem": script.problem}
         hits.append(transactions.UNWRITABLE.hit("", script.line, **told))

@@ -35,6 +35,7 @@ class Step:
     text: str
     node: Node
     block: int  # steps of one number run in one transaction; each outside has a number of its own
+    number: int  # its place in the revision
 
     @property
     def kind(self) -> str:
@@ -101,11 +102,11 @@ class Scene:
 
     def before(self, step: Step) -> tuple[Step, ...]:
         """Return the statements of the revision that come before one."""
-        return self.steps[: self.steps.index(step)]
+        return self.steps[: step.number]
 
     def after(self, step: Step) -> tuple[Step, ...]:
         """Return the statements of the revision that come after one."""
-        return self.steps[self.steps.index(step) + 1 :]
+        return self.steps[step.number + 1 :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,9 @@ def _table_dropped(step: Step, table: str, scene: Scene) -> bool:
 
 
 def _switched(step: Step, scene: Scene) -> Iterator[Hit]:
-    switches = [what for what, _ in step.alterations()]
+    switches = {what for what, _ in step.alterations()}
+    if not switches & {"AT_DisableRowSecurity", "AT_NoForceRowSecurity"}:
+        return
     later = [w for s in scene.after(step) if s.table == step.table for w, _ in s.alterations()]
     if "AT_DisableRowSecurity" in switches and "AT_EnableRowSecurity" not in later:
         yield DISABLED.hit(step.table)
