@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pgstead.lint import replay, source, squawk
 from pgstead.lint.answering import answered
+from pgstead.lint.blocks import inside
 from pgstead.lint.finding import Finding, Report
 from pgstead.lint.registry import SUBJECTS
 from pgstead.lint.rule import Hit
@@ -62,18 +63,18 @@ def _read(script: Direction, direction: str) -> _Read:
     """Parse what a script executes; a text that cannot be parsed becomes a hit."""
     steps: list[Step] = []
     hits: list[Hit] = []
-    block, inside = 0, True
+    block, within = 0, True
     for statement in script.statements:
-        if not (inside and statement.transactional):
+        if not (within and statement.transactional):
             block += 1
-        inside = statement.transactional
+        within = statement.transactional
         try:
             parts = parse(statement.text)
         except SyntaxProblem as problem:
             line = statement.lines[0] if statement.lines else 0
             hits.append(transactions.SYNTAX.hit("", line, problem=problem))
             continue
-        ours = [p for p in parts if not _alembics(p.text)]
+        ours = [p for q in parts for p in (q, *inside(q)) if not _alembics(p.text)]
         for number, part in enumerate(ours, start=len(steps)):
             steps.append(Step(statement, part.text, part.node, block, number))
     if script.problem:

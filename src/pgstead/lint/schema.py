@@ -1,7 +1,7 @@
 """The schema as the revisions so far have made it, as far as their text tells.
 
-What was made elsewhere, or inside a DO block, is not known here: a rule that needs such a fact
-must say what it does without.
+What was made elsewhere, or by a text that a DO block puts together, is not known here: a rule that
+needs such a fact must say what it does without.
 """
 
 from __future__ import annotations

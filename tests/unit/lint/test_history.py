@@ -86,6 +86,21 @@ def test_a_broken_statement_is_one_finding_and_the_rest_is_judged() -> None:
     assert {f.level for f in found if f.rule == "syntax-error"} == {Level.ERROR}
 
 
+def test_what_a_do_block_holds_is_judged_too() -> None:
+    block = """DO $m$
+    BEGIN
+      IF current_setting('server_version_num')::int > 150000 THEN
+        EXECUTE $ddl$ ALTER TABLE account DROP COLUMN note $ddl$;
+      END IF;
+      UPDATE account SET bar = 1;
+      EXECUTE format('DROP TABLE %I', 'account');
+      PERFORM set_config('app.x', 'y', true);
+    END $m$"""
+    found = judged(block).findings
+    assert rules(found) == {"drop-column", "update-not-in-batches"}
+    assert {f.line for f in found if f.rule == "drop-column"} == {2}
+
+
 def test_what_is_applied_and_what_came_before_it_is_not_pending() -> None:
     names = (("a", ()), ("b", ("a",)), ("c", ("b",)), ("d", ("b",)), ("e", ("c", "d")))
     revisions = [
