@@ -123,8 +123,9 @@ def _way_back(scene: Scene, before: Schema, touched: frozenset[str]) -> Iterator
     if revision.downgrade.problem:
         return
     after = scene.schema.part(touched)
+    made = downgrade.names(after) - downgrade.names(before)
     _replay(after, down.steps, revision)
-    yield from downgrade.leftovers(before, after, way.line)
+    yield from downgrade.leftovers(made, after, way.line)
     yield from downgrade.extensions(scene.steps, down.steps)
 
 

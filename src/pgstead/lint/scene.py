@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pgstead.lint.schema import Schema, Table
-from pgstead.lint.tree import Node, relation
+from pgstead.lint.tree import Node, dotted, listed, relation
 from pgstead.model.revision import RevisionScript, Statement, TableSize
 
 
@@ -99,6 +99,14 @@ class Scene:
     def old(self, table: str) -> bool:
         """Say whether the table was there before: others may be using it."""
         return bool(table) and not self.new(table)
+
+    def dropped(self, table: str, step: Step) -> bool:
+        """Say whether a table is dropped by what comes after a statement."""
+        return any(
+            later.kind == "DropStmt"
+            and table in {dotted(listed(o)) for o in later.node.all("objects")}
+            for later in self.after(step)
+        )
 
     def before(self, step: Step) -> tuple[Step, ...]:
         """Return the statements of the revision that come before one."""

@@ -80,6 +80,33 @@ def test_a_way_back_that_leaves_something_names_it() -> None:
     assert "column account.z, type mood" in found.message
 
 
+def test_a_way_back_that_makes_again_what_no_revision_told_of_leaves_nothing() -> None:
+    revisions = (
+        script("a", TABLE),
+        script(
+            "b",
+            "DROP INDEX CONCURRENTLY IF EXISTS made_elsewhere",
+            down=("CREATE INDEX made_elsewhere ON account (bar)",),
+        ),
+    )
+    found = judge(revisions, frozenset({"b"}), Surroundings()).findings
+    assert "downgrade-leaves" not in {f.rule for f in found}
+
+
+def test_an_index_that_goes_with_its_table_is_not_told_beside_it() -> None:
+    revisions = (
+        script("a", TABLE, "CREATE INDEX ix ON account (bar)"),
+        script("b", "DROP INDEX ix", "DROP TABLE account"),
+    )
+    assert rules(judge(revisions, frozenset({"b"}), Surroundings()).findings) == {"drop-table"}
+
+
+def test_a_unique_index_needs_all_of_its_columns() -> None:
+    many = "CREATE TABLE wide (a int, b int, c int, d int)"
+    assert rules(judged(many, "CREATE UNIQUE INDEX ix ON wide (a, b, c, d)").findings) == set()
+    assert rules(judged(many, "CREATE INDEX ix ON wide (a, b, c, d)").findings) == {"wide-index"}
+
+
 def test_a_broken_statement_is_one_finding_and_the_rest_is_judged() -> None:
     found = judged("ALTER TABEL account", "TRUNCATE account").findings
     assert rules(found) == {"syntax-error", "truncate"}

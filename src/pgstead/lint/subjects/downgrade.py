@@ -75,9 +75,12 @@ def written(source: Source, steps: tuple[Step, ...]) -> Iterator[Hit]:
         yield EMPTY.hit("", way.line)
 
 
-def leftovers(before: Schema, after: Schema, line: int) -> Iterator[Hit]:
-    """Yield what is there after up and down that was not there before."""
-    left = sorted(names(after) - names(before))
+def leftovers(made: set[str], after: Schema, line: int) -> Iterator[Hit]:
+    """Yield what upgrade() made and downgrade() left.
+
+    What downgrade() makes anew was there before, also where no revision tells of it.
+    """
+    left = sorted(made & names(after))
     if left:
         shown = left[:6] + ([f"and {len(left) - 6} more"] if len(left) > 6 else [])
         yield LEAVES.hit("", line, things=", ".join(shown))

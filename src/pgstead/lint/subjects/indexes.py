@@ -154,7 +154,8 @@ def each(step: Step, scene: Scene) -> Iterator[Hit]:
             for names in map(listed, node.all("objects")):
                 index = scene.schema.indexes.get(dotted(names))
                 table = index.table if index else ""
-                if not node.flag("concurrent") and not (table and scene.new(table)):
+                waiting = not table or (scene.old(table) and not scene.dropped(table, step))
+                if not node.flag("concurrent") and waiting:
                     yield DROP.hit(table or "its table", index=dotted(names))
         case "ReindexStmt":
             if not _concurrent(node):
@@ -184,7 +185,7 @@ def _created(step: Step, scene: Scene) -> Iterator[Hit]:
     columns = index_columns(node)
     told = {"index": name, "columns": _quoted(columns), "bare": ", ".join(columns)}
     yield from (rule.hit(table, **told) for rule in _built(step, table, name, scene))
-    if len(columns) > 3:
+    if len(columns) > 3 and not node.flag("unique"):
         yield WIDE.hit(
             table,
             index=name,

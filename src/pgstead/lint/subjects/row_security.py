@@ -197,15 +197,8 @@ def _dropped(step: Step, scene: Scene) -> Iterator[Hit]:
             and later.block == step.block
             for later in scene.after(step)
         )
-        if scene.old(table) and not again and not _table_dropped(step, table, scene):
+        if scene.old(table) and not again and not scene.dropped(table, step):
             yield DROPPED.hit(table, policy=policy)
-
-
-def _table_dropped(step: Step, table: str, scene: Scene) -> bool:
-    return any(
-        later.kind == "DropStmt" and table in {dotted(listed(o)) for o in later.node.all("objects")}
-        for later in scene.after(step)
-    )
 
 
 def _switched(step: Step, scene: Scene) -> Iterator[Hit]:
