@@ -181,7 +181,7 @@ def history(count: int) -> dict[str, str]:
 
 
 def timed(place: Path, count: int) -> float:
-    """Return the seconds for a history: written out, judged, squawk beside; Alembic's import too."""
+    """Return the seconds for a history: written out, judged, squawk beside, Alembic's import."""
     history_place = place / "history"
     history_place.mkdir()
     folder(history_place, history(count))
