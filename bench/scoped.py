@@ -1,21 +1,29 @@
-"""What a tenant's transaction costs: against the bare drivers and against the usual way.
+"""What a tenant's transaction costs: against the bare drivers, the usual way, and a public helper.
 
-All in one run, in alternating rounds, through the way that is asked for; medians of the rounds, and
-ratios against the bare driver that does the same. The machine decides the microseconds, so only
-the ratios are compared; round trips are counted, and depend on nothing.
+All in one run for each driver and way (direct, through PgBouncer): they take turns, ten
+transactions each, so that a noisy machine hits all alike. Ratios are against the bare driver that a
+careful person would use: BEGIN, set_config, the statement, COMMIT. The machine decides the
+microseconds, so only the ratios are compared; round trips are counted, and depend on nothing.
 
-    python bench/scoped.py [--rounds 7] [--transactions 200] [--pooled]
+    python bench/scoped.py [--rounds 40]
+
+The public helper is fastapi-rls (bench/requirements.txt), installed into a temporary folder; where
+that cannot be had, its line says why.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +43,8 @@ from tests.live.scratch import NASTY, Scratch, running_server
 
 QUESTION = "SELECT id, n FROM bench_rows WHERE id = 7"
 SET = "SELECT set_config('app.current_tenant_id', 'acme', true)"
+
+TURN = 10  # transactions
 
 Once = Callable[[], Awaitable[None]]
 
@@ -115,71 +125,145 @@ async def ours(known: Settings, **scope: Any) -> AsyncIterator[Once]:
         await database.close()
 
 
-async def compare(
-    scratch: Scratch, driver: Driver, rounds: int, transactions: int
-) -> list[tuple[str, float, float, float]]:
-    """Return name, seconds, seconds of this process's own work, and round trips of each."""
+@asynccontextmanager
+async def helper(known: Settings, library: Any) -> AsyncIterator[Once]:
+    """Give fastapi-rls as it is meant to be used: its dependency, on a plain engine."""
+    target = known.target
+    engine = create_async_engine(
+        target.url.set(password=NASTY), connect_args=target.driver_arguments("bench")
+    )
+    sessions = async_sessionmaker(engine, expire_on_commit=False)
+    opened = asynccontextmanager(
+        library.make_async_session_dependency(sessions, identity=dict, is_local=True)
+    )
+
+    async def once() -> None:
+        async with opened({"tenant_id": "acme"}) as session:
+            await session.execute(text(QUESTION))
+
+    try:
+        yield once
+    finally:
+        await engine.dispose()
+
+
+def public_helper(folder: str) -> Any:
+    """Install the public helper into a folder and import it; return words where that fails."""
+    wanted = Path(__file__).with_name("requirements.txt")
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
+    done = subprocess.run(
+        [*command, "-r", str(wanted)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        return f"not measured, pip failed: {done.stderr.strip().splitlines()[-1]}"
+    sys.path.append(folder)
+    try:
+        return importlib.import_module("fastapi_rls.dependencies")
+    except ImportError as error:
+        return f"not measured: {error}"
+
+
+@dataclass
+class Measured:
+    """One way to do it, and what was seen of it."""
+
+    name: str
+    maker: Callable[[Settings], Any]
+    elapsed: list[float] = field(default_factory=list[float])  # microseconds per transaction
+    work: list[float] = field(default_factory=list[float])  # of this process's own
+    trips: float = 0.0
+
+    @property
+    def median(self) -> float:
+        """The median transaction."""
+        return statistics.median(self.elapsed)
+
+    @property
+    def p95(self) -> float:
+        """The transaction that 95 of 100 are faster than."""
+        return sorted(self.elapsed)[len(self.elapsed) * 95 // 100]
+
+
+def ways_to_do_it(library: Any) -> list[Measured]:
+    """Return what is compared; the floor first."""
+    found = [
+        Measured("bare, tenant by hand (floor)", lambda to: bare(to, tenant=True)),
+        Measured("bare, no tenant", lambda to: bare(to, tenant=False)),
+        Measured("pgstead, tenant", lambda to: ours(to, tenant="acme", user="u1")),
+        Measured("pgstead, no tenant", ours),
+        Measured("SQLAlchemy, tenant as a statement", lambda to: usual(to, pre_ping=False)),
+        Measured("the same with pool_pre_ping", lambda to: usual(to, pre_ping=True)),
+    ]
+    if not isinstance(library, str):
+        found.append(Measured("fastapi-rls", lambda to: helper(to, library)))
+    return found
+
+
+async def compare(scratch: Scratch, driver: Driver, rounds: int, library: Any) -> list[Measured]:
+    """Let all take turns, then count the round trips of each."""
     with counting(scratch.pooler_port or scratch.port) as proxy:
         known = settings_to(scratch, driver)
         counted = settings_to(scratch, driver, port=proxy.port)
-        makers: dict[str, Callable[[Settings], Any]] = {
-            "bare driver, no tenant": lambda to: bare(to, tenant=False),
-            "bare driver, tenant as a statement": lambda to: bare(to, tenant=True),
-            "pgstead, no tenant": ours,
-            "pgstead, tenant": lambda to: ours(to, tenant="acme", user="u1"),
-            "SQLAlchemy, tenant as a statement": lambda to: usual(to, pre_ping=False),
-            "the same with pool_pre_ping": lambda to: usual(to, pre_ping=True),
-        }
-        times: dict[str, list[tuple[float, float]]] = {name: [] for name in makers}
-        trips: dict[str, float] = {}
+        all_ = ways_to_do_it(library)
         async with AsyncExitStack() as stack:
-            timed = {n: await stack.enter_async_context(m(known)) for n, m in makers.items()}
-            for _ in range(rounds):
-                for name, once in timed.items():
-                    times[name].append(await _time(once, transactions))
-        for name, maker in makers.items():
-            async with maker(counted) as once:
-                await _time(once, 10)
+            timed = [(m, await stack.enter_async_context(m.maker(known))) for m in all_]
+            for _, once in timed:
+                await _time(once, [], [])
+            for number in range(rounds):
+                for measured, once in timed if number % 2 else timed[::-1]:
+                    await _time(once, measured.elapsed, measured.work)
+        for measured in all_:
+            async with measured.maker(counted) as once:
+                await _time(once, [], [])
                 proxy.count.reset()
-                await _time(once, 10)
-                trips[name] = proxy.count.trips / 10
-    medians = {n: [statistics.median(each) for each in zip(*times[n], strict=True)] for n in times}
-    return [(name, *medians[name], trips[name]) for name in makers]
+                await _time(once, [], [])
+                measured.trips = proxy.count.trips / TURN
+    return all_
 
 
-async def _time(once: Once, transactions: int) -> tuple[float, float]:
-    began, worked = time.perf_counter(), time.process_time()
-    for _ in range(transactions):
+async def _time(once: Once, elapsed: list[float], work: list[float]) -> None:
+    for _ in range(TURN):
+        began, worked = time.perf_counter(), time.process_time()
         await once()
-    elapsed, work = time.perf_counter() - began, time.process_time() - worked
-    return elapsed / transactions * 1e6, work / transactions * 1e6
+        elapsed.append((time.perf_counter() - began) * 1e6)
+        work.append((time.process_time() - worked) * 1e6)
+
+
+def tell(title: str, all_: list[Measured], library: Any) -> None:
+    """Print a table."""
+    floor = all_[0]
+    floor_work = statistics.median(floor.work)
+    print(f"\n{title}")
+    for measured in all_:
+        work = statistics.median(measured.work)
+        print(
+            f"  {measured.name:34} median {measured.median:6.0f} us"
+            f"  x {measured.median / floor.median:4.2f}  p95 {measured.p95:6.0f} us"
+            f"  x {measured.p95 / floor.p95:4.2f}  client's own work {work:5.0f} us"
+            f"  x {work / floor_work:4.2f}  {measured.trips:4.1f} trips"
+        )
+    if isinstance(library, str):
+        print(f"  {'fastapi-rls':34} {library}")
 
 
 def main() -> None:
-    """Print a table per driver."""
+    """Print a table per driver and way."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--transactions", type=int, default=200)
-    parser.add_argument("--pooled", action="store_true", help="through PgBouncer")
+    parser.add_argument("--rounds", type=int, default=40, help=f"of {TURN} transactions each")
     given = parser.parse_args()
-    with running_server() as scratch:
+    with tempfile.TemporaryDirectory() as folder, running_server() as scratch:
+        library = public_helper(folder)
         with scratch.admin("jeex_idea") as admin:
             admin.execute(
                 "CREATE TABLE bench_rows AS SELECT g AS id, g AS n FROM generate_series(1, 1000) g;"
                 "CREATE UNIQUE INDEX ON bench_rows (id); GRANT SELECT ON bench_rows TO PUBLIC"
             )
-        if given.pooled:
-            scratch.start_pooler()
-        for driver in Driver:
-            rows = asyncio.run(compare(scratch, driver, given.rounds, given.transactions))
-            floor, floor_work = rows[0][1:3]
-            print(f"\n{driver}, {'PgBouncer' if given.pooled else 'direct'}")
-            for name, elapsed, work, trips in rows:
-                print(
-                    f"  {name:36} {elapsed:6.0f} us  x {elapsed / floor:4.2f}"
-                    f"  client's own work {work:5.0f} us  x {work / floor_work:4.2f}"
-                    f"  {trips:4.1f} trips"
-                )
+        for way in ("direct", "PgBouncer"):
+            if way != "direct":
+                scratch.start_pooler(pool_size=20)
+            for driver in Driver:
+                all_ = asyncio.run(compare(scratch, driver, given.rounds, library))
+                tell(f"{driver}, {way}", all_, library)
 
 
 if __name__ == "__main__":

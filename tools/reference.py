@@ -6,6 +6,7 @@ Whatever can be said from a table in the code is said once, there.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import sys
 import types
@@ -18,6 +19,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import pgstead
+from pgstead import app
 from pgstead.cli.main import new_program
 from pgstead.errors import ExitStatus, SteadError
 from pgstead.lint.registry import SUBJECTS
@@ -255,9 +257,91 @@ def commands_page() -> str:
     return page
 
 
+# ------------------------------------------------------------------------ application library
+
+PARTS = {
+    "Databases and sessions": ("engine", "sync", "scope", "breaker"),
+    "A service": ("service", "transactions", "problems", "resources", "shapes"),
+    "Through failures": ("degraded", "resilience"),
+    "Models": ("models", "rows", "identifiers", "tenancy", "views"),
+    "Encrypted columns": ("encryption",),
+    "Errors": ("errors", "role_guard"),
+}
+# What has no docstring of its own.
+SENTENCES = {
+    "JsonObject": "The annotation of a column that holds a JSON object; `jsonb`.",
+    "NAMING_CONVENTION": "Names of constraints and indexes, for `MetaData(naming_convention=...)`.",
+    "TYPES": "Types of columns by annotation, for `type_annotation_map` of the declarative base.",
+    "Session": "The annotation of a route's session, of nobody in particular.",
+}
+
+
+def public_names() -> Iterator[tuple[str, str, object]]:
+    """Yield each public name with its module, in the order of the page."""
+    for modules in PARTS.values():
+        for module in modules:
+            for name in app.HOMES[module]:
+                yield module, name, getattr(app, name)
+
+
+def told_of(name: str, found: object) -> str:
+    """Return the first sentence of a name's docstring, on one line."""
+    text = SENTENCES.get(name) or (inspect.getdoc(found) or "").split("\n\n")[0]
+    return " ".join(text.split())
+
+
+def called(name: str, found: object) -> str:
+    """Return how a name is written: a function with its arguments' names."""
+    if not inspect.isfunction(found):
+        return f"`{name}`"
+    return f"`{name}({', '.join(_arguments(found))})`"
+
+
+def _arguments(function: types.FunctionType) -> Iterator[str]:
+    marks = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    keyword = False
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not keyword:
+            keyword = True
+            yield "*"
+        if name not in ("self", "cls"):
+            yield marks.get(parameter.kind, "") + name
+
+
+def methods_of(name: str, found: object) -> Iterator[tuple[str, str]]:
+    """Yield the public methods that a class of ours defines, each with its sentence."""
+    for key, value in vars(found).items() if inspect.isclass(found) else ():
+        plain = inspect.unwrap(getattr(value, "__func__", value))
+        if not key.startswith("_") and inspect.isfunction(plain) and plain.__doc__:
+            yield called(f"{name}.{key}", plain), told_of(key, plain)
+
+
+def application_page() -> str:
+    """Return the page of what applications import."""
+    page = (
+        f"{MADE.format(source='src/pgstead/app/')}\n# The application library\n\n"
+        "Every name is imported from `pgstead.app`; the column says which module it comes from."
+        " Importing one imports nothing that it does not need.\n"
+        "[Your first application](../tutorials/your-first-application.md) shows them at work.\n"
+    )
+    for part, modules in PARTS.items():
+        rows = [
+            (written, f"`{module}`", sentence)
+            for module, name, found in public_names()
+            if module in modules
+            for written, sentence in (
+                (called(name, found), told_of(name, found)),
+                *(() if part == "Errors" else methods_of(name, found)),
+            )
+        ]
+        page += f"\n## {part}\n\n{table(('name', 'module', 'meaning'), iter(rows))}"
+    return page
+
+
 def pages() -> dict[str, str]:
     """Return every page by its file name."""
     return {
+        "application.md": application_page(),
         "commands.md": commands_page(),
         "errors.md": errors_page(),
         "lint.md": lint_page(),

@@ -16,6 +16,7 @@
     │   ├── StateDirectoryError
     │   └── NoServerUserError
     ├── CertificateError            exit 1  a certificate is corrupt, expired or foreign
+    ├── KeysLostError               exit 1  the keys of encrypted values are gone
     ├── ForeignStateError           exit 1  the state belongs to another stead or major version
     ├── NotRunningError             exit 1  the stead (or a part of it) is not running
     ├── BusyError                   exit 1  another pgstead command holds the lock
@@ -51,6 +52,8 @@ class SteadError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")  # a traceback shows it
 
     def as_dict(self) -> dict[str, object]:
         """Return what `--json` prints."""
@@ -172,6 +175,12 @@ class CertificateError(SteadError):
     """a certificate is corrupt, expired or foreign"""
 
     code = "certificate"
+
+
+class KeysLostError(SteadError):
+    """the keys of encrypted values are gone"""
+
+    code = "keys-lost"
 
 
 class ForeignStateError(SteadError):

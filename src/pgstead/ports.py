@@ -167,6 +167,18 @@ class Secrets(Protocol):
         ...
 
 
+class KeyRings(Protocol):
+    """Key files of encrypted columns (mode 0600). Keys never leave through repr, logs or diffs."""
+
+    def mode(self, plan: DatabasePlan) -> int | None:
+        """Return the permission bits of a database's key file, None where there is none."""
+        ...
+
+    def ensure(self, plan: DatabasePlan, *, mode: int = 0o600) -> None:
+        """Make a first ring where there is none, and mend the mode."""
+        ...
+
+
 class Certificates(Protocol):
     """The certificate store in `layout.tls`."""
 
@@ -253,6 +265,7 @@ class Ports:
     console: PoolerConsole
     supervisor: Supervisor
     secrets: Secrets
+    keys: KeyRings
     certificates: Certificates
     cluster: ClusterHost
     migrations: Migrations

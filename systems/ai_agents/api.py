@@ -13,6 +13,7 @@ from pgstead.app import migrations
 from pgstead.app.engine import Database
 from pgstead.app.environment import process_environment
 from pgstead.app.problems import RESPONSES
+from pgstead.app.routing import add_routes
 from pgstead.app.service import Service
 from pgstead.app.target import Target
 from pgstead.errors import UsageError
@@ -30,8 +31,7 @@ OPERATOR_KEY = f"{PREFIX}OPERATOR_KEY_SHA256"
 def router() -> APIRouter:
     """Return the routes, to be mounted where a service wants them."""
     routes = APIRouter(responses=RESPONSES)
-    for part in (tenant, operator):
-        routes.include_router(part.router)
+    add_routes(routes, tenant.router, operator.router)
     return routes
 
 
@@ -49,11 +49,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
     )
     app = service.create(router(), variables)
     database = composition.database_of(app)
-    keys = composition.give_keys(database, PREFIX, variables)
     if (digest := _digest(variables)) is not None:
         administrator = _administrator(database)
-        if keys is not None:
-            composition.attach(administrator.sessions, keys)
         setattr(app.state, STATE, Operator(digest, administrator))
         composition.during(app, composition.closing(administrator))
     return app

@@ -12,6 +12,7 @@ that variable nobody is the operator.
 
 from __future__ import annotations
 
+import datetime as dt
 import hmac
 import re
 from collections.abc import AsyncGenerator
@@ -24,11 +25,13 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app import tokens
+from pgstead.app.degraded import proved
 from pgstead.app.engine import Database
 from pgstead.app.problems import Problem
 from pgstead.app.resources import Access
+from pgstead.app.scope import Scope
 from pgstead.app.tokens import Token
-from pgstead.app.transactions import database_of
+from pgstead.app.transactions import opened
 from systems.ai_agents.models import SLUG, TenantApiKey, TenantConfig
 
 KIND: Final = "aia"
@@ -67,10 +70,10 @@ def _claimed(credentials: HTTPAuthorizationCredentials | None) -> Token:
     return token
 
 
-async def _prove(session: AsyncSession, token: Token) -> None:
-    """Look for the key among the tenant's own. Raises Unauthorized, the same for every reason."""
-    found = await session.scalar(
-        select(TenantApiKey.id)
+async def _prove(session: AsyncSession, token: Token) -> dt.datetime | None:
+    """Return when the key ends, if ever. Raises Unauthorized, the same for every reason."""
+    found = await session.execute(
+        select(func.least(TenantApiKey.expires_at, TenantApiKey.revoked_at).label("ends"))
         .join(TenantConfig, TenantConfig.tenant_id == TenantApiKey.tenant_id)
         .where(
             TenantApiKey.key_hash == token.digest,
@@ -79,15 +82,17 @@ async def _prove(session: AsyncSession, token: Token) -> None:
             TenantConfig.is_active,
         )
     )
-    if found is None:
+    key = found.first()
+    if key is None:
         raise Unauthorized("the API key is not known, not valid any more, or its tenant is closed")
+    return key.ends
 
 
 async def tenant(request: Request, credentials: Credentials) -> AsyncGenerator[Access]:
     """Yield a session in which the tenant of the key sees what is theirs."""
     token = _claimed(credentials)
-    async with database_of(request).session(tenant=token.bearer) as session:
-        await _prove(session, token)
+    async with opened(request, Scope(tenant=token.bearer)) as session:
+        proved(request.scope, token.bearer, await _prove(session, token))
         yield Access(session, {"tenant_id": token.bearer})
 
 
@@ -99,7 +104,7 @@ async def operator(request: Request, credentials: Credentials) -> AsyncGenerator
         raise Unauthorized("this is the operator's", "send Authorization: Bearer aiaop.<...>")
     if not isinstance(known, Operator) or not hmac.compare_digest(known.digest, token.digest):
         raise Unauthorized("the operator's key is not known")
-    async with known.database.session(across_tenants=True) as session:
+    async with opened(request, Scope(across_tenants=True), known.database) as session:
         yield Access(session)
 
 

@@ -31,6 +31,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, one_of, status_column
+from pgstead.app.privileges import Withheld
 from pgstead.app.rows import Row
 from pgstead.app.tenancy import RowSecurity
 
@@ -97,6 +98,7 @@ class TenantConfig(Row, Base):
         sealed_check("webhook_signing_secret_encrypted", textual=True),
         CheckConstraint("servicedesk_url ~ '^https?://[^[:space:]]+$'", name="servicedesk_url"),
         RowSecurity.by_tenant(),
+        Withheld("DELETE"),
         {"comment": "tenants, and how their service desks are reached"},
     )
 
@@ -152,6 +154,7 @@ class EnhancementHistory(TenantRow, Base):
         one_of("status", EnhancementStatus),
         CheckConstraint("processing_time_ms >= 0", name="processing_time_ms"),
         RowSecurity.by_tenant(),
+        Withheld("DELETE"),
         {"comment": "enhancements of tickets; kept as long as retention_rules says"},
     )
 
@@ -230,6 +233,7 @@ class RetentionRule(Row, Base):
         UniqueConstraint("relation"),
         CheckConstraint("keep_for > interval '0'", name="keep_for"),
         CheckConstraint("batch_size BETWEEN 1 AND 100000", name="batch_size"),
+        Withheld("INSERT", "UPDATE", "DELETE"),
         {"comment": "how long rows are kept; written by the administrator"},
     )
 
@@ -257,6 +261,9 @@ Index(
 Index("ix_enhancement_history_ticket_id", EnhancementHistory.ticket_id)
 Index("ix_enhancement_history_status", EnhancementHistory.status, EnhancementHistory.created_at)
 Index("ix_enhancement_history_created_at", EnhancementHistory.created_at)
+# newest first is by key: without these a tenant's list would go through everybody's keys
+Index("ix_ticket_history_tenant_id", TicketHistory.tenant_id, TicketHistory.id)
+Index("ix_system_inventory_tenant_id", SystemInventory.tenant_id, SystemInventory.id)
 Index(
     "ix_ticket_history_resolved_date",
     TicketHistory.tenant_id,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI
 
 from pgstead.app import migrations
 from pgstead.app.problems import RESPONSES
+from pgstead.app.routing import add_routes
 from pgstead.app.service import Service
 from systems.jeex_idea.models import Base
 from systems.jeex_idea.routes import documents, executions, exports, projects, users
@@ -22,8 +23,9 @@ HERE = Path(__file__).resolve().parent
 def router() -> APIRouter:
     """Return the routes, to be mounted where a service wants them."""
     routes = APIRouter(responses=RESPONSES)
-    for part in (users, projects, documents, executions, exports):
-        routes.include_router(part.router)
+    add_routes(
+        routes, users.router, projects.router, documents.router, executions.router, exports.router
+    )
     return routes
 
 

@@ -1,6 +1,7 @@
 r"""The tables of jeex_idea, as SQLAlchemy sees them.
 
-Projects are their owner's alone, with all that belongs to them (`RowSecurity`). Alembic is the
+People see their own row; projects are their owner's alone, with all that belongs to them
+(`RowSecurity`). Alembic is the
 only builder (`migrations/`). What a model cannot say stands in the first
 revision: functions, triggers, and the comments of indexes.
 
@@ -89,6 +90,7 @@ class User(Row):
     __tablename__ = "users"
     __table_args__ = (
         CheckConstraint("is_valid_email(email)", name="email"),
+        RowSecurity.by_user("id"),
         {"comment": "people who own projects and write documents"},
     )
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from pgstead.app import migrations
 from pgstead.app.environment import process_environment
 from pgstead.app.problems import RESPONSES
+from pgstead.app.routing import add_routes
 from pgstead.app.service import Service
 from systems.specgen.models import Base
 from systems.specgen.passwords import Passwords
@@ -25,8 +26,7 @@ HERE = Path(__file__).resolve().parent
 def router() -> APIRouter:
     """Return the routes, to be mounted where a service wants them."""
     routes = APIRouter(responses=RESPONSES)
-    for part in (people, second_factor, workspaces, contents):
-        routes.include_router(part.router)
+    add_routes(routes, people.router, second_factor.router, workspaces.router, contents.router)
     return routes
 
 
@@ -46,5 +46,4 @@ def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
     setattr(app.state, people.STATE, Passwords())
     database = composition.database_of(app)
     database.sessions.configure(autoflush=False)  # as the specification has it (APP-10)
-    composition.give_keys(database, PREFIX, variables)
     return app

@@ -7,6 +7,7 @@ the database; what a viewer, an editor, an administrator may change is decided h
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Any, Final
@@ -17,14 +18,19 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app import tokens
+from pgstead.app.degraded import proved
 from pgstead.app.problems import Problem
 from pgstead.app.resources import Access
+from pgstead.app.scope import Scope
 from pgstead.app.tokens import Token
-from pgstead.app.transactions import database_of
+from pgstead.app.transactions import opened
 from systems.specgen.models import User, UserSession, WorkspaceMember
 from systems.specgen.vocabulary import WorkspaceRole
 
 KIND: Final = "sgn"
+# Seconds for which what was read is given again while the database is down. It is also for how long
+# a session that another process ended meanwhile still gets what it had got before.
+LAST_GOOD: Final = 900.0
 
 _bearer = HTTPBearer(auto_error=False, scheme_name="session", description="sgn.<person>.<secret>")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
@@ -49,10 +55,10 @@ def _claimed(credentials: HTTPAuthorizationCredentials | None) -> tuple[Token, u
         raise Unauthorized("the token has not the form of one", "sgn.<person>.<secret>") from None
 
 
-async def prove(session: AsyncSession, token: Token) -> uuid.UUID:
-    """Return the session's key. Raises Unauthorized, the same for every reason."""
-    found = await session.scalar(
-        select(UserSession.id)
+async def prove(session: AsyncSession, token: Token) -> tuple[uuid.UUID, dt.datetime]:
+    """Return the session's key, and its end. Raises Unauthorized, the same for every reason."""
+    rows = await session.execute(
+        select(UserSession.id, UserSession.expires_at)
         .join(User, User.id == UserSession.user_id)
         .where(
             UserSession.token_hash == token.digest,
@@ -60,16 +66,18 @@ async def prove(session: AsyncSession, token: Token) -> uuid.UUID:
             User.is_active,
         )
     )
+    found = rows.first()
     if found is None:
         raise Unauthorized("the session is not known, or over", "sign in again: POST /sessions")
-    return found
+    return found.id, found.expires_at
 
 
 async def person(request: Request, credentials: Credentials) -> AsyncGenerator[Access]:
     """Yield a session in which a person sees what is theirs."""
     token, user = _claimed(credentials)
-    async with database_of(request).session(user=user) as session:
-        request.state.session_id = await prove(session, token)
+    async with opened(request, Scope(user=user)) as session:
+        request.state.session_id, ends = await prove(session, token)
+        proved(request.scope, token.bearer, ends)
         yield Access(session, author=user)
 
 

@@ -1,8 +1,7 @@
-"""How services of the systems are put together: keys, further databases, one inside another."""
+"""How services of the systems are put together: further databases, one inside another."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,11 +11,7 @@ from fastapi import FastAPI
 
 from pgstead.app import transactions
 from pgstead.app.connection import VARIABLE
-from pgstead.app.encryption import Keys, attach, keys_of
-from pgstead.app.encryption.errors import KeyringError
 from pgstead.app.engine import Database
-
-_log = logging.getLogger(__name__)
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
 
@@ -26,21 +21,6 @@ def database_of(app: FastAPI) -> Database:
     database: object = getattr(app.state, transactions.STATE)
     assert isinstance(database, Database)
     return database
-
-
-def give_keys(database: Database, prefix: str, environ: Mapping[str, str]) -> Keys | None:
-    """Let the sessions of a database read and write encrypted columns.
-
-    Without keys the service starts all the same, so that its health can say what is wrong; what
-    needs an encrypted column is an error with the way out.
-    """
-    try:
-        keys = keys_of(prefix, environ, database.settings.file)
-    except KeyringError as error:
-        _log.error("%s; hint: %s", error.message, error.hint)
-        return None
-    attach(database.sessions, keys)
-    return keys
 
 
 def during(app: FastAPI, *others: Lifespan) -> None:

@@ -66,6 +66,21 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_the_index_lists_every_page() -> None:
+    docs = CHECKOUT / "docs"
+    listed = re.findall(r"\]\(([a-z-]+/[^)]+\.md)\)", (docs / "README.md").read_text())
+    pages = [str(page.relative_to(docs)) for page in docs.glob("[!a]*/*.md")]
+    assert sorted(listed) == sorted(pages)
+
+
+def test_the_example_of_the_readme_is_part_of_one_that_is_executed() -> None:
+    readme = (CHECKOUT / "README.md").read_text()
+    (example,) = re.findall(r"```python\n(.+?)```", readme, re.DOTALL)
+    tutorial = (CHECKOUT / "docs/tutorials/your-first-application.md").read_text()
+    parts = [part.strip("\n") for part in example.split("\n\n\n")]
+    assert [part for part in parts if part not in tutorial] == []
+
+
 def test_the_architecture_names_every_package() -> None:
     packages = [
         p.name for p in (CHECKOUT / "src/pgstead").iterdir() if (p / "__init__.py").exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -27,6 +29,32 @@ def test_init_never_overwrites(place: Path) -> None:
     assert said.status == 2
     assert said.err.startswith(f"error: {place / 'pgstead.toml'} exists already\nhint: ")
     assert (place / "pgstead.toml").read_text() == "mine"
+
+
+def test_init_begins_an_application_that_can_be_imported(place: Path) -> None:
+    said = pgstead("init", "--name", "orders", "--application", directory=place)
+    assert said.status == 0, said.err
+    written = [Path(line.removeprefix("wrote ")) for line in said.out.splitlines()]
+    assert {str(path.relative_to(place)) for path in written} == {
+        "pgstead.toml",
+        "app.py",
+        "alembic.ini",
+        "migrations/env.py",
+        "migrations/script.py.mako",
+        "migrations/versions/.gitkeep",
+    }
+    assert pgstead("explain", "server.work_mem", directory=place).status == 0
+    made = [sys.executable, "-c", "import app; app.Base.metadata.create_all"]
+    assert subprocess.run(made, cwd=place, check=False).returncode == 0
+    assert 'prefix="ORDERS_", database="orders"' in (place / "migrations/env.py").read_text()
+
+
+def test_init_of_an_application_writes_all_or_nothing(place: Path) -> None:
+    (place / "app.py").write_text("mine")
+    said = pgstead("init", "--application", directory=place)
+    assert said.status == 2
+    assert said.err.startswith(f"error: {place / 'app.py'} exists already\nhint: ")
+    assert [path.name for path in place.iterdir()] == ["app.py"]
 
 
 @pytest.mark.parametrize("name", ["My Shop", "9to5", "ünï", "a%b", "it's", "---"])

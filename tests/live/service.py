@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -131,6 +132,34 @@ def wait_until(true: Callable[[], bool], what: str, seconds: float = 30) -> None
     while not true():
         assert time.monotonic() < until, f"not within {seconds} s: {what}"
         time.sleep(0.05)
+
+
+@contextmanager
+def down(scratch: Scratch) -> Iterator[None]:
+    """Stop the server for a while."""
+    scratch.stop()
+    try:
+        yield
+    finally:
+        scratch.start()
+
+
+def refused_for_now(answer: httpx.Response) -> dict[str, Any]:
+    """Return the problem of an answer that says when to come back."""
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert int(answer.headers["retry-after"]) >= 1
+    problem: dict[str, Any] = answer.json()
+    return problem
+
+
+def told_again(answer: httpx.Response) -> dict[str, Any]:
+    """Return the body of a degraded answer, without what says that it is one."""
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-degraded"] == "true"
+    body: dict[str, Any] = answer.json()
+    assert body.pop("freshness")["degraded"] is True
+    return body
 
 
 @pytest.fixture(scope="session")

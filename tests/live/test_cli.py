@@ -275,7 +275,8 @@ def test_logs_show_each_program_and_follow_goes_on(stead: LiveStead) -> None:
 
 
 def test_demo_data_comes_and_goes(stead: LiveStead) -> None:
-    count = ("psql", "jeex_idea", "--", "-XAtc", "select count(*) from users")
+    # as the administrator: the application sees nobody but who asks
+    count = ("psql", "jeex_idea", "--role", "admin", "--", "-XAtc", "select count(*) from users")
     before = int(stead.run(*count).stdout)
     loaded = stead.json("demo", "load", "jeex_idea")["rows"]["users"]
     assert loaded > 0

@@ -75,7 +75,9 @@ class Writer:
                         number += 1
                         email = f"w{number}-{random.random()}@example.org"
                         connection.execute(
-                            "INSERT INTO users (email, name) VALUES (%s, 'writer')", (email,)
+                            "INSERT INTO users (id, email, name) SELECT set_config("
+                            "'app.current_user_id', uuid_v7()::text, true)::uuid, %s, 'writer'",
+                            (email,),
                         )
                         self.acknowledged.append(email)
             except (psycopg.Error, OSError):
@@ -83,9 +85,9 @@ class Writer:
 
     def check(self) -> None:
         """Every acknowledged row is there."""
-        with self._stead.connect() as connection:
+        with self._stead.superuser("jeex_idea") as connection:
             rows = connection.execute("SELECT email FROM users WHERE name = 'writer'").fetchall()
-        there = {row[0] for row in rows}
+        there = {row["email"] for row in rows}
         missing = [email for email in self.acknowledged if email not in there]
         assert self.acknowledged
         assert missing == []

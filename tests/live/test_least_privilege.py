@@ -48,7 +48,8 @@ def test_the_application_role_may_not(stead: LiveStead, name: str, *, direct: bo
 def test_the_application_role_does_what_it_must(stead: LiveStead) -> None:
     with stead.connect(autocommit=False) as connection:
         (user,) = connection.execute(
-            "INSERT INTO users (email, name) VALUES ('p@example.org', 'p') RETURNING id"
+            "INSERT INTO users (id, email, name) SELECT set_config('app.current_user_id',"
+            " uuid_v7()::text, true)::uuid, 'p@example.org', 'p' RETURNING id"
         ).fetchone()
         (project,) = connection.execute(
             "INSERT INTO projects (name, created_by) VALUES ('x', %s) RETURNING id", (user,)

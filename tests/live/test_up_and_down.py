@@ -48,7 +48,7 @@ def test_down_leaves_no_process_port_or_socket_and_up_finds_the_data_again(
 ) -> None:
     stead = make_stead()
     stead.run("up")
-    with stead.connect() as connection:
+    with stead.superuser("jeex_idea") as connection:
         connection.execute("INSERT INTO users (email, name) VALUES ('kept@example.org', 'kept')")
     stead.run("down")
     assert processes_of(stead) == []
@@ -58,9 +58,9 @@ def test_down_leaves_no_process_port_or_socket_and_up_finds_the_data_again(
     assert left == []
     stead.run("down")  # a second one is no error
     stead.run("up")
-    with stead.connect() as connection:
-        found = connection.execute("SELECT count(*) FROM users WHERE name = 'kept'").fetchone()
-    assert found == (1,)
+    with stead.superuser("jeex_idea") as connection:
+        found = connection.execute("SELECT FROM users WHERE name = 'kept'")
+        assert found.rowcount == 1
 
 
 def test_destroy_asks_and_removes_only_what_pgstead_made(

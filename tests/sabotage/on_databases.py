@@ -231,6 +231,17 @@ def a_privilege_is_missing(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@sabotage("SCH-008", where="vault_scene")
+def what_is_withheld_is_granted(scene: Scene) -> Iterator[Design | None]:
+    """The application may change what its models say is written once."""
+    with scene.done_and_undone(
+        "GRANT UPDATE ON audit_logs TO specgen",
+        "REVOKE UPDATE ON audit_logs FROM specgen",
+        database="specgen",
+    ):
+        yield None
+
+
 @sabotage("SCH-009")
 def changes_leave_no_time(scene: Scene) -> Iterator[Design | None]:
     """The trigger that keeps updated_at is off."""
@@ -279,6 +290,7 @@ SABOTAGES = (
     a_foreign_key_is_not_served,
     keys_are_random,
     a_privilege_is_missing,
+    what_is_withheld_is_granted,
     changes_leave_no_time,
     birthdays_can_be_moved,
     orphans_are_kept,

@@ -11,14 +11,14 @@ from tests.sabotage.scene import Scene
 POLICY = "tenant_isolation_policy"
 
 
-def conditions(scene: Scene, table: str, name: str = POLICY) -> tuple[str, str]:
+def conditions(scene: Scene, table: str, database: str = "") -> tuple[str, str]:
     """Return what a policy says, to be put back."""
     ((using, check),) = scene.rows(
         "SELECT pg_get_expr(polqual, polrelid) AS rows, pg_get_expr(polwithcheck, polrelid) AS new"
         " FROM pg_policy WHERE polname = %s AND polrelid = %s::regclass",
-        name,
+        POLICY,
         table,
-        database=scene.plan.name,
+        database=database or scene.plan.name,
     )
     return using, check
 
@@ -173,7 +173,20 @@ def a_partition_stands_open(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@sabotage("TEN-005", also=("TEN-004",), where="vault_scene")
+def a_workspace_is_everybodys(scene: Scene) -> Iterator[Design | None]:
+    """A policy shows what belongs to a workspace to who is no member of it."""
+    using, check = conditions(scene, "projects", "specgen")
+    with scene.done_and_undone(
+        altered(scene, "projects", "true", check),
+        altered(scene, "projects", using, check),
+        database="specgen",
+    ):
+        yield None
+
+
 SABOTAGES = (
+    a_workspace_is_everybodys,
     row_security_is_not_forced,
     there_is_another_policy,
     everybody_is_somebody,

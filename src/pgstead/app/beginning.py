@@ -20,19 +20,15 @@ import psycopg
 from psycopg import generators, pq
 from sqlalchemy import Connection, Engine, event
 
+from pgstead.app.breaker import Permit
 from pgstead.app.scope import NOBODY, OPTION, AutocommitError, Scope, ScopeChangedError
 
 _EMPTY: Final = NOBODY.prelude()
 
 # The pooler's words when it has no room: to come again at once would only add to the queue.
-_OVERLOADED: Final = (
-    "query_wait_timeout",
-    "no more connections",
-    "max_client_conn",
-    "server_login_retry",
-    "login has been failing",
-    "cannot connect to server",
-)
+_OVERLOADED: Final = ("query_wait_timeout", "no more connections", "max_client_conn")
+# Its words when it has no server. It lets clients in all the same, so BEGIN is where that is told.
+_SERVERLESS: Final = ("server_login_retry", "login has been failing", "cannot connect to server")
 
 _untyped: Any = asyncpg
 
@@ -40,7 +36,7 @@ _untyped: Any = asyncpg
 class AsyncpgConnection(_untyped.Connection):
     """asyncpg, with the prelude in BEGIN."""
 
-    __slots__ = ("failure", "prelude", "waited")
+    __slots__ = ("failure", "permit", "prelude", "waited")
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         """Begin as nobody until told otherwise."""
@@ -48,6 +44,7 @@ class AsyncpgConnection(_untyped.Connection):
         self.prelude = _EMPTY
         self.waited = False  # in the pool, where a connection may die unseen
         self.failure: BaseException | None = None
+        self.permit: Permit | None = None  # of the breaker, which waits for how BEGIN goes
 
     async def execute(self, query: str, *args: Any, **keywords: Any) -> str:
         """Run a statement; asyncpg begins with `BEGIN...;` here."""
@@ -86,6 +83,7 @@ class _Psycopg:
     prelude: str = _EMPTY
     waited: bool = False
     failure: BaseException | None = None
+    permit: Permit | None = None
 
     def _exec_command(self, command: Any, result_format: Any = pq.Format.TEXT) -> Any:
         connection: Any = self
@@ -137,7 +135,7 @@ def install(engine: Engine, *, limit: int) -> None:
         if adapted is not None:
             # else a connection taken from the pool past SQLAlchemy would begin as the last one did
             driver = driver_connection(adapted)
-            driver.prelude, driver.waited = _EMPTY, True
+            driver.prelude, driver.waited, driver.permit = _EMPTY, True, None
 
     @event.listens_for(engine, "set_connection_execution_options")
     def _(connection: Connection, options: dict[str, Any]) -> None:
@@ -188,7 +186,19 @@ def _begin(connection: Connection, prelude: str, *, last: bool) -> bool:
             connection.invalidate(error)
             return False
         driver.failure = error
+    if driver.permit is not None:
+        _report(driver, driver.failure)
     return True
+
+
+def _report(driver: Any, failure: BaseException | None) -> None:
+    """Tell the breaker whether there was a server behind the connection."""
+    if failure is None:
+        driver.permit.connected()
+    elif any(word in str(failure) for word in _SERVERLESS) or _is_gone(driver, failure):
+        driver.permit.failed(str(failure).partition("\n")[0])
+    else:
+        driver.permit.abandoned()  # refused, busy or cancelled: that says nothing of the next one
 
 
 def _raise_failure(adapted: Any) -> None:
@@ -218,6 +228,11 @@ async def _start(driver: Any) -> None:
 
 
 def _was_lost(driver: Any, error: BaseException) -> bool:
+    """Say whether another connection may do better."""
+    return _is_gone(driver, error) and not any(word in str(error) for word in _SERVERLESS)
+
+
+def _is_gone(driver: Any, error: BaseException) -> bool:
     if not isinstance(error, Exception) or not (
         driver.is_closed() if isinstance(driver, AsyncpgConnection) else driver.closed
     ):

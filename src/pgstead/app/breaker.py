@@ -1,8 +1,8 @@
 """The circuit breaker: a database that is down is not asked again and again.
 
 It is asked before every checkout of the engine's pool (`pgstead.app.pool`), so nothing goes round
-it. Only failures to
-connect count: what a working server refuses is no reason to stop asking it.
+it. Only failures to connect count, and those of BEGIN, for a pooler without a server lets clients
+in: what a working server refuses is no reason to stop asking it.
 
     closed ---- `failures` in a row ----> open ---- after `rest` ----> half-open
        ^                                    ^                           |     |

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import make_transient_to_detached
+from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.orm.attributes import set_committed_value
 
 from pgstead.app.errors import (
@@ -109,10 +110,48 @@ def judge(mark: Mark, told: Told) -> Verdict:
             return Verdict.UNKNOWN
 
 
-async def identify(session: AsyncSession) -> Mark:
-    """Return the mark of the session's transaction: the one round trip that certainty costs."""
-    row = (await session.execute(_MARK)).one()
+def marked(connection: Connection) -> Mark:
+    """Return the mark of a connection's transaction: the one round trip that certainty costs."""
+    row = connection.execute(_MARK).one()
     return Mark(row.xid, row.epoch)
+
+
+def asked(connection: Connection, mark: Mark) -> Verdict:
+    """Ask the server what became of a transaction."""
+    row = connection.execute(_ASK, {"xid": mark.xid}).one()
+    status = Status(row.status) if row.status else Status.FORGOTTEN
+    return judge(mark, Told(status, row.epoch, standby=row.standby))
+
+
+def asked_of_the_future(connection: Connection, mark: Mark) -> Verdict:
+    """Judge where the server refuses to say anything of an id that it has not given yet."""
+    return judge(mark, Told(Status.FUTURE, marked(connection).epoch))
+
+
+# the second one where the server refuses the first (22023): it has not come to that id
+QUESTIONS = (asked, asked_of_the_future)
+
+
+def pauses() -> Generator[float]:
+    """Yield how long to wait between questions, in seconds."""
+    pause = 0.02
+    while True:
+        yield pause
+        pause = min(0.5, pause * 2)
+
+
+def not_done(unknown: CommitUnknownError) -> NotCommittedError:
+    """Return the error for a COMMIT that is known not to have been done."""
+    return NotCommittedError(
+        "the connection was lost while committing, and nothing was done",
+        hint="send it again",
+        sqlstate=unknown.sqlstate,
+    )
+
+
+async def identify(session: AsyncSession) -> Mark:
+    """Return the mark of the session's transaction."""
+    return await (await session.connection()).run_sync(marked)
 
 
 async def settle(
@@ -123,44 +162,31 @@ async def settle(
     clock: Callable[[], float] = time.monotonic,
 ) -> Verdict:
     """Ask until there is a verdict; after `within` seconds it is unknown."""
-    until, pause = clock() + within, 0.02
-    while True:
+    until = clock() + within
+    for pause in pauses():
         verdict = await _once(engine, mark)
         if verdict is not Verdict.WAIT:
             return verdict
         if clock() + pause > until:
-            return Verdict.UNKNOWN
+            break
         await asyncio.sleep(pause)
-        pause = min(0.5, pause * 2)
+    return Verdict.UNKNOWN
 
 
 async def _once(engine: AsyncEngine, mark: Mark) -> Verdict:
     if mark.xid is None:
         return Verdict.NOT_DONE
-    try:
-        async with engine.connect() as connection:
-            row = (await connection.execute(_ASK, {"xid": mark.xid})).one()
-    except Exception as error:
-        meaning = translate(error)
-        if isinstance(meaning, UnavailableError):
-            return Verdict.WAIT
-        if isinstance(meaning, ValueRefusedError):  # 22023: in the future
-            return await _once_in_the_future(engine, mark)
-        raise
-    status = Status(row.status) if row.status else Status.FORGOTTEN
-    return judge(mark, Told(status, row.epoch, standby=row.standby))
-
-
-async def _once_in_the_future(engine: AsyncEngine, mark: Mark) -> Verdict:
-    """Judge where the server refuses to say anything of an id that it has not given yet."""
-    try:
-        async with engine.connect() as connection:
-            row = (await connection.execute(_MARK)).one()
-    except Exception as error:
-        if isinstance(translate(error), UnavailableError):
-            return Verdict.WAIT
-        raise
-    return judge(mark, Told(Status.FUTURE, row.epoch))
+    for question in QUESTIONS:
+        try:
+            async with engine.connect() as connection:
+                return await connection.run_sync(question, mark)
+        except Exception as error:
+            meaning = translate(error)
+            if isinstance(meaning, UnavailableError):
+                return Verdict.WAIT
+            if not isinstance(meaning, ValueRefusedError):
+                raise
+    return Verdict.WAIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +200,7 @@ class Kept:
     objects: tuple[tuple[Any, dict[str, Any]], ...] = ()
 
     @classmethod
-    def of(cls, session: AsyncSession) -> Kept:
+    def of(cls, session: AsyncSession | Session) -> Kept:
         """Keep what the session holds, flushed."""
         return cls(tuple((row, dict(inspect(row).dict)) for row in session.identity_map.values()))
 
@@ -213,16 +239,12 @@ async def certain(
         if verdict is Verdict.UNKNOWN:
             raise
         if verdict is Verdict.NOT_DONE:
-            raise NotCommittedError(
-                "the connection was lost while committing, and nothing was done",
-                hint="send it again",
-                sqlstate=error.sqlstate,
-            ) from error
+            raise not_done(error) from error
         kept.restore()
 
 
 async def _settled(engine: AsyncEngine, mark: Mark, unknown: CommitUnknownError) -> Verdict:
     try:
         return await settle(engine, mark)
-    except DatabaseError as error:
+    except (DatabaseError, DBAPIError) as error:
         raise unknown from error

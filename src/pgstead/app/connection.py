@@ -82,6 +82,12 @@ class ConnectionFile:
     pooler: Pooler | None
     figures: Figures
     heads: tuple[str, ...]
+    stands_for: str = ""
+
+    @property
+    def name(self) -> str:
+        """The database's name in the manifest; the copy that a test works on has another."""
+        return self.stands_for or self.database
 
     def door(self, name: str) -> Door:
         """Return a door by name. Raises ConnectionFileError where this stead has none such."""
@@ -127,7 +133,7 @@ def database_of_prefix(prefix: str, environ: Mapping[str, str], starts: Iterable
     paths = [Path(named)] if named else [p for f in folders for p in sorted(f.glob("*.json"))]
     for path in paths:
         if (found := read(path)).prefix == prefix:
-            return found.database
+            return found.name
     raise ConnectionFileError(
         f"no connection file is of the prefix {prefix!r}",
         hint=f"run `pgstead up` here or above, or set {prefix}DATABASE_URL or {VARIABLE}",
@@ -161,10 +167,9 @@ def read(path: Path, database: str | None = None) -> ConnectionFile:
             f"the connection file {path} is not complete: {type(error).__name__} {error}",
             hint="`pgstead up` writes it anew",
         ) from error
-    if database is not None and found.database != database:
+    if database is not None and found.name != database:
         raise ConnectionFileError(
-            f"the connection file {path} is of the database {found.database!r},"
-            f" not of {database!r}",
+            f"the connection file {path} is of the database {found.name!r}, not of {database!r}",
             hint=f"unset {VARIABLE} or name the right file",
         )
     return found
@@ -208,4 +213,5 @@ def _parse(path: Path, raw: dict[str, Any]) -> ConnectionFile:
             int(pool["recycle"]),
         ),
         heads=tuple(str(head) for head in raw.get("heads", ())),
+        stands_for=str(raw.get("stands_for", "")),
     )

@@ -8,10 +8,10 @@ import uuid
 from contextvars import ContextVar
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER: Final = "X-Correlation-ID"
+_NAME: Final = HEADER.lower().encode()  # as ASGI has it
 
 # what may stand in a log line and in a header without being quoted
 _FORM = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -32,6 +32,11 @@ def as_uuid(identity: str) -> uuid.UUID:
         return uuid.uuid5(uuid.NAMESPACE_URL, identity)
 
 
+def _given(scope: Scope) -> str:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return next((value.decode("latin-1") for name, value in headers if name == _NAME), "")
+
+
 class CorrelationMiddleware:
     """Take the caller's id where it is well formed, else make one; send it back."""
 
@@ -45,12 +50,13 @@ class CorrelationMiddleware:
             # mounted in another service: the request has its id already
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
+        given = _given(scope)
         identity = given if _FORM.fullmatch(given) else str(uuid.uuid4())
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = identity
+                kept = (pair for pair in message.get("headers", ()) if pair[0] != _NAME)
+                message["headers"] = [*kept, (_NAME, identity.encode())]
             await send(message)
 
         token = _current.set(identity)

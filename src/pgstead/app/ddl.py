@@ -138,3 +138,8 @@ def protect(table: str, column: str) -> str:
         f" FOR EACH ROW WHEN (OLD.{column} IS DISTINCT FROM NEW.{column})"
         f" EXECUTE FUNCTION public.refuse_change('{column}')"
     )
+
+
+def drop_trigger(table: str, name: str) -> str:
+    """Return the statement that drops a trigger."""
+    return f"DROP TRIGGER {name} ON public.{table}"

@@ -14,7 +14,17 @@ Who may see an answer is decided by the database, which is not asked here. So an
 for the very request that got it: method, path, query, and every header that could say who asks.
 Headers that are known to say nothing of that are left out; an unknown one counts, which may cost
 an answer but never shows one to somebody else. Answers are kept in memory, per process, bounded
-in number, size and age; what was deleted through this process is forgotten at once.
+in number, size and age.
+
+Credentials that were good then may be worth nothing now, and the database cannot be asked:
+
+* what was deleted through this process is forgotten at once, and so is what a route marked
+  `revoking` has taken from somebody: all of the caller's own, or all of everybody;
+* an answer ends with the credentials that it was given to, where what proved them said when that
+  is (`proved`);
+* whoever was refused (401) since has no answers left;
+* what another process revoked is not known. Until the answer's age ends it, such a caller gets
+  what this very caller has been given before, and nothing else.
 """
 
 from __future__ import annotations
@@ -23,10 +33,12 @@ import datetime as dt
 import hashlib
 import inspect
 import json
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from starlette.types import Scope
@@ -34,18 +46,20 @@ from starlette.types import Scope
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 # They say how to answer or where a request passed, not who asks. `X-Forwarded-User` and its like
-# do say who, so it is these and no prefix.
+# do say who, so it is these and no prefix. `Host` is none of them, for it names a tenant where each
+# has a name of their own; nor are addresses, by which some are let in.
 NOT_IDENTITY = frozenset(
     b"accept accept-encoding accept-language cache-control connection content-length content-type"
-    b" date dnt forwarded host if-match if-modified-since if-none-match keep-alive origin pragma"
-    b" priority referer sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest"
-    b" sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc te traceparent tracestate"
-    b" upgrade-insecure-requests user-agent via x-correlation-id x-forwarded-for x-forwarded-host"
-    b" x-forwarded-port x-forwarded-proto x-real-ip x-request-id".split()
+    b" date dnt if-match if-modified-since if-none-match keep-alive pragma priority referer"
+    b" sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site"
+    b" sec-fetch-user sec-gpc te traceparent tracestate upgrade-insecure-requests user-agent via"
+    b" x-correlation-id x-forwarded-port x-forwarded-proto x-request-id".split()
 )
 KEPT_HEADERS = (b"content-type", b"etag")
 
 _MARK = "__pgstead_reading__"
+_REVOKES = "__pgstead_revokes__"
+_PROOF = "pgstead.proof"  # in a request's scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,49 @@ def cacheable(*, seconds: float) -> Callable[[Endpoint], Endpoint]:
     return lambda endpoint: _mark(endpoint, says, cacheable=seconds)
 
 
+class Revokes(StrEnum):
+    """Whose answers may not be given any more after a write."""
+
+    NOTHING = "nothing"
+    OWN = "the caller's own"  # whatever credentials of theirs they came with
+    ALL = "everybody's"
+
+
+def revoking(whose: Revokes) -> Callable[[Endpoint], Endpoint]:
+    """Mark a route: it changes who may see what, so what is kept may not be given any more."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _REVOKES, whose)
+        return endpoint
+
+    return mark
+
+
+def revokes(endpoint: object) -> Revokes:
+    """Return whose answers end with a write to a route."""
+    found = getattr(endpoint, _REVOKES, None)
+    return found if isinstance(found, Revokes) else Revokes.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who was proved to ask, and until when that holds; None: without end."""
+
+    subject: str = ""
+    until: dt.datetime | None = None
+
+
+def proved(scope: MutableMapping[str, Any], subject: str, until: dt.datetime | None = None) -> None:
+    """Tell a request's scope who asks, so that its answer ends with their credentials."""
+    scope[_PROOF] = Proof(subject, until)
+
+
+def proof_of(scope: Scope) -> Proof:
+    """Return what was proved of who asks."""
+    found = scope.get(_PROOF)
+    return found if isinstance(found, Proof) else Proof()
+
+
 def reading(endpoint: object) -> Reading:
     """Return what a route allows."""
     found = getattr(endpoint, _MARK, None)
@@ -98,7 +155,18 @@ class Good:
     reading: Reading
     at: float  # of the clock
     when: dt.datetime
+    who: bytes = b""
+    subject: str = ""
+    until: float = math.inf  # of the clock: the credentials that it was given to have an end
     fresh: bool = True  # nothing was written to its place since, through this process
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What had been written when something was read."""
+
+    writes: int = 0
+    removals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +211,20 @@ class Served:
 
 def key_of(scope: Scope) -> bytes:
     """Return what stands for a request: what is asked, and by whom. It holds no secret."""
-    told = hashlib.sha256()
+    asked = [scope["method"].encode(), scope["path"].encode(), scope["query_string"]]
+    return _digest([*asked, who_of(scope)])
+
+
+def who_of(scope: Scope) -> bytes:
+    """Return what stands for who asks. It holds no secret."""
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     identity = sorted((name, value) for name, value in headers if name not in NOT_IDENTITY)
-    parts = [scope["method"].encode(), scope["path"].encode(), scope["query_string"]]
-    for part in [*parts, *(part for pair in identity for part in pair)]:
+    return _digest(part for pair in identity for part in pair)
+
+
+def _digest(parts: Iterable[bytes]) -> bytes:
+    told = hashlib.sha256()
+    for part in parts:
         told.update(len(part).to_bytes(8, "big") + part)
     return told.digest()
 
@@ -162,18 +239,38 @@ class GoodAnswers:
     size: int = 0  # of all bodies, in bytes
     _kept: OrderedDict[bytes, Good] = field(default_factory=OrderedDict[bytes, Good])
     _writes: int = 0
+    _removals: int = 0
 
     @property
-    def writes(self) -> int:
-        """How many writes there were; to be noted before something is read."""
-        return self._writes
+    def moment(self) -> Moment:
+        """What was written so far; to be noted before something is read."""
+        return Moment(self._writes, self._removals)
 
-    def keep(self, key: bytes, good: Good, *, writes: int) -> None:
+    def answer(self, scope: Scope, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Good:
+        """Return the good answer to a request that was routed, and answered just now."""
+        now, when = self.clock(), dt.datetime.now(dt.UTC)
+        proof = proof_of(scope)
+        ends = proof.until
+        return Good(
+            path=scope["path"],
+            headers=tuple(headers),
+            body=body,
+            reading=reading(scope.get("endpoint")),
+            at=now,
+            when=when,
+            who=who_of(scope),
+            subject=proof.subject,
+            until=math.inf if ends is None else now + (ends - when).total_seconds(),
+        )
+
+    def keep(self, key: bytes, good: Good, *, since: Moment) -> None:
         """Keep an answer; written to while it was read, it may be old already."""
+        if since.removals != self._removals:
+            return  # it may show what was deleted meanwhile, or to whom it may not be shown now
         self.forget(key)
         if len(good.body) > self.most_bytes // 8:
             return
-        self._kept[key] = replace(good, fresh=writes == self._writes)
+        self._kept[key] = replace(good, fresh=since.writes == self._writes)
         self.size += len(good.body)
         while len(self._kept) > self.most or self.size > self.most_bytes:
             _, oldest = self._kept.popitem(last=False)
@@ -202,9 +299,25 @@ class GoodAnswers:
         if good is not None:
             self.size -= len(good.body)
 
+    def refused(self, who: bytes) -> None:
+        """Forget all that somebody was given: they are not known any more."""
+        for key in [key for key, good in self._kept.items() if good.who == who]:
+            self.forget(key)
+
+    def revoked(self, whose: Revokes, subject: str) -> None:
+        """Forget all answers of a subject, or of everybody; whose is not known is everybody's."""
+        if whose is Revokes.NOTHING:
+            return
+        self._removals += 1
+        everybody = whose is Revokes.ALL or not subject
+        for key, good in list(self._kept.items()):
+            if everybody or good.subject in ("", subject):
+                self.forget(key)
+
     def written(self, path: str, *, deleted: bool) -> None:
         """Take note of a write: what is at, below or above its path is old; deleted, it goes."""
         self._writes += 1
+        self._removals += deleted
         for key, good in list(self._kept.items()):
             if _related(good.path, path):
                 if deleted:
@@ -213,8 +326,9 @@ class GoodAnswers:
                     self._kept[key] = replace(good, fresh=False)
 
     def _served(self, key: bytes, good: Good, seconds: float, *, degraded: bool) -> Served | None:
-        age = self.clock() - good.at
-        if age > seconds or seconds <= 0:
+        now = self.clock()
+        age = now - good.at
+        if age > seconds or seconds <= 0 or now >= good.until:
             return None
         self._kept.move_to_end(key)
         return Served(good, age, degraded)

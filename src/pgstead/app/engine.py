@@ -5,6 +5,7 @@ Set up so that both are right behind a pooler in transaction mode, and before th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import (
     async_sessionmaker,
     create_async_engine,
 )
+from sqlalchemy.orm import sessionmaker
 from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool, QueuePool
 
 from pgstead.app import beginning, connecting, guard
@@ -24,6 +26,7 @@ from pgstead.app.breaker import Breaker
 from pgstead.app.connecting import Opening
 from pgstead.app.connection import Figures
 from pgstead.app.correlation import current
+from pgstead.app.encryption import KeyringError, attach, encrypted_columns
 from pgstead.app.environment import (
     Settings,
     settings_of_manifest,
@@ -36,6 +39,8 @@ from pgstead.app.retry import Policy, Result, Units, Work
 from pgstead.app.scope import OPTION, Identity, Limits, Scope
 from pgstead.app.target import Driver
 from pgstead.app.translation import translate
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ class Database:
             poolclass=guarded(AsyncAdaptedQueuePool, self.breaker),
             **arguments(known, options),
         )
-        self.units = Units(self.engine)
+        self.units = Units(engine=self.engine)
         equip(self.engine.sync_engine, self._opening, known.figures, metadata)
         self.sessions = async_sessionmaker(
             self.engine,
@@ -108,6 +113,7 @@ class Database:
             autoflush=autoflush,
             close_resets_only=False,  # a session that has ended cannot begin again
         )
+        give_keys(self.sessions, known, metadata)
 
     @classmethod
     def from_env(
@@ -157,10 +163,13 @@ class Database:
         wanted = scope or Scope(tenant=tenant, user=user, **limits)
         committing = False
         try:
-            async with self.scoped(wanted) as session:
+            session = self.scoped(wanted)
+            try:
                 yield session
                 committing = True
                 await session.commit()
+            finally:
+                await _end(session)
         except Exception as error:
             meaning = translate(error, self.metadata, committing=committing)
             if meaning is None or meaning is error:
@@ -200,6 +209,18 @@ class Database:
         await self.engine.dispose()
 
 
+async def _end(session: AsyncSession) -> None:
+    """Close a session. After COMMIT it holds no connection, so nothing has to be waited for.
+
+    `AsyncSession.__aexit__` would begin a task for that too, so that nobody cancels it: two turns
+    of the event loop for each request.
+    """
+    if session.sync_session.in_transaction():
+        await session.__aexit__(None, None, None)
+    else:
+        session.sync_session.close()
+
+
 def opening_of(known: Settings, options: Options) -> Opening:
     """Return how an engine's connections are opened."""
     pooler = known.file.pooler if known.file else None
@@ -227,6 +248,25 @@ def equip(engine: Engine, opening: Opening, figures: Figures, metadata: MetaData
     connecting.install(engine, opening)
     beginning.install(engine, limit=figures.limit)
     guard.install(engine, metadata)
+
+
+def give_keys(
+    sessions: async_sessionmaker[Any] | sessionmaker[Any],
+    known: Settings,
+    metadata: MetaData | None,
+) -> None:
+    """Let sessions read and write encrypted columns, where the models have some.
+
+    Without keys an application starts all the same, so that its health can say what is wrong; what
+    needs an encrypted column is an error with the way out.
+    """
+    tables = metadata.sorted_tables if metadata is not None else ()
+    if known.keys is None or not any(encrypted_columns(table) for table in tables):
+        return
+    try:
+        attach(sessions, known.keys())
+    except KeyringError as error:
+        _log.error("%s; hint: %s", error.message, error.hint)
 
 
 def pool_state(pool: Pool, figures: Figures) -> PoolState:

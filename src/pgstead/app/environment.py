@@ -16,7 +16,8 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from pgstead.app.connection import (
     find,
     read,
 )
+from pgstead.app.encryption.sources import Keys, keys_of
 from pgstead.app.target import Driver, Target
 from pgstead.errors import UsageError
 
@@ -45,6 +47,8 @@ class Settings:
     figures: Figures
     echo: bool
     file: ConnectionFile | None
+    # reads the keys of encrypted columns; raises KeyringError where there are none
+    keys: Callable[[], Keys] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ def settings(
         figures=_figures(variables, file.figures if file else Figures()),
         echo=echo,
         file=file,
+        keys=partial(keys_of, prefix, variables.environ, file),
     )
 
 

@@ -13,13 +13,14 @@ import datetime as dt
 import ipaddress
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from pgstead.app import role_guard
 from pgstead.app.engine import Database
 from pgstead.app.errors import DatabaseError
 from pgstead.app.translation import translate
@@ -39,8 +40,6 @@ _FACTS = text(
            current_setting('max_connections')::int AS max_connections,
            pg_is_in_recovery() AS in_recovery,
            (SELECT sum(numbackends)::int FROM pg_stat_database) AS connections,
-           (SELECT rolsuper OR rolbypassrls OR rolcreaterole FROM pg_roles
-            WHERE rolname = current_user) AS privileged,
            to_regclass('alembic_version') IS NOT NULL AS migrated
     """
 )
@@ -61,7 +60,7 @@ class Facts:
     connections: int | None = None
     max_connections: int | None = None
     in_recovery: bool | None = None
-    privileged: bool = False
+    unbound: str = ""  # why policies do not bind the role
     revisions: tuple[str, ...] = ()
     acquire_ms: float | None = None
     latency_ms: float | None = None
@@ -78,6 +77,7 @@ class Health:
     networks: tuple[Network, ...] = LOOPBACK
     _began: float = field(default_factory=time.monotonic)
     _started: bool = False
+    _bound: bool = False  # the role was looked at; it stays what it is
     _running: asyncio.Task[Facts] | None = None
     _running_since: float = 0.0
 
@@ -105,8 +105,8 @@ class Health:
         """Return why the application may not serve, empty where nothing is in the way."""
         if facts.error:
             return facts.error
-        if facts.privileged:
-            return "the application's role is not bound by grants and policies"
+        if facts.unbound:
+            return f"row-level security does not bind the application's role: {facts.unbound}"
         if self.heads and facts.revisions != self.heads:
             found = ", ".join(facts.revisions) or "no revision"
             return (
@@ -131,12 +131,14 @@ class Health:
             row = (await session.execute(_FACTS)).one()
             answered = time.perf_counter()
             revisions = await _revisions(session) if row.migrated else ()
+            unbound = "" if self._bound else await role_guard.objection(session)
+        self._bound = not unbound
         return Facts(
             version=row.version,
             connections=row.connections,
             max_connections=row.max_connections,
             in_recovery=row.in_recovery,
-            privileged=row.privileged,
+            unbound=unbound,
             revisions=revisions,
             acquire_ms=round((acquired - began) * 1000, 2),
             latency_ms=round((answered - acquired) * 1000, 2),
@@ -146,7 +148,7 @@ class Health:
         """Return the routes, to be mounted where the service wants them."""
         router = APIRouter(tags=["health"])
 
-        @router.get("/health", summary="Healthy: the database answers")
+        @router.get("/health", summary="Healthy: the database answers", responses=_DOWN)
         async def healthy(request: Request) -> JSONResponse:
             facts = await self.probe()
             return self._answer(
@@ -168,7 +170,11 @@ class Health:
             uptime = round(time.monotonic() - self._began, 1)
             return self._answer(request, "alive", ok=True, uptime_seconds=uptime)
 
-        @router.get("/health/ready", summary="Ready: the database is there, at the right revision")
+        @router.get(
+            "/health/ready",
+            summary="Ready: the database is there, at the right revision",
+            responses=_DOWN,
+        )
         async def ready(request: Request) -> JSONResponse:
             facts = await self.probe()
             objection = self.objection(facts)
@@ -182,7 +188,7 @@ class Health:
                 error=objection or None,
             )
 
-        @router.get("/health/startup", summary="Started: it has been ready once")
+        @router.get("/health/startup", summary="Started: it has been ready once", responses=_DOWN)
         async def startup(request: Request) -> JSONResponse:
             objection = "" if self._started else self.objection(await self.probe())
             return self._answer(
@@ -192,7 +198,7 @@ class Health:
                 error=objection or None,
             )
 
-        @router.get("/health/db", summary="The database in numbers")
+        @router.get("/health/db", summary="The database in numbers", responses=_DOWN)
         async def database(request: Request) -> JSONResponse:
             facts = await self.probe()
             return self._answer(
@@ -247,6 +253,14 @@ class Health:
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         return any(address in network for network in self.networks)
+
+
+_DOWN: Final[dict[int | str, dict[str, Any]]] = {
+    503: {
+        "description": "It is not; `Retry-After` says when to ask again.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
 
 
 def _role(*, in_recovery: bool) -> str:

@@ -19,15 +19,24 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from alembic import context
+from alembic.operations import ops
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, event, text
 
-from pgstead.app import policies, policy_migrations, policy_operations, role_names, views
+from pgstead.app import (
+    policies,
+    policy_migrations,
+    policy_operations,
+    role_names,
+    row_migrations,
+    views,
+)
 from pgstead.app.connection import ConnectionFile
+from pgstead.app.encryption import EncryptedType
 from pgstead.app.environment import migration_file, migration_target
 from pgstead.app.target import Target
 from pgstead.errors import BusyError, SteadError
@@ -120,8 +129,12 @@ def _target(prefix: str, database: str) -> Target:
     return migration_target(database, prefix, start=_start())
 
 
-def engine_to(target: Target, program: str) -> Engine:
-    """Return an engine for work of the toolbox: psycopg, one connection at a time."""
+def engine_to(target: Target, program: str, *, filtered: bool = False) -> Engine:
+    """Return an engine for work of the toolbox: psycopg, one connection at a time.
+
+    Rows that a policy hides are an error, so that no migration passes over them; `filtered` is for
+    roles that see theirs by a policy.
+    """
     engine = create_engine(
         target.url,
         poolclass=NullPool,
@@ -133,6 +146,9 @@ def engine_to(target: Target, program: str) -> Engine:
     def _(_dialect: Any, _record: Any, _arguments: list[Any], keywords: dict[str, Any]) -> None:
         if target.password is not None:
             keywords["password"] = target.password()
+
+    if filtered:
+        return engine
 
     @event.listens_for(engine, "connect")
     def _(connection: Any, _record: Any) -> None:
@@ -153,9 +169,11 @@ def _options(metadata: MetaData, names: policies.Names) -> dict[str, Any]:
             "alembic.ext.checkconstraint_byname",
             policy_migrations.PLUGIN,
             views.PLUGIN,
+            row_migrations.PLUGIN,
         ],
         policy_operations.ROLES: names,
-        "process_revision_directives": _keep_nothing_empty,
+        "process_revision_directives": _tidy,
+        "render_item": _render,
     }
 
 
@@ -197,12 +215,27 @@ def _changes_the_schema() -> bool:
     return True
 
 
-def _keep_nothing_empty(_context: Any, _revision: Any, directives: list[Any]) -> None:
-    """Write no file when autogenerate found nothing."""
+def _tidy(_context: Any, _revision: Any, directives: list[Any]) -> None:
+    """Write no file when autogenerate found nothing, and nothing that only models know."""
     asked = getattr(context.config.cmd_opts, "autogenerate", False)
-    if asked and directives and directives[0].upgrade_ops.is_empty():
+    if not asked or not directives:
+        return
+    if directives[0].upgrade_ops.is_empty():
         directives.clear()
         _log.info("models and database agree: no revision was written")
+        return
+    for operation in directives[0].upgrade_ops.ops:
+        if isinstance(operation, ops.CreateTableOp):
+            declared = [key for key in operation.info if str(key).startswith("pgstead.")]
+            for key in declared:
+                del operation.info[key]
+
+
+def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:
+    """Write an encrypted column as what it is in the database: a revision outlives its model."""
+    if kind == "type" and isinstance(item, EncryptedType):
+        return f"sa.{item.stored!r}"
+    return False
 
 
 @contextmanager

@@ -9,7 +9,8 @@
         __table_args__ = (one_of("status", ProjectStatus),)
         status: Mapped[str] = status_column(ProjectStatus.DRAFT)
 
-Alembic is the only builder: `pgstead.app.ddl` has the functions and triggers that these need.
+Alembic is the only builder: its autogenerate writes the functions and triggers that these need
+(`pgstead.app.row_migrations`).
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ NAMING_CONVENTION: Final = {
 
 JsonObject = dict[str, Any]
 
+KEPT: Final = "pgstead.kept"  # in a column's info: the function that serves it
+
 # A moment always knows its zone; a key is a uuid; an object is jsonb.
 TYPES: Final = MappingProxyType(
     {dt.datetime: DateTime(timezone=True), uuid.UUID: Uuid(), JsonObject: JSONB()}
@@ -58,6 +61,7 @@ class Keyed:
         server_default=text("uuid_v7()"),
         sort_order=-1,
         comment="UUID version 7: sorts by time of creation",
+        info={KEPT: "key"},
     )
 
 
@@ -73,6 +77,7 @@ class Stamped:
         server_default=text("now()"),
         sort_order=98,
         comment="when the row was inserted; a trigger refuses changes",
+        info={KEPT: "protect"},
     )
     updated_at: Mapped[dt.datetime] = mapped_column(
         DateTime(timezone=True),
@@ -80,6 +85,7 @@ class Stamped:
         server_onupdate=FetchedValue(),
         sort_order=99,
         comment="when the row was last changed; kept by a trigger, strictly increasing",
+        info={KEPT: "touch"},
     )
 
     @declared_attr.directive

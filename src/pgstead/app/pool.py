@@ -17,7 +17,9 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection, QueuePoo
 # the only way to put a place into the pool that nobody has connected yet
 from sqlalchemy.pool.base import _ConnectionRecord  # pyright: ignore[reportPrivateUsage]
 
+from pgstead.app.beginning import driver_connection
 from pgstead.app.breaker import Breaker, Permit
+from pgstead.app.errors import Phase, UnavailableError
 
 AnyPool = TypeVar("AnyPool", bound=QueuePool)
 
@@ -34,10 +36,13 @@ class _GuardedPool(QueuePool):
             connection = super().connect()
             if permit.probe:
                 connection = self._alive(connection)
+                permit.connected()
         except BaseException as error:
             permit.settle(error)
             raise
-        permit.connected()
+        if not permit.probe:
+            # a pooler lets clients in also when it has no server: only BEGIN tells
+            driver_connection(connection.dbapi_connection).permit = permit
         return connection
 
     def _do_get(self) -> ConnectionPoolEntry:
@@ -59,15 +64,33 @@ class _GuardedPool(QueuePool):
             self._do_return_conn(_ConnectionRecord(self, connect=False))
 
     def _alive(self, connection: PoolProxiedConnection) -> PoolProxiedConnection:
-        """Return a connection that has answered: one from before the outage may be dead."""
+        """Return a connection over which the server has answered.
+
+        One from before the outage may be dead, and a new one may lead to a pooler without server.
+        """
+        error = self._refusal(connection)
+        if error is None:
+            return connection
+        # what is as old goes too, so the next one is a new one
+        self._invalidate(connection, error)
+        connection = super().connect()
+        error = self._refusal(connection)
+        if error is None:
+            return connection
+        connection.invalidate(error)
+        raise UnavailableError(
+            f"no answer from {self.breaker.target}: {str(error).partition(chr(10))[0]}",
+            hint="is it running (`pgstead status`), and is this the right address?",
+            phase=Phase.CONNECT,
+        ) from error
+
+    def _refusal(self, connection: PoolProxiedConnection) -> Exception | None:
         dialect: Any = self._dialect
         try:
             dialect.do_ping(connection.dbapi_connection)
         except dialect.loaded_dbapi.Error as error:
-            # what is as old goes too, so the next one is a new one
-            self._invalidate(connection, error)
-            return super().connect()
-        return connection
+            return error
+        return None
 
 
 def guarded(pool: type[AnyPool], breaker: Breaker) -> type[AnyPool]:

@@ -9,7 +9,6 @@ outside of their transaction.
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -18,7 +17,16 @@ from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pgstead.app.degraded import Good, GoodAnswers, Served, key_of, reading
+from pgstead.app.degraded import (
+    GoodAnswers,
+    Moment,
+    Served,
+    key_of,
+    proof_of,
+    reading,
+    revokes,
+    who_of,
+)
 from pgstead.app.engine import Database
 from pgstead.app.errors import CommitUnknownError, DatabaseError, NotCommittedError
 from pgstead.app.errors import UnavailableError as Unavailable
@@ -81,7 +89,7 @@ class ResilienceMiddleware:
 
     async def _serve(self, key: bytes | None, scope: Scope, receive: Receive, send: Send) -> None:
         units, body = self._units, _Body(receive)
-        began, writes = units.clock(), self._answers.writes
+        began, since = units.clock(), self._answers.moment
         units.budget.pay()
         attempt = 0
         while True:
@@ -97,25 +105,27 @@ class ResilienceMiddleware:
             _log.info("%s is answered from what was good", scope["path"])
             await _give(answer.instead, send)
         else:
-            self._learn(answer, key, writes)
+            self._learn(answer, key, since)
 
-    def _learn(self, answer: _Answer, key: bytes | None, writes: int) -> None:
-        path, method = answer.scope["path"], answer.scope["method"]
-        if method not in SAFE:
-            if answer.status < 400:
-                self._answers.written(path, deleted=method == "DELETE")
-        elif key is not None and answer.kept is not None and answer.status == 200:
-            good = Good(
-                path=path,
-                headers=tuple(answer.headers),
-                body=bytes(answer.kept),
-                reading=reading(answer.scope.get("endpoint")),
-                at=self._answers.clock(),
-                when=dt.datetime.now(dt.UTC),
-            )
-            self._answers.keep(key, good, writes=writes)
-        elif key is not None and 300 <= answer.status < 500:
-            self._answers.forget(key)  # it is gone, or no longer to be seen
+    def _learn(self, answer: _Answer, key: bytes | None, since: Moment) -> None:
+        scope, answers = answer.scope, self._answers
+        if scope["method"] not in SAFE:
+            # what may have been done counts as done
+            if answer.status < 400 or isinstance(scope.get(FAILURE), CommitUnknownError):
+                self._written(scope)
+        elif key is None:
+            return
+        elif answer.kept is not None and answer.status == 200:
+            good = answers.answer(scope, answer.headers, bytes(answer.kept))
+            answers.keep(key, good, since=since)
+        elif 300 <= answer.status < 500:
+            answers.forget(key)  # it is gone, or no longer to be seen
+            if answer.status == 401:
+                answers.refused(who_of(scope))
+
+    def _written(self, scope: Scope) -> None:
+        self._answers.revoked(revokes(scope.get("endpoint")), proof_of(scope).subject)
+        self._answers.written(scope["path"], deleted=scope["method"] == "DELETE")
 
     def again(self, answer: _Answer, error: DatabaseError) -> bool:
         """Say whether the request is served again, and take it from the budget."""

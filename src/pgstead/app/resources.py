@@ -5,6 +5,9 @@
 
 Who calls and what they may see comes from the two dependencies: each yields a `Access`, a session
 with the values that the caller does not choose (their tenant, their workspace).
+
+What its routes do when the database fails is part of the declaration (`degradable`, `cacheable`,
+`repeatable`, `revokes`): they mean what the marks of these names mean for a route by hand.
 """
 
 from __future__ import annotations
@@ -21,8 +24,10 @@ from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from pgstead.app import listing
+from pgstead.app.degraded import Revokes, cacheable, degradable, revoking
 from pgstead.app.encryption import Encrypted, EncryptedType
 from pgstead.app.problems import Problem
+from pgstead.app.resilience import repeatable
 from pgstead.app.rows import Row
 from pgstead.app.shapes import Page, change_of, page_of, part_of, read_of
 from pgstead.app.versions import Seen, expect, show
@@ -64,6 +69,11 @@ class Resource:
     hidden: tuple[str, ...] = ()
     verbs: frozenset[str] = VERBS
     before_insert: Insert = _nothing
+    degradable: float = 0.0  # seconds; 0 is never
+    cacheable: float = 0.0
+    # neither the dependencies nor `before_insert` do anything outside of the transaction
+    repeatable: bool = False
+    revokes: Revokes = Revokes.NOTHING  # whose rights its rows tell of
 
     @property
     def one(self) -> str:
@@ -120,6 +130,16 @@ def _typed(function: Any, name: str, doc: str, **annotations: Any) -> Any:
     return function
 
 
+def _reading(resource: Resource, route: Any) -> Any:
+    marked = degradable(seconds=resource.degradable)(route) if resource.degradable else route
+    return cacheable(seconds=resource.cacheable)(marked) if resource.cacheable else marked
+
+
+def _writing(resource: Resource, route: Any) -> Any:
+    marked = repeatable(route) if resource.repeatable else route
+    return revoking(resource.revokes)(marked)
+
+
 def _in(dependency: Callable[..., Any]) -> Any:
     # before the response: what fails at COMMIT fails the request
     return Annotated[Access, Depends(dependency, scope="function")]
@@ -143,7 +163,7 @@ def _create(router: APIRouter, resource: Resource, path: str, read: type[BaseMod
         access=_in(resource.writing),
         body=resource.create,
     )
-    router.post(path, status_code=201, response_model=read)(typed)
+    router.post(path, status_code=201, response_model=read)(_writing(resource, typed))
 
 
 def _list(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
@@ -168,7 +188,7 @@ def _list(router: APIRouter, resource: Resource, path: str, read: type[BaseModel
         access=_in(resource.reading),
         wanted=Annotated[part, Query()],
     )
-    router.get(path, response_model=page)(typed)
+    router.get(path, response_model=page)(_reading(resource, typed))
 
 
 def _read(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
@@ -181,7 +201,7 @@ def _read(router: APIRouter, resource: Resource, path: str, read: type[BaseModel
 
     doc = f"Read a {resource.one.replace('_', ' ')}."
     typed = _typed(one, f"read_{resource.one}", doc, access=_in(resource.reading))
-    router.get(path + "/{id}", response_model=read)(typed)
+    router.get(path + "/{id}", response_model=read)(_reading(resource, typed))
 
 
 def _change(router: APIRouter, resource: Resource, path: str, read: type[BaseModel]) -> None:
@@ -208,7 +228,7 @@ def _change(router: APIRouter, resource: Resource, path: str, read: type[BaseMod
     typed = _typed(
         change, f"change_{resource.one}", doc, access=_in(resource.writing), body=form, seen=Seen
     )
-    router.patch(path + "/{id}", response_model=read)(typed)
+    router.patch(path + "/{id}", response_model=read)(_writing(resource, typed))
 
 
 def _delete(router: APIRouter, resource: Resource, path: str, _read: type[BaseModel]) -> None:
@@ -220,4 +240,4 @@ def _delete(router: APIRouter, resource: Resource, path: str, _read: type[BaseMo
 
     doc = f"Delete a {resource.one.replace('_', ' ')}."
     typed = _typed(delete, f"delete_{resource.one}", doc, access=_in(resource.writing), seen=Seen)
-    router.delete(path + "/{id}", status_code=204)(typed)
+    router.delete(path + "/{id}", status_code=204)(_writing(resource, typed))

@@ -162,15 +162,42 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Units:
-    """Runs units of work on one database."""
+class Retries:
+    """Decides, for all units of work of one process, whether another attempt follows."""
 
-    engine: AsyncEngine
     policy: Policy = field(default_factory=Policy)
     budget: Budget = field(default_factory=Budget)
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
     counts: Counts = field(default_factory=Counts)
+
+    def begin(self) -> None:
+        """Count a unit of work."""
+        self.counts.units += 1
+        self.budget.pay()
+
+    def may_rerun(
+        self, error: BaseException, attempt: int, began: float, policy: Policy | None = None
+    ) -> bool:
+        """Say whether another attempt follows, and take it from the budget."""
+        chosen = policy or self.policy
+        if attempt >= chosen.limit(decide(error)):
+            return False
+        if self.clock() - began >= chosen.deadline:
+            return False
+        if not self.budget.take():
+            self.counts.refused += 1
+            _log.warning("no retry, for its budget is spent: %s", error)
+            return False
+        self.counts.retries += 1
+        return True
+
+
+@dataclass(slots=True)
+class Units(Retries):
+    """Runs units of work on one database."""
+
+    engine: AsyncEngine = field(kw_only=True)
     _inside: set[asyncio.Task[Any] | None] = field(default_factory=set)
 
     async def run(
@@ -195,8 +222,7 @@ class Units:
 
     async def _until_done(self, work: Work[Result], opened: Opened, policy: Policy) -> Result:
         began, attempt = self.clock(), 0
-        self.counts.units += 1
-        self.budget.pay()
+        self.begin()
         while True:
             attempt += 1
             try:
@@ -209,7 +235,7 @@ class Units:
 
     async def _once(self, work: Work[Result], opened: Opened) -> Result:
         async with commits.certain(self.engine, opened()) as session:
-            event.listen(session.sync_session, "before_commit", _refuse)
+            event.listen(session.sync_session, "before_commit", refuse_commit)
             try:
                 return await work(session)
             except DBAPIError as error:
@@ -218,26 +244,11 @@ class Units:
                     await session.invalidate()
                 raise
             finally:
-                event.remove(session.sync_session, "before_commit", _refuse)
-
-    def may_rerun(
-        self, error: BaseException, attempt: int, began: float, policy: Policy | None = None
-    ) -> bool:
-        """Say whether another attempt follows, and take it from the budget."""
-        chosen = policy or self.policy
-        if attempt >= chosen.limit(decide(error)):
-            return False
-        if self.clock() - began >= chosen.deadline:
-            return False
-        if not self.budget.take():
-            self.counts.refused += 1
-            _log.warning("no retry, for its budget is spent: %s", error)
-            return False
-        self.counts.retries += 1
-        return True
+                event.remove(session.sync_session, "before_commit", refuse_commit)
 
 
-def _refuse(session: Any) -> None:
+def refuse_commit(session: Any) -> None:
+    """Refuse a COMMIT of the unit's own, as an event of its session."""
     if not session.in_nested_transaction():
         raise UsageError(
             "a unit of work commits by itself",

@@ -7,7 +7,7 @@ to; a role that may become one of these is no better. `check` is asked once, at 
 from __future__ import annotations
 
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from pgstead.errors import SteadError
 
@@ -56,9 +56,19 @@ async def check_async(connection: AsyncConnection) -> None:
     _refuse(await connection.scalar(text(_OBJECTIONS)))
 
 
+async def objection(session: AsyncSession) -> str:
+    """Return why policies would not bind a session's role, empty where they do."""
+    return await session.scalar(text(_OBJECTIONS)) or ""
+
+
+def refusal(said: str) -> PrivilegedRoleError:
+    """Return the error for an objection."""
+    return PrivilegedRoleError(
+        f"the application connects as a role that row-level security does not bind: {said}",
+        hint="connect as the application's own role; migrations run as the migrator",
+    )
+
+
 def _refuse(said: str | None) -> None:
     if said is not None:
-        raise PrivilegedRoleError(
-            f"the application connects as a role that row-level security does not bind: {said}",
-            hint="connect as the application's own role; migrations run as the migrator",
-        )
+        raise refusal(said)

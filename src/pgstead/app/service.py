@@ -1,4 +1,9 @@
-"""An HTTP service on one database, put together: health, errors, correlation, start and end."""
+"""An HTTP service on one database, put together: health, errors, keys, correlation, start and end.
+
+def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
+    service = Service("shop", Base.metadata, start=Path(__file__).parent)
+    return service.create(router, environ)
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
-from pgstead.app import problems, transactions
+from pgstead.app import migrations, problems, role_guard, transactions
 from pgstead.app.correlation import CorrelationMiddleware
 from pgstead.app.degraded import GoodAnswers
 from pgstead.app.engine import Database
@@ -20,43 +25,55 @@ from pgstead.app.environment import settings
 from pgstead.app.health import Health
 from pgstead.app.last_resort import LastResortMiddleware
 from pgstead.app.resilience import ResilienceMiddleware
-from pgstead.app.role_guard import PrivilegedRoleError
+from pgstead.app.routing import add_routes
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a system says about itself."""
+    """What a service says about itself; the rest follows from the name of its database.
 
-    title: str
-    version: str
+    Args:
+        database: its name in the manifest.
+        metadata: of its models.
+        start: the application's folder: its connection file is looked for from there upwards.
+        title: what the OpenAPI page calls it; else the database's name.
+        version: what `/health` tells.
+        prefix: of its environment variables; else the database's name in capitals.
+        heads: revisions that it was built for; else those of `migrations` in its folder.
+    """
+
     database: str
-    prefix: str  # of environment variables
     metadata: MetaData
-    heads: tuple[str, ...]  # revisions that it was built for
-    start: Path  # from where on upwards its connection file is looked for
+    start: Path
+    title: str = ""
+    version: str = "0"
+    prefix: str = ""
+    heads: tuple[str, ...] | None = None
 
     def create(self, routes: APIRouter, environ: Mapping[str, str] | None = None) -> FastAPI:
         """Make the application around its routes. Reads all files now, connects at the start."""
-        known = settings(
-            self.database,
-            self.prefix,
-            environ=environ,
-            start=self.start,
-        )
-        database = Database(known, metadata=self.metadata, program=f"{self.title} api")
-        health = Health(database, self.heads, self.version)
-        app = FastAPI(title=self.title, version=self.version, lifespan=_lifespan(database, health))
+        title = self.title or self.database
+        prefix = self.prefix or f"{self.database.upper()}_"
+        known = settings(self.database, prefix, environ=environ, start=self.start)
+        database = Database(known, metadata=self.metadata, program=f"{title} api")
+        health = Health(database, self._heads(), self.version)
+        app = FastAPI(title=title, version=self.version, lifespan=_lifespan(database, health))
         setattr(app.state, transactions.STATE, database)
         app.add_middleware(ResilienceMiddleware, database=database, answers=GoodAnswers())
         app.add_middleware(LastResortMiddleware)
         app.add_middleware(CorrelationMiddleware)  # the last one added is the outermost
         problems.install(app)
-        app.include_router(health.router())
-        app.include_router(routes)
+        add_routes(app.router, health.router(), routes)
         _describe_problems(app)
         return app
+
+    def _heads(self) -> tuple[str, ...]:
+        folder = self.start / "migrations"
+        if self.heads is not None or not folder.is_dir():
+            return self.heads or ()
+        return migrations.heads(folder)
 
 
 def _lifespan(database: Database, health: Health) -> Any:
@@ -80,11 +97,8 @@ async def _greet(health: Health) -> None:
     """
     facts = await health.probe()
     name = health.database.settings.name
-    if facts.privileged:
-        raise PrivilegedRoleError(
-            f"the application connects to {name!r} as a role that grants do not bind",
-            hint="connect as the application's own role; migrations run as the migrator",
-        )
+    if facts.unbound:
+        raise role_guard.refusal(facts.unbound)
     if objection := health.objection(facts):
         _log.error("not ready: %s", objection)
     else:

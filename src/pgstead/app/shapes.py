@@ -24,6 +24,7 @@ from pydantic import (
 from sqlalchemy import ARRAY, Column, inspect
 from sqlalchemy.dialects.postgresql import INET, JSONB
 
+from pgstead.app.encryption import EncryptedType
 from pgstead.app.rows import Row
 
 # drivers give an object of `ipaddress`
@@ -130,12 +131,16 @@ def change_of(create: type[BaseModel], name: str, *, fixed: Collection[str] = ()
 
 
 def read_of(model: type[Row], name: str, *, without: Collection[str] = ()) -> type[Out]:
-    """Return the form in which a row is shown: each column under its own name."""
+    """Return the form in which a row is shown: each column under its own name.
+
+    Encrypted columns are left out, named in `without` or not.
+    """
     fields: dict[str, Any] = {}
     for attribute in inspect(model).column_attrs:
         column = attribute.columns[0]
         if (
             not isinstance(column, Column)
+            or isinstance(cast("Any", column).type, EncryptedType)
             or column.name in without
             or column.name in Out.__annotations__
         ):

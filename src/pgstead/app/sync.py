@@ -14,7 +14,15 @@ from sqlalchemy.pool import QueuePool
 
 from pgstead.app.breaker import Breaker
 from pgstead.app.correlation import current
-from pgstead.app.engine import Options, PoolState, arguments, equip, opening_of, pool_state
+from pgstead.app.engine import (
+    Options,
+    PoolState,
+    arguments,
+    equip,
+    give_keys,
+    opening_of,
+    pool_state,
+)
 from pgstead.app.environment import (
     Settings,
     settings_of_manifest,
@@ -23,7 +31,9 @@ from pgstead.app.environment import (
 )
 from pgstead.app.pool import guarded
 from pgstead.app.profile import Profile
+from pgstead.app.retry import Policy
 from pgstead.app.scope import OPTION, Identity, Limits, Scope
+from pgstead.app.sync_units import Result, SyncUnits, Work
 from pgstead.app.target import Driver
 from pgstead.app.translation import translate
 
@@ -58,10 +68,12 @@ class SyncDatabase:
             poolclass=guarded(QueuePool, self.breaker),
             **arguments(known, options),
         )
+        self.units = SyncUnits(engine=self.engine)
         equip(self.engine, self._opening, known.figures, metadata)
         self.sessions = sessionmaker(
             self.engine, expire_on_commit=False, autoflush=autoflush, close_resets_only=False
         )
+        give_keys(self.sessions, known, metadata)
 
     @classmethod
     def from_env(
@@ -114,6 +126,20 @@ class SyncDatabase:
                 raise
             self.breaker.learn(meaning)
             raise meaning from error
+
+    def run(
+        self,
+        work: Work[Result],
+        *,
+        tenant: Identity | None = None,
+        user: Identity | None = None,
+        scope: Scope | None = None,
+        policy: Policy | None = None,
+        **limits: Unpack[Limits],
+    ) -> Result:
+        """Run a unit of work in a transaction as `session` makes one; again where that is safe."""
+        wanted = scope or Scope(tenant=tenant, user=user, **limits)
+        return self.units.run(work, lambda: self.session(scope=wanted), policy=policy)
 
     def scoped(self, scope: Scope) -> Session:
         """Return a session of a scope, for those who commit by themselves."""

@@ -194,7 +194,11 @@ def _driver(url: URL, variable: str) -> Driver:
 
 def _query(url: URL, variable: str) -> dict[str, str]:
     query: dict[str, str] = {}
-    for key, value in url.query.items():
+    given = {key: value for key, value in url.query.items() if key != "dsn"}
+    # where `pgstead url --driver asyncpg` puts what asyncpg takes from a URL of its own only
+    inner = url.query.get("dsn", "")
+    given |= make_url(inner).query if isinstance(inner, str) and inner else {}
+    for key, value in given.items():
         if key not in _QUERY or not isinstance(value, str):
             raise UsageError(
                 f"{variable} has a parameter {key!r} that is not read",

@@ -21,12 +21,15 @@ the policies (`pgstead.app.policy_migrations`). Each table gets three:
   somebody adds cannot widen what they see. The planner sees one condition, for both are equal;
 * `tenant_isolation_policy_admin` lets the administrator at everything: under FORCE nobody gets
   past policies by owning the table (TEN-7).
+
+What may be read and what may be written differ where a declaration says `.showing(...)` (a policy
+of its own, `tenant_isolation_policy_shown`, for SELECT alone) or `.writing(...)` (WITH CHECK).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -59,10 +62,13 @@ class Rule:
     table: str = ""  # where the keys are looked up; empty: the column itself is compared
     key: str = ""
     member: str = ""  # the column of `table` that is compared with the setting
+    flag: str = ""  # a column of `table` that has to be true: a membership may be switched off
+    or_null: bool = False  # a row that names nobody passes too
 
     def __post_init__(self) -> None:
         """Refuse names that are none."""
         asked = (self.column, *((self.table, self.key, self.member) if self.table else ()))
+        asked = (*asked, *([self.flag] if self.flag else ()))
         if not all(is_identifier(name) for name in asked):
             raise PolicyError(
                 f"row security by {self.column!r} does not name its columns",
@@ -71,6 +77,10 @@ class Rule:
 
     def predicate(self, table: Table) -> str:
         """Return the condition, in the form that keeps the column's index usable."""
+        condition = self._condition(table)
+        return f"{quoted(self.column)} IS NULL OR {condition}" if self.or_null else condition
+
+    def _condition(self, table: Table) -> str:
         column = _column(table, self.column)
         if not self.table:
             return f"{quoted(self.column)} = {scope_of(self.setting, cast_of(column.type))}"
@@ -80,7 +90,11 @@ class Rule:
         scope = scope_of(self.setting, cast_of(kind))
         # an array from a sub-select is computed once; `IN (SELECT ...)` would lose the index
         keys = f"SELECT {quoted(self.key)} FROM {quoted(name, schema or None)}"  # noqa: S608
-        return f"{quoted(self.column)} = ANY (ARRAY({keys} WHERE {quoted(self.member)} = {scope}))"
+        only = f" AND {quoted(self.flag)}" if self.flag else ""
+        return (
+            f"{quoted(self.column)} ="
+            f" ANY (ARRAY({keys} WHERE {quoted(self.member)} = {scope}{only}))"
+        )
 
 
 @dataclass(frozen=True)
@@ -90,6 +104,8 @@ class RowSecurity(SchemaItem):
     rules: tuple[Rule, ...]
     to: tuple[str, ...] = ("app", "readonly")  # what the roles are for, or their names
     admins: tuple[str, ...] = ("admin",)  # see and write all rows; none is possible
+    shown: tuple[Rule, ...] = ()  # rows that are read besides, and never written
+    written: tuple[Rule, ...] = ()  # what a row has to be, all of it, to be written; none: `rules`
 
     __visit_name__ = "row_security"
 
@@ -112,20 +128,35 @@ class RowSecurity(SchemaItem):
         return cls((Rule(column, USER),), **more)
 
     @classmethod
-    def by_lookup(cls, column: str, table: str, *, key: str, user: str, **more: Any) -> RowSecurity:
+    def by_lookup(
+        cls, column: str, table: str, *, key: str, user: str, flag: str = "", **more: Any
+    ) -> RowSecurity:
         """Rows whose column is among the keys that a table has for the current user.
 
         By membership: `by_lookup("workspace_id", "workspace_members", key="workspace_id",
         user="user_id")`; by ownership: `by_lookup("project_id", "projects", key="id",
         user="created_by")`. The lookup is itself subject to the policies of its table, which
         may not look up in turn in a table that looks up here (PostgreSQL: infinite recursion).
+        With `flag` only rows count whose column of that name is true.
         """
-        return cls((Rule(column, USER, table, key, user),), **more)
+        return cls((Rule(column, USER, table, key, user, flag),), **more)
 
     def any_of(self, *others: RowSecurity) -> RowSecurity:
         """Return the declaration that lets through what one of them does."""
         rules = (*self.rules, *(rule for other in others for rule in other.rules))
-        return RowSecurity(rules, self.to, self.admins)
+        return replace(self, rules=rules)
+
+    def showing(self, *rules: Rule) -> RowSecurity:
+        """Return the declaration that shows rows besides, which can be read and nothing else."""
+        return replace(self, shown=(*self.shown, *rules))
+
+    def writing(self, *rules: Rule) -> RowSecurity:
+        """Return the declaration that takes only rows that satisfy all of these rules.
+
+        Seeing a row is one thing, writing it another: a member sees their own membership, and
+        may not write one, or they would ask themselves in.
+        """
+        return replace(self, written=(*self.written, *rules))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -135,21 +166,28 @@ class RowSecurity(SchemaItem):
     @property
     def settings(self) -> tuple[str, ...]:
         """The settings without which nothing is visible."""
-        return tuple(dict.fromkeys(rule.setting for rule in self.rules))
+        return tuple(dict.fromkeys(rule.setting for rule in (*self.rules, *self.shown)))
 
     def policies(self, table: Table) -> Iterator[Policy]:
         """Yield the policies of a table."""
         mine = _either(self.rules, table)
+        check = _all(self.written, table) if self.written else mine
+        floor = _either((*self.rules, *self.shown), table)
 
-        def policy(name: str, roles: tuple[str, ...], rows: str, *, permissive: bool) -> Policy:
-            return Policy(
-                name, table.name, table.schema, "ALL", permissive, roles, using=rows, check=rows
-            )
+        def policy(
+            ending: str, rows: str, written: str | None, *, permissive: bool = True
+        ) -> Policy:
+            roles = self.admins if ending == "_admin" else self.to
+            command = "ALL" if written is not None else "SELECT"
+            name = f"{POLICY}{ending}"
+            return Policy(name, table.name, table.schema, command, permissive, roles, rows, written)
 
-        yield policy(POLICY, self.to, mine, permissive=True)
-        yield policy(f"{POLICY}_floor", self.to, mine, permissive=False)
+        yield policy("", mine, check)
+        if self.shown:
+            yield policy("_shown", _either(self.shown, table), None)
+        yield policy("_floor", floor, check, permissive=False)
         if self.admins:
-            yield policy(f"{POLICY}_admin", self.admins, "true", permissive=True)
+            yield policy("_admin", "true", "true")
 
     def _set_parent(self, parent: SchemaEventTarget, **_: Any) -> None:
         assert isinstance(parent, Table)
@@ -264,5 +302,13 @@ def _column(table: Table, name: str) -> Any:
 
 
 def _either(rules: tuple[Rule, ...], table: Table) -> str:
+    return _joined(" OR ", rules, table)
+
+
+def _all(rules: tuple[Rule, ...], table: Table) -> str:
+    return _joined(" AND ", rules, table)
+
+
+def _joined(word: str, rules: tuple[Rule, ...], table: Table) -> str:
     predicates = [rule.predicate(table) for rule in rules]
-    return predicates[0] if len(predicates) == 1 else " OR ".join(f"({p})" for p in predicates)
+    return predicates[0] if len(predicates) == 1 else word.join(f"({p})" for p in predicates)

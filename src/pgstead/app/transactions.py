@@ -41,13 +41,15 @@ async def transaction(request: Request) -> AsyncGenerator[AsyncSession]:
         yield session
 
 
-def opened(request: Request, scope: Scope) -> AbstractAsyncContextManager[AsyncSession]:
-    """Return a request's transaction.
+def opened(
+    request: Request, scope: Scope, database: Database | None = None
+) -> AbstractAsyncContextManager[AsyncSession]:
+    """Return a request's transaction, on the application's database where no other is given.
 
     A COMMIT whose answer is lost is resolved, which costs a write one round trip. A read changes
     nothing, and pays nothing.
     """
-    database = database_of(request)
+    database = database or database_of(request)
     plain = database.session(scope=scope)
     return plain if request.method in SAFE else commits.certain(database.engine, plain)
 

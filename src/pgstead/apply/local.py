@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgstead.errors import SteadError
+from pgstead.errors import KeysLostError, SteadError
 from pgstead.model.design import Design
 from pgstead.model.operation import Operation
 from pgstead.model.passfile import passfile_line, userlist_line
@@ -10,6 +10,7 @@ from pgstead.model.resources import (
     Certificate,
     Cluster,
     ConfigFile,
+    KeyRing,
     PoolerFile,
     SecretFile,
     ServerProcess,
@@ -44,6 +45,32 @@ def secret(operation: Operation, design: Design, ports: Ports) -> None:
     text = "".join(line(role, ports.secrets.value(role)) for role in roles)
     path = design.layout.state / wanted.name
     ports.files.write(path, text, mode=wanted.mode, owner=_owner(design, wanted.name))
+
+
+def key_ring(operation: Operation, design: Design, ports: Ports) -> None:
+    """Make the keys of a database's encrypted columns; those that there are never change here.
+
+    Raises KeysLostError where stored values need others than a new ring would hold.
+    """
+    wanted = operation.after
+    plan = design.database(operation.address.key)
+    if not isinstance(wanted, KeyRing) or plan is None:
+        return  # what is no longer wanted stays: it may be the only copy
+    refuse_loss(operation, design)
+    ports.keys.ensure(plan, mode=wanted.mode)
+
+
+def refuse_loss(operation: Operation, design: Design) -> None:
+    """Raise KeysLostError for an operation that would put new keys in the place of lost ones."""
+    plan = design.database(operation.address.key)
+    if plan is None or not isinstance(operation.before, KeyRing) or not operation.before.lost:
+        return
+    raise KeysLostError(
+        f"the keys of {plan.name} are lost: it holds encrypted values, and"
+        f" {design.layout.key_file(plan.name)} is gone",
+        hint=f"put the copy of the file back, or name it in {plan.prefix}ENCRYPTION_KEYS_FILE; if "
+        f"the values may be lost too, `pgstead keys new {plan.name}` begins anew",
+    )
 
 
 def _owner(design: Design, name: str) -> str | None:

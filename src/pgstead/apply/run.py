@@ -56,7 +56,9 @@ def _in_order(operations: tuple[Operation, ...], design: Design) -> list[Operati
 
 def _perform(run: _Run, operation: Operation) -> None:
     match operation.address.kind:
-        case Kind.CLUSTER | Kind.SECRET | Kind.CERTIFICATE | Kind.FILE | Kind.PROCESS:
+        case (
+            Kind.CLUSTER | Kind.SECRET | Kind.KEY_RING | Kind.CERTIFICATE | Kind.FILE | Kind.PROCESS
+        ):
             _perform_locally(run, operation)
         case Kind.SETTING:
             run.later.add("restart" if operation.impact is Impact.RESTART else "reload")
@@ -81,6 +83,8 @@ def _perform_locally(run: _Run, operation: Operation) -> None:
             local.cluster(operation, design, ports)
         case Kind.SECRET:
             local.secret(operation, design, ports)
+        case Kind.KEY_RING:
+            local.key_ring(operation, design, ports)
         case Kind.CERTIFICATE:
             local.certificate(operation, ports)
         case Kind.FILE:

@@ -16,37 +16,55 @@ from pgstead.errors import UsageError
     "init",
     ("pgstead init", "write ./pgstead.toml, named after this directory"),
     ("pgstead init --name orders", "choose the name of stead and database"),
+    ("pgstead init --application", "with app.py, alembic.ini and migrations/ to begin with"),
     ("pgstead -C services/orders init", "write it elsewhere"),
     exits=(0, 2),
 )
 @click.option(
     "--name", help="The name of the stead and of its database. [default: the directory's]"
 )
-def command(name: str | None) -> None:
-    """Write a starter manifest.
+@click.option("--application", is_flag=True, help="Begin an application on it too.")
+def command(name: str | None, *, application: bool) -> None:
+    """Write a starter manifest, and with --application what an application begins with.
 
-    The file says in comments what can be changed. An existing manifest is never overwritten.
+    The file says in comments what can be changed. An existing file is never overwritten.
     """
-    from pgstead.manifest.starter import text
+    from pgstead.manifest import skeleton, starter
 
     invocation = invocation_of()
     console = Console(invocation)
     path = _target(invocation)
     chosen = name or _name_from(path.parent.name)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text(chosen))
-    except FileExistsError:
-        raise UsageError(
-            f"{path} exists already", hint="edit it, then `pgstead plan` shows what that changes"
-        ) from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    texts = {path: starter.text(chosen, application=application)}
+    if application:
+        texts |= {path.parent / place: text for place, text in skeleton.files(chosen).items()}
+    _write(texts)
     if invocation.json:
-        console.data({"manifest": str(path), "name": chosen})
+        console.data({"manifest": str(path), "name": chosen, "files": [str(p) for p in texts]})
         return
-    console.line(f"wrote {path}")
+    for written in texts:
+        console.line(f"wrote {written}")
     console.hint("`pgstead doctor` looks at this machine, `pgstead up` makes it run")
+
+
+def _write(texts: dict[Path, str]) -> None:
+    """Write all of the files, or none where one of them exists."""
+    for path in texts:
+        if path.exists():
+            raise UsageError(
+                f"{path} exists already",
+                hint="edit it, then `pgstead plan` shows what that changes"
+                if path.suffix == ".toml"
+                else "`pgstead init` without --application writes the manifest alone",
+            )
+    for path, text in texts.items():
+        try:
+            if path.parent != next(iter(texts)).parent:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _target(invocation: Invocation) -> Path:

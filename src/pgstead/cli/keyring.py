@@ -125,7 +125,7 @@ def engine_of(connection: ConnectionFile, role: str) -> Generator[Engine]:
 
     door = "direct" if "direct" in connection.doors else None
     target = Target.from_file(connection, role=role, door=door, driver=Driver.PSYCOPG)
-    engine = engine_to(target, "pgstead keys")
+    engine = engine_to(target, "pgstead keys", filtered=True)
     try:
         yield engine
     except SQLAlchemyError as error:

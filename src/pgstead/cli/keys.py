@@ -32,13 +32,13 @@ class RotationError(SteadError):
 
 @new_command(
     "new",
-    ("pgstead keys new shop", "the first keys, or a further version of them"),
+    ("pgstead keys new shop", "a further version of the keys, or the first ones"),
     ("pgstead keys new shop --kind indexes", "of the key of blind indexes"),
 )
 @click.argument("database")
 @click.option("--kind", type=KINDS, default="values", show_default=True, help="Which key.")
 def _new(database: str, kind: str) -> None:
-    """Make the keys of a database, or a further version of one.
+    """Make a further version of a database's keys; the first ones `pgstead up` makes.
 
     A further version reads at once and writes from `keys rotate` on, when every process has it:
     processes read a key file again by themselves. The file has mode 0600 and belongs to whom the

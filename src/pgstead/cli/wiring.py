@@ -252,8 +252,18 @@ def ports_for(design: Design, progress: Progress = SILENT) -> Ports:
         design,
         migrations=_migrations(design.layout),
         progress=progress,
+        new_keys=_new_keys,
         provided=_provided(design),
     )
+
+
+def _new_keys(prefix: str) -> str:
+    """Return a document with first keys, wrapped where a KMS is named."""
+    from pgstead.app.encryption import keyfile
+    from pgstead.app.encryption.sources import kms_of
+    from pgstead.app.environment import process_environment
+
+    return keyfile.new(kms_of(prefix, process_environment()))
 
 
 def _provided(design: Design) -> Mapping[str, Provided]:

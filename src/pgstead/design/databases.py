@@ -15,6 +15,7 @@ from pgstead.model.resources import (
     DefaultPrivilege,
     Extension,
     Grant,
+    KeyRing,
     Resource,
     Revision,
     Routine,
@@ -69,6 +70,10 @@ def resources(
             yield from _lookup(plan)
         yield from _grants(plan)
         yield from _defaults(plan, build)
+        if plan.models:
+            # Whether a column is encrypted only the models know, and `up` imports no application:
+            # the first such column finds its keys there.
+            yield KeyRing(plan.name, 0o600)
         if plan.heads:
             yield Revision(plan.name, tuple(sorted(plan.heads)))
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from pgstead.host.certificates import CertificateStore, Provided
 from pgstead.host.cluster import DataDirectory
 from pgstead.host.files import LocalFiles
 from pgstead.host.journal import JsonJournal
+from pgstead.host.keys import KeyFiles
 from pgstead.host.pgbouncer import SocketConsole
 from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
@@ -23,10 +25,12 @@ def ports(
     *,
     migrations: Migrations,
     progress: Progress,
+    new_keys: Callable[[str], str],
     provided: Mapping[str, Provided] | None = None,
 ) -> Ports:
     """Return the adapters for a design on this machine.
 
+    `new_keys` returns the document with a database's first keys, given its prefix.
     `provided` names the certificates that the user brought: "ca", "server", "pooler".
     """
     layout, host = design.layout, design.host
@@ -37,12 +41,14 @@ def ports(
         for name, given in (provided or {}).items()
         if (certificate := design.stead.find(Certificate, name)) is not None
     }
+    files = LocalFiles(layout.state)
     return Ports(
-        files=LocalFiles(layout.state),
+        files=files,
         sql=SocketSql(layout.socket, int(design.settings["port"]), design.superuser),
         console=SocketConsole(layout.pooler, console_port, host.server_user),
         supervisor=LocalSupervisor(layout, host),
         secrets=SecretFiles(layout.secrets),
+        keys=KeyFiles(layout, files, new_keys, os.environ),
         certificates=CertificateStore(layout, owner=host.server_user, provided=brought),
         cluster=DataDirectory(layout, host, design.build, design.stead_id),
         migrations=migrations,

@@ -101,8 +101,14 @@ def _read_heads(folder: Path) -> list[str]:
     from alembic.script import ScriptDirectory  # noqa: PLC0415  as above
     from alembic.util import CommandError  # noqa: PLC0415  as above
 
+    config = Config(str(folder / "alembic.ini"))
+    location = config.get_main_option("script_location") or ""
+    if ":" not in location and not Path(location).is_absolute():
+        # Alembic takes it from the working directory, which `alembic` runs in and this does not
+        beside = str(folder / location).replace("%", "%%")
+        config.set_main_option("script_location", beside)
     try:
-        scripts = ScriptDirectory.from_config(Config(str(folder / "alembic.ini")))
+        scripts = ScriptDirectory.from_config(config)
         return sorted(scripts.get_heads())
     except CommandError as error:
         raise SteadError(

@@ -148,6 +148,7 @@ def prepare(layout: Layout, host: HostFacts) -> None:
         files.make_directory(layout.toolchain, mode=0o755)
     files.make_directory(layout.secrets, mode=0o700)
     files.make_directory(layout.passfiles, mode=0o711)
+    files.make_directory(layout.keys, mode=0o711)
     files.make_directory(layout.proofs, mode=0o755)
 
 

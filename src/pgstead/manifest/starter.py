@@ -41,9 +41,7 @@ collation = "C.UTF-8"
 # Roles are named after the database (`..._owner`, `..._app`, ...) unless named here.
 # app = "orders"
 # extensions = ["pgcrypto"]
-# migrations = "." # directory with alembic.ini
-# models = "orders.models:Base"
-
+{application}
 [databases.pool] # of each process
 size = 20
 max_overflow = 10
@@ -54,8 +52,17 @@ name = "api"
 count = 1
 
 # [databases.service] # an HTTP service that `up` runs too
-# application = "orders.api:create_app"
+# application = "{module}:create_app"
 # port = 8000
+"""
+
+_APPLICATION = """\
+migrations = "." # directory with alembic.ini
+models = "app:Base"
+"""
+_NO_APPLICATION = """\
+# migrations = "." # directory with alembic.ini
+# models = "orders.models:Base"
 """
 
 
@@ -64,7 +71,16 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def text(name: str, *, port: int = 5432, pooler_port: int = 6432) -> str:
-    """Return a commented starter manifest. Raises ValueError for an impossible name."""
+def text(name: str, *, port: int = 5432, pooler_port: int = 6432, application: bool = False) -> str:
+    """Return a commented starter manifest. Raises ValueError for an impossible name.
+
+    With `application` it names the models and migrations of `pgstead.manifest.skeleton`.
+    """
     checked = names.checked(name)
-    return _TEMPLATE.format(name=quoted(checked), port=port, pooler_port=pooler_port)
+    return _TEMPLATE.format(
+        name=quoted(checked),
+        port=port,
+        pooler_port=pooler_port,
+        application=_APPLICATION if application else _NO_APPLICATION,
+        module="app" if application else "orders.api",
+    )

@@ -115,6 +115,10 @@ class Layout:
         """Return the libpq passfile of a role (both doors, every database it may use)."""
         return self.passfiles / role
 
+    def key_file(self, database: str) -> PurePosixPath:
+        """Return the file with the keys of a database's encrypted columns."""
+        return self.keys / f"{database}.json"
+
     def connection(self, database: str) -> PurePosixPath:
         """Return the connection file of a database."""
         return self.connections / f"{database}.json"

@@ -29,6 +29,7 @@ class Kind(StrEnum):
 
     CLUSTER = "cluster"
     SECRET = "secret"
+    KEY_RING = "key-ring"
     CERTIFICATE = "certificate"
     FILE = "file"
     PROCESS = "process"
@@ -106,6 +107,21 @@ class SecretFile(Resource):
     @property
     def key(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing(Resource):
+    """The keys of a database's encrypted columns. They never enter the model."""
+
+    kind = Kind.KEY_RING
+    capability = Capability.ENCRYPTION
+    database: str
+    mode: int  # 0o600
+    lost: bool = False  # the file is gone, and values are stored that open with nothing else
+
+    @property
+    def key(self) -> str:
+        return self.database
 
 
 @dataclass(frozen=True, slots=True)

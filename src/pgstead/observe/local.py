@@ -15,6 +15,7 @@ from pgstead.model.resources import (
     SecretFile,
     ServerProcess,
 )
+from pgstead.observe import keys
 from pgstead.ports import Ports
 
 
@@ -28,6 +29,7 @@ def resources(design: Design, ports: Ports) -> Iterator[Resource]:
     if cluster is not None:
         yield cluster
     yield from _secrets(design, ports)
+    yield from keys.resources(design, ports)
     for wanted in design.stead.all(Certificate):
         found = ports.certificates.inspect(wanted.name)
         if found is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, LiteralString, Self
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg.sql import Composed
 
     from pgstead.ports import Sql
 
@@ -35,7 +36,10 @@ class Reading:
         self._stack.close()
 
     def rows(
-        self, statement: LiteralString, values: Mapping[str, object], database: str = "postgres"
+        self,
+        statement: LiteralString | Composed,
+        values: Mapping[str, object],
+        database: str = "postgres",
     ) -> list[dict[str, Any]]:
         """Run one query. Raises NotRunningError when the server does not answer."""
         if database not in self._open:

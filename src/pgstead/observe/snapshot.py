@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from pgstead.errors import NotRunningError
 from pgstead.model.design import Design
-from pgstead.model.resources import Database, Kind, PoolerSetting, Resource
+from pgstead.model.resources import Cluster, Database, Kind, PoolerSetting, Resource
 from pgstead.model.stead import Stead
-from pgstead.observe import databases, local, pooler, roles, schema, server
+from pgstead.observe import databases, keys, local, pooler, roles, schema, server
 from pgstead.observe.reading import Reading
 from pgstead.ports import Ports
 
+_SILENT = "the server does not answer"
 SERVER_KINDS = (
     Kind.SETTING,
     Kind.OVERRIDE,
@@ -36,11 +37,16 @@ def take(design: Design, ports: Ports) -> Stead:
     """
     found: list[Resource] = list(local.resources(design, ports))
     unseen: dict[str, str] = {}
+    without_keys = keys.missing(design, ports)
     if ports.sql.answers():
         with Reading(ports.sql, design.build.major) as reading:
             found += _on_the_server(design, reading, ports)
+            found += keys.lost(without_keys, reading)
     else:
-        unseen |= {str(kind): "the server does not answer" for kind in SERVER_KINDS}
+        unseen |= {str(kind): _SILENT for kind in SERVER_KINDS}
+        if any(isinstance(resource, Cluster) for resource in found):
+            # whether values need them cannot be seen
+            unseen |= {f"{Kind.KEY_RING}:{database}": _SILENT for database in without_keys}
     if any(True for _ in design.stead.all(PoolerSetting)):
         try:
             found += pooler.resources(design, ports.console)

@@ -8,6 +8,7 @@ from pgstead.model.resources import (
     Cluster,
     ConfigFile,
     Database,
+    KeyRing,
     PoolerSetting,
     Resource,
     Role,
@@ -35,7 +36,7 @@ def _create(after: Resource) -> Verdict:
     match after:
         case Cluster():
             return Impact.ONLINE, False, "initdb"
-        case SecretFile() | Certificate():
+        case SecretFile() | Certificate() | KeyRing():
             return Impact.ONLINE, False, "generated"
         case ConfigFile():
             return Impact.RELOAD, True, ""
@@ -47,7 +48,7 @@ def _drop(before: Resource) -> Verdict:
     match before:
         case Database() | Schema() | Cluster():
             return Impact.DESTRUCTIVE, False, "its data would be lost"
-        case SecretFile() | Certificate():
+        case SecretFile() | Certificate() | KeyRing():
             return Impact.ONLINE, False, ""
         case ServerProcess():
             return Impact.ONLINE, True, "no longer in the manifest"
@@ -68,7 +69,9 @@ def _alter(before: Resource, after: Resource) -> Verdict:
             return _process(before, after)
         case Certificate(), Certificate():
             return Impact.RELOAD, False, "renewed"
-        case SecretFile(), SecretFile():
+        case KeyRing(lost=True), KeyRing():
+            return Impact.DESTRUCTIVE, False, "new keys open nothing that is stored"
+        case (SecretFile(), SecretFile()) | (KeyRing(), KeyRing()):
             return Impact.ONLINE, False, ""
         case Role(), Role():
             return Impact.ONLINE, before.password is after.password, ""

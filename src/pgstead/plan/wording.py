@@ -43,7 +43,9 @@ def subject(operation: Operation) -> str:
             return f"{other.kind} {other.key}".strip()
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, name: str = "") -> str:
+    if name == "mode":
+        return f"{value:04o}"
     if isinstance(value, tuple):
         return ", ".join(map(str, cast("tuple[object, ...]", value))) or "nothing"
     if isinstance(value, bool):
@@ -74,7 +76,8 @@ def change(operation: Operation) -> str:
             return ""
         case _:
             return "; ".join(
-                f"{name}: {_shown(old)} -> {_shown(new)}" for name, old, new in operation.changes()
+                f"{name}: {_shown(old, name)} -> {_shown(new, name)}"
+                for name, old, new in operation.changes()
             )
 
 

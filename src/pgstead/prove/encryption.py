@@ -12,19 +12,16 @@ from typing import LiteralString
 from psycopg import sql
 
 from pgstead.model.resources import Capability
-from pgstead.prove import sealed, traces
+from pgstead.prove import sealed, sealed_rows, traces
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
-from pgstead.prove.sealed import Keys, Sealed, Value
+from pgstead.prove.sealed import Sealed
+from pgstead.prove.session import Session
 from pgstead.prove.witness import Witness
 
 ENCRYPTION = Capability.ENCRYPTION
 _REFUSED = ("23514",)
 _PLAIN = "plaintext that no column may hold"
-
-
-def _keys(w: Witness, database: str) -> Keys:
-    return w.once(f"keys of {database}", lambda: Keys.of(w, database))
 
 
 @promise(
@@ -34,9 +31,8 @@ def _keys(w: Witness, database: str) -> Keys:
     capability=ENCRYPTION,
 )
 def values_are_encrypted(w: Witness) -> Iterator[Finding]:
-    sealed.all_values(w)
     for column in sealed.columns(w):
-        known = _keys(w, column.database).ciphers
+        known = sealed.keys_of(w, column.database).ciphers
         told = _by_version(w, column)
         lost = [str(v) for v in told.value if v is not None and v not in known]
         plain = told.value.get(None, 0)
@@ -51,6 +47,17 @@ def values_are_encrypted(w: Witness) -> Iterator[Finding]:
 
 
 def _by_version(w: Witness, column: Sealed) -> Answer[dict[int | None, int]]:
+    """Count the values by the version of their key; where there is none, one of our own."""
+    with w.backstage(column.database) as session:
+        told = _counted(session, column)
+    if told.value:
+        return told
+    with sealed_rows.rows(w, column.database) as maker:
+        maker.row(sealed_rows.table_of(maker, column).oid)
+        return _counted(maker.session, column)
+
+
+def _counted(session: Session, column: Sealed) -> Answer[dict[int | None, int]]:
     name = sql.Identifier(column.column)
     form = "length({c}) >= 48 AND {c} ~ '^AQ[E-H][A-Za-z0-9+/]*={{0,2}}$'"
     start = "decode(left({c}, 8), 'base64')"
@@ -62,7 +69,7 @@ def _by_version(w: Witness, column: Sealed) -> Answer[dict[int | None, int]]:
         " WHERE {c} IS NOT NULL GROUP BY 1 ORDER BY 1"
     )
     made = sql.SQL(_ours(query)).format(c=name, t=column.relation)
-    told = w.look(made, database=column.database)
+    told = session.ask(made)
     counts = {
         None if first is None else int.from_bytes(bytes(first)[2:], "big"): int(number)
         for first, number in told.value
@@ -83,8 +90,8 @@ def _ours(text: str) -> LiteralString:
     capability=ENCRYPTION,
 )
 def values_are_bound(w: Witness) -> Iterator[Finding]:
-    for value in sealed.all_values(w):
-        keys = _keys(w, value.column.database)
+    for value in sealed_rows.all_values(w):
+        keys = sealed.keys_of(w, value.column.database)
         if value.version not in keys.ciphers:
             continue  # ENC-001 has found it
         place = f"{value.column}, row {', '.join(value.key)}"
@@ -108,22 +115,17 @@ def values_are_bound(w: Witness) -> Iterator[Finding]:
     capability=ENCRYPTION,
 )
 def plaintext_is_refused(w: Witness) -> Iterator[Finding]:
-    first: dict[Sealed, Value] = {}
-    for value in sealed.all_values(w):
-        first.setdefault(value.column, value)
-    for column, value in first.items():
-        written = _PLAIN if column.textual else _PLAIN.encode()
-        row = sql.SQL(" AND ").join(
-            sql.SQL("{}::text = {}").format(sql.Identifier(name), sql.Literal(part))
-            for name, part in zip(column.key, value.key, strict=True)
-        )
-        change = sql.SQL("UPDATE {} SET {} = %s WHERE {}").format(
-            column.relation, sql.Identifier(column.column), row
-        )
-        with w.backstage(column.database, write=True) as session:
-            yield session.must_refuse(
+    for column in sealed.columns(w):
+        with sealed_rows.rows(w, column.database) as maker:
+            table = sealed_rows.table_of(maker, column)
+            change = sql.SQL("UPDATE {} SET {} = %s WHERE {}").format(
+                column.relation,
+                sql.Identifier(column.column),
+                table.where(maker.row(table.oid)),
+            )
+            yield maker.session.must_refuse(
                 change,
-                [written],
+                [_PLAIN if column.textual else _PLAIN.encode()],
                 states=_REFUSED,
                 hint=f"give the table sealed_check({column.column!r}) and migrate",
             )
@@ -168,8 +170,8 @@ def plaintext_lies_nowhere(w: Witness) -> Iterator[Finding]:
 
 def _plaintexts(w: Witness) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
-    for value in sealed.all_values(w):
-        plain = value.opened(_keys(w, value.column.database))
+    for value in sealed_rows.all_values(w):
+        plain = value.opened(sealed.keys_of(w, value.column.database))
         if plain is not None and len(plain) >= traces.LEAST:
             found[f"{value.column} of row {', '.join(value.key)}"] = plain
     if not found:
@@ -206,7 +208,7 @@ def _dumped(w: Witness, database: str, plain: dict[str, bytes]) -> Finding:
 def keys_are_kept_apart(w: Witness) -> Iterator[Finding]:
     data = Path(w.setting("data_directory").value)
     for database in dict.fromkeys(c.database for c in sealed.columns(w)):
-        path = _keys(w, database).path
+        path = sealed.keys_of(w, database).path
         with timed() as watch:
             found = os.stat(path)  # noqa: PTH116 - follows a link, as an application does
             mode = stat.S_IMODE(found.st_mode)

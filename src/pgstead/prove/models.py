@@ -18,6 +18,8 @@ from pgstead.prove.finding import CannotTryError
 
 Part = tuple[str, ...]
 
+WITHHELD = "pgstead.withheld"  # in table.info; read by its name, as what lies in row_security
+
 CATALOG = """
 SELECT 'table', c.relname::text, '', '' FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
@@ -79,15 +81,21 @@ def of_application(path: str, directory: PurePosixPath) -> frozenset[Part]:
     return frozenset(part for table in metadata.tables.values() for part in _parts(table))
 
 
-def cascades(path: str, directory: PurePosixPath) -> frozenset[tuple[str, str]]:
-    """Return (child, parent) of each foreign key that deletes with its parent."""
+def cascades(path: str, directory: PurePosixPath) -> frozenset[tuple[str, tuple[str, ...]]]:
+    """Return the table and the columns of each foreign key that deletes with its parent."""
     metadata = metadata_of(path, directory)
     return frozenset(
-        (table.name, key.elements[0].column.table.name)
+        (table.name, tuple(key.column_keys))
         for table in metadata.tables.values()
         for key in table.foreign_key_constraints
         if (key.ondelete or "").upper() == "CASCADE"
     )
+
+
+def withheld(path: str, directory: PurePosixPath) -> dict[str, frozenset[str]]:
+    """Return the privileges on each table that the application shall not have."""
+    tables = metadata_of(path, directory).tables.values()
+    return {t.name: frozenset(t.info[WITHHELD]) for t in tables if WITHHELD in t.info}
 
 
 def _parts(table: Table) -> Iterator[Part]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -250,10 +252,14 @@ def the_console_is_closed(w: Witness) -> Iterator[Finding]:
     # console answers the one whom it knows.
     control = try_login(_console_login(w, door, w.design.monitor_role), ask=False)
     answers = control.value.refusal is None
-    for plan in w.databases:
-        for role in (plan.app, plan.admin, plan.readonly):
-            login = replace(_console_login(w, door, role), timeout=_SILENCE)
-            yield _is_shut_out(try_login(login, ask=False), answers=answers)
+    logins = [
+        replace(_console_login(w, door, role), timeout=_SILENCE)
+        for plan in w.databases
+        for role in (plan.app, plan.admin, plan.readonly)
+    ]
+    with ThreadPoolExecutor(len(logins)) as workers:  # all wait out the same silence
+        for tried in workers.map(partial(try_login, ask=False), logins):
+            yield _is_shut_out(tried, answers=answers)
 
 
 _SILENCE = 2  # seconds; libpq knows none shorter. The console answers in milliseconds.

@@ -11,6 +11,7 @@ from pgstead.prove import (
     grants,
     pooler,
     roles,
+    row_writing,
     schema,
     server,
     side_doors,
@@ -19,7 +20,19 @@ from pgstead.prove import (
 )
 from pgstead.prove.promise import Promise
 
-MODULES = (server, tls, roles, databases, grants, pooler, schema, tenancy, side_doors, encryption)
+MODULES = (
+    server,
+    tls,
+    roles,
+    databases,
+    grants,
+    pooler,
+    schema,
+    row_writing,
+    tenancy,
+    side_doors,
+    encryption,
+)
 
 
 def promises() -> tuple[Promise, ...]:

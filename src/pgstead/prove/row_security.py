@@ -66,7 +66,8 @@ def declared(plan: DatabasePlan, directory: PurePosixPath) -> tuple[Declaration,
     for table in metadata.sorted_tables:
         said: Any = table.info.get(INFO)
         if said is not None:
-            rules = tuple(_rule(rule) for rule in said.rules)
+            # what has to be so for a row to be written comes first: rows are made by it
+            rules = tuple(_rule(rule) for rule in (*said.written, *said.rules))
             policies = frozenset(_policy(policy, plan) for policy in said.policies(table))
             found.append(Declaration(table.name, rules, policies))
     return tuple(found)

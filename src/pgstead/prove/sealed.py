@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,20 @@ class Sealed:
         """The table as SQL has it; in the first schema of the path where the model names none."""
         return sql.Identifier(*(part for part in (self.schema, self.table) if part))
 
+    @property
+    def binding(self) -> tuple[str, ...]:
+        """The columns of the row that a value is bound to."""
+        return self.key if self.tenant is None else (*self.key, self.tenant)
+
     def __str__(self) -> str:
         return f"{self.database}: {self.table}.{self.column}"
+
+    def sample(self, row: Mapping[str, Any], keys: Keys | None) -> bytes | str:
+        """Return a value of the right form for a row: sealed for it, where there are keys."""
+        tenant = None if self.tenant is None else str(row[self.tenant])
+        key = tuple(str(row[name]) for name in self.key)
+        stored = sealed(Value(self, key, tenant, b""), secrets.token_hex(16).encode(), keys)
+        return base64.b64encode(stored).decode() if self.textual else stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,16 @@ class Value:
             yield "in another tenant", replace(self, tenant=f"{self.tenant}2")
 
 
+def sealed(place: Value, plain: bytes, keys: Keys | None) -> bytes:
+    """Return a plaintext encrypted for a place; without keys with one that nobody has."""
+    writes = keys.writes if keys is not None else 1
+    cipher = keys.ciphers.get(writes) if keys is not None else None
+    stored = b"\x01\x01" + writes.to_bytes(4, "big") + secrets.token_bytes(12)
+    place = replace(place, stored=stored)
+    cipher = cipher or AESGCM(secrets.token_bytes(32))
+    return stored + cipher.encrypt(stored[6:18], plain, place.bound_to)
+
+
 def _text(text: str) -> bytes:
     encoded = text.encode()
     return len(encoded).to_bytes(4, "big") + encoded
@@ -102,6 +125,7 @@ class Keys:
 
     path: Path
     ciphers: dict[int, AESGCM] = field(repr=False)
+    writes: int
 
     @classmethod
     def of(cls, w: Witness, database: str) -> Keys:
@@ -114,22 +138,33 @@ class Keys:
                 for version, entry in raw["values"].items()
                 if "key" in entry
             }
+            writes = int(raw["writes"]["values"])
         except (OSError, ValueError, KeyError, TypeError):
             raise CannotTryError(
                 f"there are no keys of {database} in {path}", could_try=False
             ) from None
-        return cls(path, found)
+        return cls(path, found, writes)
+
+
+def keys_of(w: Witness, database: str) -> Keys:
+    """Return the keys of a database, read once a run. Raises CannotTryError."""
+    return w.once(f"keys of {database}", lambda: Keys.of(w, database))
 
 
 def columns(w: Witness) -> tuple[Sealed, ...]:
     """Return the encrypted columns of all databases. Raises CannotTryError where there are none."""
-    found = tuple(column for plan in w.databases if plan.models for column in _of_database(w, plan))
+    found = tuple(column for plan in w.databases for column in of_database(w, plan))
     if not found:
         raise CannotTryError("no model declares an encrypted column", could_try=False)
     return found
 
 
-def _of_database(w: Witness, plan: DatabasePlan) -> Iterator[Sealed]:
+def of_database(w: Witness, plan: DatabasePlan) -> tuple[Sealed, ...]:
+    """Return the encrypted columns of a database."""
+    return tuple(_declared(w, plan)) if plan.models else ()
+
+
+def _declared(w: Witness, plan: DatabasePlan) -> Iterator[Sealed]:
     metadata = metadata_of(plan.models, w.design.layout.manifest_directory)
     for table in metadata.sorted_tables:
         for column in table.columns:
@@ -164,21 +199,14 @@ def values(w: Witness, column: Sealed, limit: int | None = SAMPLE) -> list[Value
     if limit is not None:
         query += sql.SQL(" LIMIT {}").format(sql.Literal(limit))
     rows = w.look(query, database=column.database).value
-    return [Value(column, tuple(key), of, _stored(raw)) for raw, of, *key in rows]
+    return [Value(column, tuple(key), of, decoded(raw)) for raw, of, *key in rows]
 
 
-def _stored(raw: object) -> bytes:
+def decoded(raw: object) -> bytes:
+    """Return a value as bytes, as a column of text or bytes has it; none for what is no base64."""
     if not isinstance(raw, str):
         return bytes(raw)  # pyright: ignore[reportArgumentType] - bytea
     try:
         return base64.b64decode(raw, validate=True)
     except ValueError:
         return b""
-
-
-def all_values(w: Witness) -> list[Value]:
-    """Return values of every column. Raises CannotTryError where nothing is stored yet."""
-    found = w.once("sealed", lambda: [v for column in columns(w) for v in values(w, column)])
-    if not found:
-        raise CannotTryError("no encrypted value is stored yet", could_try=False)
-    return found

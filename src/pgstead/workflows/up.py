@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from pgstead.apply import local
 from pgstead.apply.run import execute
 from pgstead.errors import InitializationError, NotAllowedError, NotRunningError, SteadError
 from pgstead.model.design import Design
@@ -35,8 +36,9 @@ class UpResult:
 def up(design: Design, ports: Ports, *, allow: Impact = Impact.RELOAD) -> UpResult:
     """Bring the stead to what the design says; a second run finds nothing to change.
 
-    `allow` is the gravest impact that may happen without asking. Raises NotAllowedError
-    before anything of a round is done; InitializationError when the first start fails.
+    `allow` is the gravest impact that may happen without asking. Raises NotAllowedError or
+    KeysLostError before anything of a round is done; InitializationError when the first start
+    fails.
     """
     done: list[Operation] = []
     fresh = ports.cluster.inspect() is None
@@ -49,6 +51,7 @@ def up(design: Design, ports: Ports, *, allow: Impact = Impact.RELOAD) -> UpResu
             _wait_for_answers(plan, ports)
             continue
         _refuse_repetition(plan, previous)
+        _refuse_loss(plan, design)
         _refuse_impact(plan, allow)
         try:
             execute(plan, design, ports)
@@ -87,6 +90,11 @@ def _refuse_impact(plan: Plan, allow: Impact) -> None:
         f"the plan holds {len(grave)} operation(s) of impact {word}: {told}",
         hint=f"look at `pgstead plan`, then `pgstead up --allow {word}`",
     )
+
+
+def _refuse_loss(plan: Plan, design: Design) -> None:
+    for operation in plan.operations:
+        local.refuse_loss(operation, design)
 
 
 def _refuse_repetition(plan: Plan, previous: Plan | None) -> None:

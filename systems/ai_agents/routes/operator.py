@@ -12,7 +12,9 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy import select
 
+from pgstead.app.degraded import Revokes
 from pgstead.app.problems import Problem
+from pgstead.app.resilience import repeatable
 from pgstead.app.resources import Resource, routes
 from systems.ai_agents import repository
 from systems.ai_agents.identity import OperatorAccess, operator
@@ -36,6 +38,8 @@ TENANTS = Resource(
     filters=("tenant_id", "is_active"),
     unchangeable=("tenant_id",),
     hidden=SECRETS,
+    repeatable=True,
+    revokes=Revokes.ALL,
 )
 ENHANCEMENTS = Resource(
     EnhancementHistory,
@@ -47,12 +51,15 @@ ENHANCEMENTS = Resource(
     filters=("ticket_id", "status"),
     order=("created_at",),
     verbs=frozenset({"list", "delete"}),
+    repeatable=True,
+    revokes=Revokes.ALL,  # what tenants see at other paths
 )
 
 router = APIRouter(prefix="/operator")
 
 
 @router.post("/tenants/{id}/keys", status_code=201, response_model=KeyMade, tags=["tenants"])
+@repeatable
 async def create_key_for_tenant(
     access: OperatorAccess,
     id: uuid.UUID,  # noqa: A002 - the path's name
@@ -83,6 +90,7 @@ async def list_retention(access: OperatorAccess) -> list[RetentionRead]:
 
 
 @router.patch("/retention/{relation}", tags=["retention"])
+@repeatable
 async def change_retention(
     access: OperatorAccess, relation: str, body: RetentionChange
 ) -> RetentionRead:

@@ -9,8 +9,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import select
 
+from pgstead.app.degraded import Revokes, degradable, revoking
 from pgstead.app.problems import Problem
+from pgstead.app.resilience import repeatable
 from pgstead.app.resources import VERBS, Access, Resource, routes
+from pgstead.app.routing import add_routes
 from pgstead.app.shapes import Page, Part, page_of, read_of
 from pgstead.app.versions import Seen, expect, show
 from systems.ai_agents import repository
@@ -33,6 +36,9 @@ from systems.ai_agents.schemas import (
     TicketCreate,
 )
 
+# Seconds for which what was read is given again while the database is down. It is also for how long
+# a key that another process revoked meanwhile still gets what it had got before.
+LAST_GOOD = 900.0
 SECRETS = ("servicedesk_api_key_encrypted", "webhook_signing_secret_encrypted")
 
 ENHANCEMENTS = Resource(
@@ -44,6 +50,8 @@ ENHANCEMENTS = Resource(
     filters=("ticket_id", "status"),
     order=("created_at",),
     unchangeable=("ticket_id",),
+    degradable=LAST_GOOD,
+    repeatable=True,
 )
 TICKETS = Resource(
     TicketHistory,
@@ -53,6 +61,8 @@ TICKETS = Resource(
     writing=tenant,
     filters=("ticket_id", "priority", "source"),
     hidden=("search",),
+    degradable=LAST_GOOD,
+    repeatable=True,
 )
 SYSTEMS = Resource(
     SystemInventory,
@@ -61,6 +71,8 @@ SYSTEMS = Resource(
     reading=tenant,
     writing=tenant,
     filters=("ip_address", "hostname"),
+    degradable=LAST_GOOD,
+    repeatable=True,
 )
 KEYS = Resource(
     TenantApiKey,
@@ -70,6 +82,8 @@ KEYS = Resource(
     writing=tenant,
     hidden=("key_hash",),
     verbs=VERBS - {"create", "change"},
+    repeatable=True,
+    revokes=Revokes.OWN,
 )
 
 TenantRead: Any = read_of(TenantConfig, "TenantRead", without=SECRETS)
@@ -104,12 +118,14 @@ async def _own(access: Access) -> TenantConfig:
 
 
 @router.get("/tenant", response_model=TenantRead, tags=["tenant"])
+@degradable(seconds=LAST_GOOD)
 async def read_own_tenant(access: TenantAccess, response: Response) -> Any:
     """Read the tenant of the key. Secrets are never shown."""
     return show(response, TenantRead, await _own(access))
 
 
 @router.patch("/tenant", response_model=TenantRead, tags=["tenant"])
+@repeatable
 async def change_own_tenant(
     access: TenantAccess, body: OwnTenantChange, seen: Seen, response: Response
 ) -> Any:
@@ -133,6 +149,7 @@ async def delete_own_tenant(access: TenantAccess) -> None:
 
 
 @router.post("/keys", status_code=201, response_model=KeyMade, tags=["keys"])
+@repeatable
 async def create_key(access: TenantAccess, body: KeyCreate) -> KeyMade:
     """Make a further key. Its text is in this answer and nowhere else."""
     tenant_id: str = access.fixed["tenant_id"]
@@ -143,6 +160,8 @@ async def create_key(access: TenantAccess, body: KeyCreate) -> KeyMade:
 
 
 @router.patch("/keys/{id}", response_model=KeyRead, tags=["keys"])
+@repeatable
+@revoking(Revokes.OWN)
 async def change_key(
     access: TenantAccess,
     id: uuid.UUID,  # noqa: A002 - the path's name
@@ -170,6 +189,7 @@ class SearchQuery(Part):
 
 # before `/tickets/{id}`, which would take `search` for a key
 @router.get("/tickets/search", response_model=Hits, tags=["tickets"])
+@degradable(seconds=LAST_GOOD)
 async def search_tickets(access: TenantAccess, wanted: Annotated[SearchQuery, Query()]) -> Any:
     """Find tickets by words, best first: `disk full`, `"disk full"`, `disk or ram`, `-printer`."""
     if "\x00" in wanted.q:
@@ -192,6 +212,7 @@ class NetworkQuery(Part):
 
 
 @router.get("/systems/in", response_model=SystemPage, tags=["systems"])
+@degradable(seconds=LAST_GOOD)
 async def list_systems_of_network(
     access: TenantAccess, wanted: Annotated[NetworkQuery, Query()]
 ) -> Any:
@@ -203,7 +224,7 @@ async def list_systems_of_network(
     return SystemPage(systems=rows, **found.figures)
 
 
-router.include_router(routes(KEYS, "/keys"))
-router.include_router(routes(ENHANCEMENTS, "/enhancements"))
-router.include_router(routes(TICKETS, "/tickets"))
-router.include_router(routes(SYSTEMS, "/systems"))
+add_routes(router, routes(KEYS, "/keys"))
+add_routes(router, routes(ENHANCEMENTS, "/enhancements"))
+add_routes(router, routes(TICKETS, "/tickets"))
+add_routes(router, routes(SYSTEMS, "/systems"))

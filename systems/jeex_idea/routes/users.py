@@ -1,4 +1,4 @@
-"""People."""
+"""People: each sees, changes and deletes themselves."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from pgstead.app.resilience import repeatable
-from pgstead.app.transactions import Session
 from systems.jeex_idea import repository
 from systems.jeex_idea.models import User
+from systems.jeex_idea.routes.identity import Newcomer, NewcomerSession, Session
 from systems.jeex_idea.routes.request import Seen, Wanted, changes, show
 from systems.jeex_idea.schemas import UserChange, UserCreate, UserRead, Users
 
@@ -19,9 +19,14 @@ router = APIRouter(prefix="/users", tags=["users"])
 
 @router.post("", status_code=201)
 @repeatable
-async def create_user(body: UserCreate, session: Session, response: Response) -> UserRead:
-    """Add a person. An address that is taken is refused: 409, `users_email_key`."""
-    row = await repository.add(session, User(**body.model_dump()))
+async def create_user(
+    body: UserCreate, key: Newcomer, session: NewcomerSession, response: Response
+) -> UserRead:
+    """Add a person. An address that is taken is refused: 409, `users_email_key`.
+
+    Keep the key that is answered: it is what `X-User-ID` takes, and nobody else can look it up.
+    """
+    row = await repository.add(session, User(id=key, **body.model_dump()))
     response.headers["Location"] = f"/users/{row.id}"
     return show(response, UserRead, row)
 
@@ -30,7 +35,7 @@ async def create_user(body: UserCreate, session: Session, response: Response) ->
 async def list_users(
     session: Session, wanted: Wanted, email: Annotated[str | None, Query(max_length=255)] = None
 ) -> Users:
-    """List people, newest first."""
+    """List the people that one may see: oneself."""
     listed = await repository.users(session, wanted, email)
     return Users(users=[UserRead.model_validate(row) for row in listed.rows], **listed.figures)
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import one_of
+from pgstead.app.privileges import Withheld
 from pgstead.app.rows import Row
 from pgstead.app.tenancy import USER, RowSecurity, Rule
 from systems.specgen.models.rows import Base, flag, json_object, person, texts, within
@@ -41,7 +42,7 @@ class User(Row, Base):
         ),
         sealed_check("two_factor_secret", textual=True),
         # signing in knows an address and no person yet: it sees the row of that address
-        RowSecurity((Rule("id", USER), Rule("email", SIGNING_IN))),
+        RowSecurity.by_user("id").showing(Rule("email", SIGNING_IN)),
         {"comment": "people with an account; each sees their own row alone"},
     )
 
@@ -93,9 +94,18 @@ class AuditLog(Row, Base):
     __table_args__ = (
         one_of("action", AuditAction),
         within("project_id", "projects", "SET NULL"),
-        RowSecurity.by_user("user_id").any_of(
-            RowSecurity.by_lookup("workspace_id", "workspaces", key="id", user="owner_id")
+        RowSecurity.by_user("user_id")
+        .any_of(RowSecurity.by_lookup("workspace_id", "workspaces", key="id", user="owner_id"))
+        # of what one did oneself, and only where one belongs
+        .writing(
+            Rule("user_id", USER),
+            Rule(
+                *("workspace_id", USER, "workspace_members", "workspace_id", "user_id"),
+                flag="is_active",
+                or_null=True,
+            ),
         ),
+        Withheld("UPDATE", "DELETE"),
         {"comment": "what people did; the application's role may add rows, not change them"},
     )
 

@@ -24,7 +24,7 @@ from pgstead.app.tenancy import RowSecurity
 
 # Who belongs to the workspace: the members' own rows are all that they see of the table asked.
 OF_MEMBERS = RowSecurity.by_lookup(
-    "workspace_id", "workspace_members", key="workspace_id", user="user_id"
+    "workspace_id", "workspace_members", key="workspace_id", user="user_id", flag="is_active"
 )
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.models import one_of
 from pgstead.app.rows import Row
-from pgstead.app.tenancy import RowSecurity
+from pgstead.app.tenancy import USER, RowSecurity, Rule
 from systems.specgen.models.rows import (
     OF_MEMBERS,
     Base,
@@ -50,8 +50,11 @@ class Workspace(Row, Base):
         one_of("plan_tier", PlanTier),
         CheckConstraint("slug ~ '^[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?$'", name="slug"),
         UniqueConstraint("id", "owner_id"),
-        RowSecurity.by_lookup("id", "workspace_members", key="workspace_id", user="user_id").any_of(
-            RowSecurity.by_user("owner_id")
+        # who owns it is changed by nobody else: a trigger (workspaces_owner_id_kept)
+        RowSecurity.by_user("owner_id").any_of(
+            RowSecurity.by_lookup(
+                *("id", "workspace_members"), key="workspace_id", user="user_id", flag="is_active"
+            )
         ),
         {"comment": "where people work together; seen by members and by the owner"},
     )
@@ -84,7 +87,10 @@ class WorkspaceMember(WorkspaceRow, Base):
             onupdate="CASCADE",
             ondelete="CASCADE",
         ),
-        RowSecurity.by_user("user_id").any_of(RowSecurity.by_user("owner_id")),
+        # written by the owner alone: nobody asks themselves in, nor promotes themselves
+        RowSecurity.by_user("user_id")
+        .any_of(RowSecurity.by_user("owner_id"))
+        .writing(Rule("owner_id", USER)),
         {"comment": "who belongs to which workspace; seen by the person and by the owner"},
     )
 

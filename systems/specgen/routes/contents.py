@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from pgstead.app.resources import Resource, routes
+from pgstead.app.routing import add_routes
 from systems.specgen import repository, schemas
-from systems.specgen.identity import editor, viewer
+from systems.specgen.identity import LAST_GOOD, editor, viewer
 from systems.specgen.models import (
     Artifact,
     ArtifactVersion,
@@ -36,10 +37,12 @@ def _of_workspace(model: Any, plural: str, create: Any, *filters: str, **more: A
         reading=viewer,
         writing=more.pop("writing", editor),
         filters=filters,
+        degradable=LAST_GOOD,
+        repeatable=True,
         **more,
     )
     path = plural.replace("_", "-")
-    router.include_router(routes(resource, "/workspaces/{workspace_id}/" + path))
+    add_routes(router, routes(resource, "/workspaces/{workspace_id}/" + path))
 
 
 _of_workspace(

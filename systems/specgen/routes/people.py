@@ -10,11 +10,15 @@ from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import delete, func, select
 
 from pgstead.app import tokens
+from pgstead.app.degraded import Revokes, revoking
 from pgstead.app.models import uuid7
 from pgstead.app.problems import Problem
+from pgstead.app.resilience import repeatable
 from pgstead.app.resources import Resource, routes
+from pgstead.app.routing import add_routes
+from pgstead.app.scope import Scope
 from pgstead.app.shapes import read_of
-from pgstead.app.transactions import database_of
+from pgstead.app.transactions import database_of, opened
 from pgstead.app.versions import Seen, expect, show
 from systems.specgen import codes
 from systems.specgen.identity import KIND, PersonAccess, Unauthorized, person
@@ -44,6 +48,8 @@ SESSIONS = Resource(
     writing=person,
     hidden=("token_hash",),
     verbs=frozenset({"list", "read", "delete"}),
+    repeatable=True,
+    revokes=Revokes.OWN,
 )
 
 router = APIRouter()
@@ -59,6 +65,7 @@ Hashing = Annotated[Passwords, Depends(_passwords)]
 
 
 @router.post("/users", status_code=201, response_model=UserRead, tags=["users"])
+@repeatable
 async def register(
     request: Request, body: Registration, passwords: Hashing, response: Response
 ) -> Any:
@@ -71,7 +78,7 @@ async def register(
         **body.model_dump(include={"full_name", "avatar_url"}),
     )
     # as themselves: nobody can make a row that is somebody else's
-    async with database_of(request).session(user=user.id) as session:
+    async with opened(request, Scope(user=user.id)) as session:
         session.add(user)
         await session.flush()
         note(session, request, AuditAction.USER_CREATE, user.id)
@@ -79,6 +86,7 @@ async def register(
 
 
 @router.post("/sessions", status_code=201, tags=["sessions"])
+@repeatable
 async def sign_in(request: Request, body: Credentials, passwords: Hashing) -> SignedIn:
     """Sign in with address, password and, where one is set up, a code. 401 for every reason."""
     found = await _account(request, body.email.lower())
@@ -106,7 +114,7 @@ async def _begin(
 ) -> SignedIn | None:
     """Begin a session, or tell the audit log that somebody tried."""
     now = dt.datetime.now(dt.UTC)
-    async with database_of(request).session(user=key) as session:
+    async with opened(request, Scope(user=key)) as session:
         # locked: of two with the same code one is first
         user = await session.get(User, key, with_for_update=True)
         if user is None or not (right and user.is_active and _takes(user, code, now)):
@@ -139,6 +147,8 @@ def _takes(user: User, code: str | None, now: dt.datetime) -> bool:
 
 
 @router.delete("/sessions/current", status_code=204, tags=["sessions"])
+@repeatable
+@revoking(Revokes.OWN)
 async def sign_out(request: Request, access: PersonAccess) -> None:
     """End the session of the token."""
     assert access.author is not None
@@ -155,6 +165,7 @@ async def read_own_account(access: PersonAccess, response: Response) -> Any:
 
 
 @router.patch("/users/me", response_model=UserRead, tags=["users"])
+@repeatable
 async def change_own_account(
     access: PersonAccess, body: Profile, seen: Seen, response: Response
 ) -> Any:
@@ -171,6 +182,8 @@ async def change_own_account(
 
 
 @router.delete("/users/me", status_code=204, tags=["users"])
+@repeatable
+@revoking(Revokes.ALL)
 async def delete_own_account(access: PersonAccess, seen: Seen) -> None:
     """Delete one's own account, with the workspaces that one owns."""
     row = await account_of(access)
@@ -180,6 +193,8 @@ async def delete_own_account(access: PersonAccess, seen: Seen) -> None:
 
 
 @router.post("/users/me/password", status_code=204, tags=["users"])
+@repeatable
+@revoking(Revokes.OWN)
 async def change_password(
     request: Request, access: PersonAccess, body: NewPassword, passwords: Hashing
 ) -> None:
@@ -203,4 +218,4 @@ async def account_of(access: Any) -> User:
     return row
 
 
-router.include_router(routes(SESSIONS, "/sessions"))
+add_routes(router, routes(SESSIONS, "/sessions"))

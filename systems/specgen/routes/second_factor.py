@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 
 from pgstead.app.encryption import Encrypted
 from pgstead.app.problems import Problem
+from pgstead.app.resilience import repeatable
 from systems.specgen import codes
 from systems.specgen.identity import PersonAccess
 from systems.specgen.models import User
@@ -21,6 +22,7 @@ router = APIRouter(prefix="/users/me/second-factor", tags=["second factor"])
 
 
 @router.post("", status_code=201)
+@repeatable
 async def set_up(access: PersonAccess) -> SecondFactor:
     """Make a secret for an authenticator. It counts from the first code that is confirmed on."""
     row = await account_of(access)
@@ -35,6 +37,7 @@ async def set_up(access: PersonAccess) -> SecondFactor:
 
 
 @router.post("/confirm", status_code=204)
+@repeatable
 async def confirm(request: Request, access: PersonAccess, body: Confirmation) -> None:
     """Switch it on with a first code."""
     row = await account_of(access)
@@ -44,6 +47,7 @@ async def confirm(request: Request, access: PersonAccess, body: Confirmation) ->
 
 
 @router.delete("", status_code=204)
+@repeatable
 async def take_away(request: Request, access: PersonAccess, body: Confirmation) -> None:
     """Switch it off with a last code."""
     row = await account_of(access)

@@ -8,11 +8,15 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
+from pgstead.app.degraded import Revokes, revoking
 from pgstead.app.problems import Problem
+from pgstead.app.resilience import repeatable
 from pgstead.app.resources import VERBS, Access, Resource, routes
+from pgstead.app.routing import add_routes
 from pgstead.app.shapes import read_of
 from pgstead.app.versions import show
 from systems.specgen.identity import (
+    LAST_GOOD,
     PersonAccess,
     ViewerAccess,
     holder,
@@ -34,6 +38,8 @@ WORKSPACES = Resource(
     writing=holder(WorkspaceRole.ADMIN),
     filters=("slug", "plan_tier"),
     verbs=VERBS - {"create", "delete"},
+    degradable=LAST_GOOD,
+    repeatable=True,
 )
 DELETING = Resource(
     Workspace,
@@ -42,6 +48,8 @@ DELETING = Resource(
     reading=person,
     writing=holder(WorkspaceRole.OWNER),
     verbs=frozenset({"delete"}),
+    repeatable=True,
+    revokes=Revokes.ALL,
 )
 
 
@@ -60,12 +68,15 @@ MEMBERS = Resource(
     unchangeable=("user_id",),
     verbs=VERBS - {"delete"},
     before_insert=_under_the_owner,
+    repeatable=True,
+    revokes=Revokes.ALL,
 )
 
 router = APIRouter()
 
 
 @router.post("/workspaces", status_code=201, response_model=WorkspaceRead, tags=["workspaces"])
+@repeatable
 async def create_workspace(
     request: Request, access: PersonAccess, body: WorkspaceCreate, response: Response
 ) -> Any:
@@ -92,6 +103,8 @@ async def create_workspace(
     status_code=204,
     tags=["members"],
 )
+@repeatable
+@revoking(Revokes.ALL)
 async def delete_member(access: ViewerAccess, id: uuid.UUID) -> None:  # noqa: A002 - the path
     """Leave, or as the owner let somebody go. The owner stays."""
     row: WorkspaceMember = await MEMBERS.find(access, id)
@@ -106,6 +119,6 @@ async def delete_member(access: ViewerAccess, id: uuid.UUID) -> None:  # noqa: A
     await access.session.flush()
 
 
-router.include_router(routes(WORKSPACES, "/workspaces"))
-router.include_router(routes(DELETING, "/workspaces"))
-router.include_router(routes(MEMBERS, "/workspaces/{workspace_id}/members"))
+add_routes(router, routes(WORKSPACES, "/workspaces"))
+add_routes(router, routes(DELETING, "/workspaces"))
+add_routes(router, routes(MEMBERS, "/workspaces/{workspace_id}/members"))

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -23,12 +24,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import String, Uuid
 
+from pgstead.app.connection import Figures
 from pgstead.app.engine import Database
 from pgstead.app.environment import Settings
 from pgstead.app.errors import AccessDeniedError, UnavailableError, ValueRefusedError
 from pgstead.app.guard import ROW_SECURITY
 from pgstead.app.scope import OPTION, Scope
 from pgstead.app.target import Driver
+from tests.live.app.ways import settings_of
 from tests.live.scratch import NASTY, Scratch
 
 TENANTS = tuple(f"tenant-{number:02}" for number in range(50))
@@ -97,6 +100,22 @@ def prepare(scratch: Scratch) -> None:
 def note_id(tenant: str, number: int) -> uuid.UUID:
     """Return the key of a tenant's note."""
     return uuid.uuid5(_NAMES, f"{tenant}/{number}")
+
+
+def strike(
+    connection: Path, driver: Driver, size: int, transactions: int, seed: int = 7
+) -> Counter[str]:
+    """Run a hammer of one's own; several processes may do so at once."""
+    known = settings_of(connection, driver, figures=Figures(size, 0, 30.0, 840))
+
+    async def whole() -> Counter[str]:
+        database = Database(known, metadata=Base.metadata)
+        try:
+            return await Hammer(database, known, random.Random(seed)).run(transactions)
+        finally:
+            await database.close()
+
+    return asyncio.run(whole())
 
 
 @dataclass

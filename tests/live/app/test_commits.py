@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from pgstead.app import errors
 from pgstead.app.connection import Figures
 from pgstead.app.engine import Database
-from pgstead.app.retry import Budget
+from pgstead.app.retry import Budget, Retries
+from pgstead.app.sync import SyncDatabase
 from pgstead.app.target import Driver
 from systems.jeex_idea.models import User
 from tests.live.app.plaintext import Way, plaintext, pooler_takes_plaintext, through
@@ -29,6 +31,7 @@ from tests.live.cutting import Cut, cutting
 from tests.live.scratch import Scratch, running_server
 from tests.live.service import alembic
 
+INSERT = text("INSERT INTO ledger VALUES (:unit)")
 LEDGER = "CREATE TABLE ledger (unit uuid NOT NULL); GRANT ALL ON ledger TO PUBLIC"
 
 
@@ -65,11 +68,42 @@ class Journal:
 Attempt = Callable[[Database, uuid.UUID], Awaitable[None]]
 
 
+def retry_all(units: Retries) -> None:
+    """Let every retry be made: half of all commits are cut."""
+    units.budget = Budget(share=1.0, reserve=1000.0)
+
+
+class InThreads:
+    """The same without an event loop: each unit in a thread."""
+
+    def __init__(self) -> None:
+        self.database: SyncDatabase | None = None
+
+    async def __call__(self, database: Database, unit: uuid.UUID) -> None:
+        """Do it as a worker does, on a database of its own."""
+        if self.database is None:
+            self.database = SyncDatabase(database.settings, program="tests")
+            retry_all(self.database.units)
+        await asyncio.to_thread(self.database.run, self.insert(unit))
+
+    @staticmethod
+    def insert(unit: uuid.UUID) -> Callable[[Session], None]:
+        def work(session: Session) -> None:
+            session.execute(INSERT, {"unit": unit})
+
+        return work
+
+    def close(self) -> None:
+        assert self.database is not None
+        print(f"\n{self.database.units.counts}")
+        self.database.close()
+
+
 def insert(unit: uuid.UUID) -> Callable[[AsyncSession], Awaitable[None]]:
     """Return the unit of work."""
 
     async def work(session: AsyncSession) -> None:
-        await session.execute(text("INSERT INTO ledger VALUES (:unit)"), {"unit": unit})
+        await session.execute(INSERT, {"unit": unit})
 
     return work
 
@@ -108,7 +142,7 @@ async def hammer(
             behind = proxy.own if way is Way.BEHIND else scratch.port
             await asyncio.to_thread(pooler_takes_plaintext, scratch, behind)
         async with opened(known) as database:
-            database.units.budget = Budget(share=1.0, reserve=1000.0)
+            retry_all(database.units)
             # what an engine asks over its first connection is not what is tried here
             await database.run(lambda session: session.execute(text("SELECT 1")))
             proxy.commits, proxy.cut = 0, lambda _: chance.choice(kinds)
@@ -132,9 +166,15 @@ async def hammer(
     return journal, proxy.cuts, database
 
 
-def cut_so_often(scratch: Scratch, driver: Driver, cuts: int, way: Way = Way.DIRECT) -> None:
+def cut_so_often(
+    scratch: Scratch,
+    driver: Driver,
+    cuts: int,
+    way: Way = Way.DIRECT,
+    attempt: Attempt = with_retries,
+) -> None:
     journal, seen, database = asyncio.run(
-        hammer(scratch, driver, with_retries, cuts, seed=cuts, way=way)
+        hammer(scratch, driver, attempt, cuts, seed=cuts, way=way)
     )
     print(f"\n{driver}, {way}: cuts {dict(seen)}, acknowledged {len(journal.acknowledged)},")
     print(f"unknown {len(journal.unknown)}, failed {len(journal.failed)},")
@@ -155,6 +195,29 @@ def test_no_acknowledged_write_is_lost_and_none_is_done_twice(
 @pytest.mark.soak
 def test_a_thousand_cuts_lose_nothing(open_scratch: Scratch, driver: Driver) -> None:
     cut_so_often(open_scratch, driver, 1000)
+
+
+@pytest.fixture
+def threads() -> Iterator[InThreads]:
+    """Give what does units without an event loop."""
+    made = InThreads()
+    yield made
+    made.close()
+
+
+def test_nothing_is_lost_or_done_twice_without_an_event_loop(
+    open_scratch: Scratch, threads: InThreads
+) -> None:
+    cut_so_often(open_scratch, Driver.PSYCOPG, 60, attempt=threads)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("way", list(Way))
+def test_a_thousand_cuts_lose_nothing_without_an_event_loop(
+    open_scratch: Scratch, pooled: Scratch, threads: InThreads, way: Way
+) -> None:
+    scratch = open_scratch if way is Way.DIRECT else pooled
+    cut_so_often(scratch, Driver.PSYCOPG, 1000, way, threads)
 
 
 @pytest.fixture(scope="module")

@@ -164,9 +164,9 @@ def test_a_failure_rolls_everything_back(scratch: Scratch, driver: Driver) -> No
 
     with pytest.raises(LookupError):
         work(settings(scratch, driver), fail)
-    known = settings(scratch, driver)
-    query = "SELECT count(*) FROM users WHERE email = :email"
-    assert execute(known, query, email=email)[0] == 0
+    with scratch.admin("jeex_idea") as admin:
+        found = admin.execute("SELECT FROM users WHERE email = %s", [email])
+        assert found.rowcount == 0
 
 
 def test_names_and_passwords_may_hold_anything(scratch: Scratch, driver: Driver) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -17,6 +18,7 @@ from pgstead.app.engine import Database
 from pgstead.app.retry import Budget, Policy
 from pgstead.app.target import Driver
 from tests.live.app.plaintext import plaintext, through
+from tests.live.app.ways import settings_to, way_to
 from tests.live.app.work import opened
 from tests.live.cutting import Proxy, cutting
 from tests.live.scratch import Scratch
@@ -232,3 +234,47 @@ def test_retries_do_not_multiply_an_outage(open_scratch: Scratch, driver: Driver
             await database.close()
 
     asyncio.run(whole())
+
+
+def test_a_pooler_that_has_no_server_opens_it_and_closes_it_when_it_has(
+    scratch: Scratch, driver: Driver
+) -> None:
+    """It lets clients in all the same: to connect to it says nothing of the database."""
+
+    async def whole() -> None:
+        breaker, clock = clocked()
+        known = settings_to(scratch, driver, figures=FIGURES)
+        database = Database(known, program="tests", breaker=breaker)
+        try:
+            assert await many(database) == {"answered": CALLERS}
+            await asyncio.to_thread(stop_server, scratch)
+            for _ in range(20):
+                if breaker.state is State.OPEN:
+                    break
+                assert set(await many(database)) <= {"database-unavailable", "breaker-open"}
+            assert await many(database) == {"breaker-open": CALLERS}
+            # half-open: the pooler answers its probe, and still it is no answer
+            clock.now += 2
+            assert await many(database) == {"database-unavailable": 1, "breaker-open": CALLERS - 1}
+            assert breaker.state is State.OPEN
+            await asyncio.to_thread(scratch.start)
+            while breaker.state is not State.CLOSED:
+                clock.now += 2
+                await ask(database)
+                await asyncio.sleep(0.2)
+            assert await many(database) == {"answered": CALLERS}
+        finally:
+            await database.close()
+
+    with way_to(scratch, "at hand"):
+        ini = scratch.folder / "pooler" / "pgbouncer.ini"
+        ini.write_text(f"{ini.read_text()}\nserver_login_retry = 1\n")
+        scratch.restart_pooler()
+        asyncio.run(whole())
+
+
+def stop_server(scratch: Scratch) -> None:
+    """Stop PostgreSQL alone."""
+    assert scratch.process is not None
+    scratch.process.send_signal(signal.SIGINT)
+    scratch.process.wait(30)

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from pgstead.app import errors
 from pgstead.app.target import Driver
-from tests.live.app.work import ASKS, USER, address, execute, opened, settings
+from tests.live.app.work import ASKS, ME, USER, address, execute, opened, settings
 from tests.live.scratch import Scratch
 
 
@@ -45,7 +45,7 @@ def test_a_unique_violation_of_several_columns_names_them_all(
     ("statement", "kind", "constraint", "columns"),
     [
         (
-            "INSERT INTO users (email, name) VALUES ('x', 'A')",
+            f"INSERT INTO users (id, email, name) SELECT {ME}, 'x', 'A'",
             errors.CheckError,
             "users_email_check",
             ("email",),
@@ -60,7 +60,7 @@ def test_a_unique_violation_of_several_columns_names_them_all(
             ("created_by",),
         ),
         (
-            "INSERT INTO users (email, name) VALUES ('n@example.com', NULL)",
+            f"INSERT INTO users (id, email, name) SELECT {ME}, 'n@example.com', NULL",
             errors.NotNullError,
             "",
             ("name",),

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from pgstead.app.connection import Figures, read
 from pgstead.app.environment import Settings
@@ -56,7 +57,14 @@ def settings_to(
     figures: Figures | None = None,
 ) -> Settings:
     """Return settings for what is there now: the pooler, or else the server."""
-    file = read(scratch.connection)
+    return settings_of(scratch.connection, driver, port=port, figures=figures)
+
+
+def settings_of(
+    connection: Path, driver: Driver, *, port: int | None = None, figures: Figures | None = None
+) -> Settings:
+    """Return settings by a connection file."""
+    file = read(connection)
     target = Target.from_file(file, driver=driver)
     if port is not None:
         target = replace(target, port=port)

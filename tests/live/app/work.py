@@ -63,7 +63,8 @@ def execute(known: Settings, *statements: str, **values: object) -> Any:
     return work(known, whole)
 
 
-USER = "INSERT INTO users (email, name) VALUES (:email, 'A')"
+ME = "set_config('app.current_user_id', uuid_v7()::text, true)::uuid"
+USER = f"INSERT INTO users (id, email, name) SELECT {ME}, :email, 'A'"
 
 ASKS = "SELECT set_config('app.current_user_id', id::text, true) FROM users WHERE email = :email"
 

@@ -11,32 +11,16 @@ from sqlalchemy import create_engine
 
 from pgstead.app.encryption import FileSource, Keys, keyfile
 from pgstead.app.target import Driver
+from tests.live.encryption.searching import make_talkative
 from tests.live.encryption.vault import Base
 from tests.live.scratch import Scratch, running_server
-
-# All that a careless operator may switch on: what is bound must be worth nothing to a reader.
-TALKATIVE = """
-log_statement = 'all'
-log_parameter_max_length = -1
-log_parameter_max_length_on_error = -1
-log_min_duration_statement = 0
-log_error_verbosity = 'verbose'
-shared_preload_libraries = 'pg_stat_statements'
-max_prepared_transactions = 4
-"""
 
 
 @pytest.fixture(scope="session")
 def vault() -> Iterator[Scratch]:
     """Give the server with the vault's tables."""
     with running_server() as scratch:
-        scratch.stop()
-        with (scratch.data / "postgresql.auto.conf").open("a") as file:
-            file.write(TALKATIVE)
-        scratch.start()
-        with scratch.admin("jeex_idea") as admin:
-            admin.execute("CREATE EXTENSION pg_stat_statements")
-            admin.execute("GRANT pg_read_all_stats TO jeex_idea_app")
+        make_talkative(scratch)
         engine = create_engine("postgresql+psycopg://", creator=lambda: scratch.connect("migrator"))
         Base.metadata.create_all(engine)
         engine.dispose()

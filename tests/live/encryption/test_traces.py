@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-import subprocess
 import traceback
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from pgstead.app.encryption import Encrypted, Keys, UnsealedError, blind_match
+from pgstead.app.encryption import Encrypted, Keys, UnsealedError, attach, blind_match
+from pgstead.app.engine import Database
 from pgstead.app.errors import UniqueError, ValueRefusedError
 from pgstead.app.target import Driver
 from pgstead.prove import traces
-from tests.live.encryption.vault import Account, Person
+from tests.live.app.ways import settings_to, way_to
+from tests.live.encryption.searching import everywhere, needles
+from tests.live.encryption.vault import Account, Base, Person
 from tests.live.encryption.work import work
 from tests.live.scratch import Scratch
 
@@ -50,38 +54,6 @@ def told() -> Iterator[Told]:
     root.removeHandler(handler)
     for logger, level in zip(noisy, before, strict=True):
         logger.setLevel(level)
-
-
-def needles(*plain: str) -> dict[str, bytes]:
-    """Name plaintexts, with the keys' own form where one is given."""
-    return {f"plaintext {n}": p.encode() for n, p in enumerate(plain)}
-
-
-def dumped(vault: Scratch, *options: str) -> bytes:
-    """Return a dump of the vault."""
-    command = [vault.binaries / "pg_dump", "-h", vault.socket, "-p", str(vault.port)]
-    command += ["-U", "postgres", *options, "jeex_idea"]
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
-def everywhere(vault: Scratch, plain: dict[str, bytes]) -> list[traces.Trace]:
-    """Search the server's files, its views and its dumps."""
-    with vault.admin("jeex_idea") as admin:
-        admin.execute("CHECKPOINT")
-        views = [
-            admin.execute("SELECT query FROM pg_stat_statements").fetchall(),
-            admin.execute("SELECT query, application_name FROM pg_stat_activity").fetchall(),
-            admin.execute("SELECT * FROM pg_stats WHERE schemaname = 'public'").fetchall(),
-        ]
-    found = [*traces.search([vault.data, vault.folder / "server.log"], plain).traces]
-    known = {name: traces.forms(p) for name, p in plain.items()}
-    for where, data in (
-        ("views", str(views).encode()),
-        ("dump", dumped(vault)),
-        ("dump as inserts", dumped(vault, "--inserts")),
-    ):
-        found += [traces.Trace(name, where) for name in traces.in_bytes(data, known)]
-    return found
 
 
 @dataclass(frozen=True)
@@ -155,6 +127,35 @@ def test_a_canary_is_found_nowhere(
     shown = "\n".join([*told.text, *said, out, err]).encode()
     assert any("INSERT INTO accounts" in line for line in told.text)
     assert traces.in_bytes(shown, {n: traces.forms(p) for n, p in plain.items()}) == []
+
+
+def test_the_pooler_s_log_holds_nothing_either(vault: Scratch, keys: Keys) -> None:
+    """With all that it can be told to say, and with an error that names the row."""
+    birds = Birds(keys)
+    with way_to(vault, "at hand"):
+        ini = vault.folder / "pooler" / "pgbouncer.ini"
+        ini.write_text(f"{ini.read_text()}\nverbose = 2\nlog_stats = 1\nstats_period = 1\n")
+        vault.restart_pooler()
+
+        async def whole() -> None:
+            database = Database(settings_to(vault, Driver.ASYNCPG), metadata=Base.metadata)
+            attach(database.sessions, keys)
+            for step, kind in (
+                (birds.write, None),
+                (birds.change, None),
+                (birds.collide, UniqueError),
+                (birds.too_long, ValueRefusedError),
+            ):
+                with nullcontext() if kind is None else pytest.raises(kind):
+                    async with database.transaction() as session:
+                        await step(session)
+            await database.close()
+
+        asyncio.run(whole())
+        log = (vault.folder / "pooler.log").read_text()
+        assert "login attempt" in log
+        plain = needles(birds.first, birds.second, birds.third, birds.address)
+        assert everywhere(vault, plain) == []
 
 
 def test_no_key_is_shown_by_anything_that_holds_one(

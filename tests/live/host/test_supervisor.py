@@ -110,6 +110,16 @@ def test_the_supervisors_socket_is_its_users_alone(steady: Rig) -> None:
     assert Path(steady.layout.run, "sv.sock").stat().st_mode & 0o777 == 0o700
 
 
+def test_a_program_holds_the_pipe_to_its_supervisor_open(steady: Rig) -> None:
+    # else the supervisor may spin: a pipe without a reader is an event that never ends
+    for name in ("postgres", "pgbouncer", steady.service.name):
+        try:
+            held = os.readlink(f"/proc/{steady.pid(name)}/fd/0")
+        except PermissionError:
+            pytest.skip("this root may not look into the processes of others")
+        assert held.startswith("pipe:")
+
+
 def test_a_killed_idle_postmaster_is_back(steady: Rig) -> None:
     old = steady.pid("postgres")
     steady.kill(old)

@@ -60,6 +60,7 @@ def test_a_person_is_made_read_changed_listed_and_deleted(api: httpx.Client) -> 
     user = made(answer)
     assert uuid.UUID(user["id"]).version == 7
     assert {k: user[k] for k in body} == body
+    api.headers["X-User-ID"] = user["id"]
     assert api.get(answer.headers["location"]).json() == user
     changed = made(api.patch(f"/users/{user['id']}", json={"name": "Countess"}), 200)
     assert (changed["name"], changed["profile_data"]) == ("Countess", {"theme": "dark"})

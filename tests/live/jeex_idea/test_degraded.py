@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from tests.live.scratch import Scratch
-from tests.live.service import Running, serving, wait_until
+from tests.live.service import Running, down, serving, wait_until
 
 
-@contextmanager
-def down(scratch: Scratch) -> Iterator[None]:
-    """Stop the server for a while."""
-    scratch.stop()
-    try:
-        yield
-    finally:
-        scratch.start()
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fresh(scratch: Scratch) -> Iterator[Running]:
-    """Give a service that remembers nothing."""
+    """Share one service: what it remembers is of other people each time."""
     with serving(scratch) as running:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def up(fresh: Running) -> None:
+    """Begin when the service has found its database again."""
+    wait_until(lambda: fresh.client.get("/health/ready").status_code == 200, "it is back")
+
+
 def project(api: httpx.Client) -> str:
-    """Add a project; return its path."""
+    """Add a project, and be its owner from now on; return its path."""
     person = {"email": f"{uuid.uuid4()}@example.com", "name": "A"}
     user = api.post("/users", json=person).json()
+    api.headers["X-User-ID"] = user["id"]
     made = api.post("/projects", json={"name": "P", "created_by": user["id"]}).json()
     return f"/projects/{made['id']}"
 
@@ -67,14 +63,18 @@ def test_a_marked_read_is_answered_from_the_last_good_one_and_says_so(
 def test_nobody_gets_what_somebody_else_has_read(fresh: Running, scratch: Scratch) -> None:
     api = fresh.client
     path = project(api)
-    for header in ("Authorization", "X-API-Key", "X-User-ID", "Cookie", "X-Forwarded-User"):
-        mine = {header: "mine"}
-        assert api.get(path, headers=mine).status_code == 200
-        with down(scratch):
-            assert api.get(path, headers=mine).status_code == 200
+    others = ("Authorization", "X-API-Key", "Cookie", "X-Forwarded-User", "X-Forwarded-Host")
+    for header in others:
+        assert api.get(path, headers={header: "mine"}).status_code == 200
+    assert api.get(path, headers={"X-User-ID": str(uuid.uuid4())}).status_code == 404
+    with down(scratch):
+        for header in others:
+            assert api.get(path, headers={header: "mine"}).status_code == 200
             assert api.get(path, headers={header: "theirs"}).status_code == 503
             assert api.get(path).status_code == 503
-        wait_until(lambda: api.get("/health/ready").status_code == 200, "the database is back")
+        for somebody in (str(uuid.uuid4()), api.headers["X-User-ID"].upper()):
+            assert api.get(path, headers={"X-User-ID": somebody}).status_code == 503
+    wait_until(lambda: api.get("/health/ready").status_code == 200, "the database is back")
 
 
 def test_the_rest_is_refused_with_a_time_to_come_back(fresh: Running, scratch: Scratch) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, create_engine
 from tests.live.scratch import NASTY, Scratch, running_server
 from tests.live.service import ROOT, alembic
 
-HEAD = "8f2e60b4c7d1"
+HEAD = "b41c97d2e8f3"
 VERSIONS = ROOT / "systems" / "jeex_idea" / "migrations" / "versions"
 
 # one line for all that a migration can leave behind
@@ -119,7 +119,7 @@ def test_autogenerate_at_head_finds_nothing_and_writes_nothing(empty: Scratch) -
         ("ALTER TABLE projects NO FORCE ROW LEVEL SECURITY", "set_row_security"),
         ("DROP POLICY tenant_isolation_policy_floor ON exports", "tenant_isolation_policy_floor"),
         ("CREATE POLICY more ON users USING (true)", "drop_policy"),
-        ("ALTER TABLE users ENABLE ROW LEVEL SECURITY", "set_row_security"),
+        ("ALTER TABLE users DISABLE ROW LEVEL SECURITY", "set_row_security"),
         (
             "ALTER POLICY tenant_isolation_policy ON projects USING (created_by IS NOT NULL)",
             "create_policy",
@@ -141,8 +141,8 @@ def test_down_leaves_nothing_and_up_again_makes_the_same(empty: Scratch) -> None
     nothing = catalog(empty)
     alembic("upgrade", "head", connection=empty.connection)
     first = catalog(empty)
-    with empty.connect() as app:
-        app.execute("INSERT INTO users (email, name) VALUES ('a@example.com', 'A')")
+    with empty.connect("admin") as admin:
+        admin.execute("INSERT INTO users (email, name) VALUES ('a@example.com', 'A')")
     alembic("downgrade", "base", connection=empty.connection)
     left = {line for line in catalog(empty) if "alembic_version" not in line}
     assert left == nothing

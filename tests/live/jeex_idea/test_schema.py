@@ -69,10 +69,11 @@ def ask(connection: psycopg.Connection[Any], query: str, *values: object) -> lis
 
 def add_user(connection: psycopg.Connection[Any]) -> uuid.UUID:
     """Insert a person, who asks from now on."""
-    query = "INSERT INTO users (email, name) VALUES (%s, 'A') RETURNING id"
-    user = ask(connection, query, f"{uuid.uuid4()}@example.com")[0]
-    ask(connection, "SELECT set_config('app.current_user_id', %s, true)", str(user))
-    return user
+    query = """
+        INSERT INTO users (id, email, name)
+        SELECT set_config('app.current_user_id', uuid_v7()::text, true)::uuid, %s, 'A' RETURNING id
+    """
+    return ask(connection, query, f"{uuid.uuid4()}@example.com")[0]
 
 
 def add_project(connection: psycopg.Connection[Any]) -> uuid.UUID:
@@ -268,8 +269,9 @@ def test_updated_at_increases_even_from_a_moment_in_the_future(
     app: psycopg.Connection[Any],
 ) -> None:
     query = (
-        "INSERT INTO users (email, name, updated_at)"
-        " VALUES ('future@example.com', 'F', now() + interval '1 day') RETURNING id, updated_at"
+        "INSERT INTO users (id, email, name, updated_at)"
+        " SELECT set_config('app.current_user_id', uuid_v7()::text, true)::uuid,"
+        " 'future@example.com', 'F', now() + interval '1 day' RETURNING id, updated_at"
     )
     user, before = ask(app, query)[0]
     after = ask(app, "UPDATE users SET name = 'G' WHERE id = %s RETURNING updated_at", user)[0]

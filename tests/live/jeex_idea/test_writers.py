@@ -136,8 +136,8 @@ def at_commit(scratch: Scratch, body: str) -> Iterator[None]:
 
 def there(scratch: Scratch, email: str) -> bool:
     """Say whether a person is there."""
-    with scratch.connect() as app:
-        rows = app.execute("SELECT FROM users WHERE email = %s", [email])
+    with scratch.connect("admin") as admin:
+        rows = admin.execute("SELECT FROM users WHERE email = %s", [email])
         return rows.rowcount == 1
 
 

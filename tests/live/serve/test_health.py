@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -94,6 +95,7 @@ def test_a_stranger_is_told_the_status_alone(api: httpx.Client, path: str) -> No
 def test_without_its_database_it_is_alive_and_not_healthy_and_recovers(scratch: Scratch) -> None:
     with serving(scratch) as running:
         api = running.client
+        api.headers["X-User-ID"] = str(uuid.uuid4())
         with down(scratch):
             assert api.get("/health/live").status_code == 200
             for path in ("/health", "/health/ready", "/health/db"):

@@ -1,113 +1,115 @@
-"""The tables that the state machine plays with: two of the laboratory, all of jeex_idea."""
+"""The worlds in which the machine plays: the three systems, and the laboratory's odd tables.
+
+A world is made of the models' declarations alone; a table that is added there is played with here.
+"""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import psycopg
+from psycopg import sql
+from sqlalchemy import MetaData
 
-from tests.live.tenancy.lab import TENANT, USER, act
+from pgstead.app.tenancy import TENANT, USER
+from systems.ai_agents.models import Base as AiAgents
+from systems.jeex_idea.models import Base as JeexIdea
+from systems.specgen.models import Base as Specgen
+from tests.live.tenancy import models
+from tests.live.tenancy.ledger import Shape, rules_of, shapes
 
-People = tuple[str, ...]
+METADATA: dict[str, MetaData] = {
+    "jeex_idea": JeexIdea.metadata,
+    "ai_agents": AiAgents.metadata,
+    "specgen": Specgen.metadata,
+    models.NAME: models.Base.metadata,
+}
 
+# Tables that everybody reads, and why; what is neither protected nor named here fails a test.
+SHARED = {
+    ("ai_agents", "retention_rules"): (
+        "how long rows are kept, no row of anybody; the application only reads it"
+    ),
+}
 
-@dataclass(frozen=True)
-class Kind:
-    """A protected table: how a row of it is made, changed, and handed over."""
-
-    table: str
-    parent: str  # the table that rows refer to; empty for none
-    insert: str  # with (key), (text) and, below a parent, (parent); `scope` is who it is for
-    scope: str  # the column that says whose a row is
-    text: str  # a column that may be changed
-    upsert: str = ""  # what ON CONFLICT names; empty where there is nothing to collide with
+# Columns that name somebody, by a key that cannot be guessed. That a row names a person does not
+# let anybody see that person's row, nor the other way round.
+NAMING_PEOPLE = "users"
 
 
 @dataclass(frozen=True)
 class World:
-    """A database, who is in it, and its tables, parents first."""
+    """A database, and who is in it."""
 
-    connect: Callable[[], psycopg.Connection[Any]]
-    setting: str
-    people: People
-    kinds: tuple[Kind, ...]
-    key: Callable[[int], Any]
-    scope: Callable[[str], Any] = str
+    name: str
+    connect: Callable[[], psycopg.Connection[Any]]  # as the superuser
+    asking: tuple[str, ...] = (USER,)  # the settings that say who asks
+    people: tuple[str, ...] = tuple(
+        str(uuid.UUID(int=(7 << 76) | (2 << 62) | n)) for n in (1, 2, 3)
+    )
+    newcomer: str = str(uuid.UUID(int=(7 << 76) | (2 << 62) | 99))  # has no row at all
+    # who lets others at rows by writing into a table: the one that a column of it names
+    doorkeepers: dict[str, str] = field(default_factory=dict)
+    keepers: dict[str, str] = field(default_factory=dict)  # a column that whom it names may change
 
-    def say(self, connection: psycopg.Connection[Any], person: str) -> None:
-        """Say for whom the transaction asks; nobody is the empty string."""
-        act(connection, **{self.setting: self.scope(person) if person else ""})
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The tables."""
+        return shapes(METADATA[self.name])
 
-    def kind(self, table: str) -> Kind:
-        """Return a table by name."""
-        return next(kind for kind in self.kinds if kind.table == table)
+    @cached_property
+    def settings(self) -> tuple[str, ...]:
+        """The settings that policies compare with."""
+        found = [rule.setting for s in self.shapes.values() for rule in rules_of(s.security)]
+        return tuple(dict.fromkeys([*self.asking, *found]))
 
+    def role(self, purpose: str) -> sql.Identifier:
+        """Return the role for a purpose."""
+        return sql.Identifier(f"{self.name}_{purpose}")
 
-LAB = (
-    Kind(
-        "accounts",
-        "",
-        "INSERT INTO accounts (id, tenant_id, email) VALUES (%(key)s, %(scope)s, %(text)s)",
-        "tenant_id",
-        "email",
-        "(tenant_id, id)",
-    ),
-    Kind(
-        "orders",
-        "accounts",
-        "INSERT INTO orders (id, tenant_id, account_id, note)"
-        " VALUES (%(key)s, %(scope)s, %(parent)s, %(text)s)",
-        "tenant_id",
-        "note",
-        "(id)",
-    ),
-)
+    def rights(self, connection: psycopg.Connection[Any]) -> dict[str, frozenset[str]]:
+        """Return what the application may do at all with each table."""
+        query = "SELECT has_table_privilege(%s, %s, %s)"
+        return {
+            name: frozenset(
+                right
+                for right in ("INSERT", "UPDATE", "DELETE")
+                if connection.execute(
+                    query, [f"{self.name}_app", sql.Identifier(name).as_string(), right]
+                ).fetchone()
+                == (True,)
+            )
+            for name in self.shapes
+        }
 
-JEEX = (
-    Kind(
-        "projects",
-        "",
-        "INSERT INTO projects (id, created_by, name) VALUES (%(key)s, %(scope)s, %(text)s)",
-        "created_by",
-        "name",
-        "(id)",
-    ),
-    Kind(
-        "document_versions",
-        "projects",
-        "INSERT INTO document_versions (id, project_id, document_type, version, content,"
-        " created_by) VALUES (%(key)s, %(parent)s, %(key)s::text, 1, %(text)s, %(scope)s)",
-        "project_id",
-        "content",
-    ),
-    Kind(
-        "agent_executions",
-        "projects",
-        "INSERT INTO agent_executions (id, project_id, agent_type, correlation_id)"
-        " VALUES (%(key)s, %(parent)s, %(text)s, %(scope)s)",
-        "project_id",
-        "agent_type",
-        "(id)",
-    ),
-    Kind(
-        "exports",
-        "projects",
-        "INSERT INTO exports (id, project_id, file_path) VALUES (%(key)s, %(parent)s, %(text)s)",
-        "project_id",
-        "file_path",
-        "(id)",
-    ),
-)
+    def fixed(self, connection: psycopg.Connection[Any]) -> dict[str, frozenset[str]]:
+        """Return the columns that a trigger keeps as they are."""
+        query = """
+            SELECT tgrelid::regclass::text, rtrim(encode(tgargs, 'escape'), '\\000')
+            FROM pg_trigger WHERE tgname LIKE '%immutable'
+        """
+        found: dict[str, frozenset[str]] = dict.fromkeys(self.shapes, frozenset())
+        for table, column in connection.execute(query).fetchall():
+            if table in found:
+                found[table] |= {column}
+        return found
 
 
-def laboratory(connect: Callable[[], psycopg.Connection[Any]]) -> World:
-    """Return the world of tenants whose rows carry their tenant."""
-    return World(connect, TENANT, ("one", "two", "three"), LAB, lambda n: 1_000_000 + n)
-
-
-def jeex_idea(connect: Callable[[], psycopg.Connection[Any]], people: People) -> World:
-    """Return the world of people who own projects."""
-    return World(connect, USER, people, JEEX, lambda n: uuid.UUID(int=(7 << 76) | (1 << 63) | n))
+def world(name: str, connect: Callable[[], psycopg.Connection[Any]]) -> World:
+    """Return the world of a database."""
+    if name == "ai_agents":
+        return World(name, connect, (TENANT,), ("one", "two", "three"), "four")
+    if name == "specgen":
+        return World(
+            name,
+            connect,
+            doorkeepers={"workspace_members": "owner_id"},
+            keepers={"workspaces": "owner_id"},
+        )
+    if name == models.NAME:  # where, to keep it small, anybody asks themselves in
+        return World(name, connect, (TENANT, USER), doorkeepers={"members": "user_id"})
+    return World(name, connect)

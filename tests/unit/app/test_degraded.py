@@ -65,7 +65,7 @@ def test_no_two_identities_share_a_key(pairs: list[tuple[str, str]]) -> None:
 def test_answers_end_with_their_age() -> None:
     clock = Clock()
     answers = GoodAnswers(clock=clock)
-    answers.keep(b"k", good(), writes=answers.writes)
+    answers.keep(b"k", good(), since=answers.moment)
     clock.now = 10
     assert answers.cached(b"k") is not None
     clock.now = 11
@@ -81,7 +81,7 @@ def test_a_write_makes_old_what_is_at_above_or_below_its_path_and_a_deletion_rem
     answers = GoodAnswers(clock=Clock())
     paths = ["/projects", "/projects/1", "/projects/1/documents", "/projects/10", "/users"]
     for path in paths:
-        answers.keep(path.encode(), good(path), writes=answers.writes)
+        answers.keep(path.encode(), good(path), since=answers.moment)
     answers.written("/projects/1", deleted=False)
     assert [p for p in paths if answers.cached(p.encode())] == ["/projects/10", "/users"]
     assert all(answers.last(p.encode()) for p in paths)
@@ -91,9 +91,9 @@ def test_a_write_makes_old_what_is_at_above_or_below_its_path_and_a_deletion_rem
 
 def test_what_was_read_before_a_write_is_not_kept_as_fresh() -> None:
     answers = GoodAnswers(clock=Clock())
-    before = answers.writes
+    before = answers.moment
     answers.written("/elsewhere", deleted=False)
-    answers.keep(b"k", good(), writes=before)
+    answers.keep(b"k", good(), since=before)
     assert answers.cached(b"k") is None
     assert answers.last(b"k") is not None
 
@@ -102,7 +102,7 @@ def test_what_was_read_before_a_write_is_not_kept_as_fresh() -> None:
 def test_it_is_bounded_in_number_and_bytes(kept: list[tuple[int, int]]) -> None:
     answers = GoodAnswers(most=7, most_bytes=1600, clock=Clock())
     for key, length in kept:
-        answers.keep(bytes([key]), good(body=b"x" * length), writes=answers.writes)
+        answers.keep(bytes([key]), good(body=b"x" * length), since=answers.moment)
         assert len(answers._kept) <= 7
         assert answers.size == sum(len(g.body) for g in answers._kept.values()) <= 1600
 

@@ -3,7 +3,8 @@
 class TenantConfig(Base):
     api_key: Mapped[Encrypted[str]] = encrypted_column(str, stored=Text())
 
-attach(database.sessions, keys_of("AI_AGENTS_", os.environ, settings.file))
+# `Database` gives its sessions the keys where its metadata has such columns; else
+# attach(sessions, keys_of("AI_AGENTS_", os.environ, settings.file))
 session.add(TenantConfig(tenant_id="acme", api_key=Encrypted("secret")))
 config.api_key.reveal()
 """

@@ -196,7 +196,7 @@ class Keys:
 
 def beside(connection: ConnectionFile) -> Path:
     """Return where `pgstead keys` keeps the keys of a database: in the stead's state."""
-    return connection.path.parent.parent / "keys" / f"{connection.database}.json"
+    return connection.path.parent.parent / "keys" / f"{connection.name}.json"
 
 
 def find(

@@ -9,7 +9,10 @@
 # The start script sets: name kind digest stop_signal record log directory data config
 set -u
 umask 077
-exec </dev/null >>"$log" 2>&1
+# Standard input stays the pipe that the supervisor made. Were its reading end closed, poll() would
+# tell of that for ever as soon as the supervisor takes the number of the other end for another one,
+# and it would spin (github.com/Supervisor/supervisor/issues/807; 4.3.0 mends a part of it).
+exec >>"$log" 2>&1
 
 say() {
     printf '%s guard of %s: %s\n' "$(date -u '+%Y-%m-%dT%H:%M:%SZ')" "$name" "$*"

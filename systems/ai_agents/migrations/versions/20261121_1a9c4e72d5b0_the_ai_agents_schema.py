@@ -310,6 +310,7 @@ def _create_ticket_history() -> None:
     op.create_index(
         "ix_ticket_history_search", "ticket_history", ["search"], postgresql_using="gin"
     )
+    op.create_index("ix_ticket_history_tenant_id", "ticket_history", ["tenant_id", "id"])
 
 
 def _create_system_inventory() -> None:
@@ -343,6 +344,7 @@ def _create_system_inventory() -> None:
         comment="systems by their address",
     )
     op.create_index("ix_system_inventory_hostname", "system_inventory", ["tenant_id", "hostname"])
+    op.create_index("ix_system_inventory_tenant_id", "system_inventory", ["tenant_id", "id"])
 
 
 def _create_retention_rules() -> None:

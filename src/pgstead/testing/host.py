@@ -1,0 +1,195 @@
+"""The process beside the tests: brings their stead up, and removes it when nobody needs it.
+
+`python -m pgstead.testing.host DIRECTORY` reads `request.json`, answers in `answer.json` and
+waits for the lease. Who needs the stead holds a shared lock on the file `lease`; the kernel lets
+go of it whatever becomes of the holder, so `kill -9` of the tests ends the servers too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from pgstead.errors import SteadError
+from pgstead.host import clock, state
+from pgstead.host.migrations import AlembicMigrations
+from pgstead.model.layout import Layout
+from pgstead.testing import likeness, template
+from pgstead.testing.place import ANSWER, HOST, LEASE, MARK, REQUEST, Answer, Place, Request
+
+if TYPE_CHECKING:
+    from pgstead.cli.wiring import Source
+    from pgstead.manifest.document import DatabaseEntry
+    from pgstead.model.design import Design
+    from pgstead.ports import Ports
+
+# Below what the kernel hands out for outgoing connections: between looking and listening nobody
+# gets one of these by accident.
+_PORTS = range(20_000, 32_000)
+_RESERVED_PREFIXES = ("PG", "PGSTEAD_")
+
+
+def main(directory: Path) -> int:
+    """Bring up, answer, wait, remove. Return the exit status."""
+    place = Place(directory)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _end)
+    with place.held(HOST, fcntl.LOCK_EX):
+        try:
+            sweep(directory.parent)
+            _serve(place)
+        finally:
+            for ending in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(ending, signal.SIG_IGN)
+            remove(place)
+    return 0
+
+
+def _end(_signal: int, _frame: object) -> None:
+    """End as if nobody needed the stead any more."""
+    raise SystemExit(0)
+
+
+def _serve(place: Place) -> None:
+    request = Request(**json.loads((place.directory / REQUEST).read_text(encoding="utf-8")))
+    try:
+        place.write(ANSWER, asdict(bring_up(place, request)))
+    except SteadError as error:
+        place.write(ANSWER, error.as_dict())
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        place.write(ANSWER, {"error": "bug", "message": f"pgstead has a bug: {told}", "hint": ""})
+        raise
+    place.lock(LEASE, fcntl.LOCK_EX)  # to the end of this process: who comes now waits for it
+
+
+def bring_up(place: Place, request: Request) -> Answer:
+    """Bring a stead up with a template of the migrated database."""
+    from pgstead.cli.wiring import read_manifest
+
+    os.chdir(request.directory)
+    source = read_manifest(request.manifest)
+    entry = likeness.entry_of(source.manifest, request.database)
+    _forget_other_databases(entry.prefix)
+    design, ports = _designed(place, source, entry, request.workers)
+    _up(design, ports)
+    with ports.sql.connect() as superuser:
+        template.settle(superuser, entry.name, entry.owner, design.lookup_role)
+    return Answer(
+        manifest=str(source.path),
+        database=entry.name,
+        owner=entry.owner,
+        prefix=entry.prefix,
+        models=entry.models,
+        connection=str(design.layout.connection(entry.name)),
+        socket=str(design.layout.socket),
+        port=int(design.settings["port"]),
+        superuser=design.superuser,
+        log=str(design.layout.server_log / "server.json"),
+    )
+
+
+def _forget_other_databases(prefix: str) -> None:
+    """Take away what would lead migrations to somebody's real database."""
+    for name in list(os.environ):
+        bare = name.removeprefix(prefix)
+        if name.startswith(_RESERVED_PREFIXES) or bare.startswith("DATABASE_URL"):
+            del os.environ[name]
+
+
+def _designed(
+    place: Place, source: Source, entry: DatabaseEntry, workers: int
+) -> tuple[Design, Ports]:
+    from pgstead.cli.wiring import ports_for, survey
+    from pgstead.design import compose
+    from pgstead.render import compose as rendering
+
+    found = survey(source)
+    direct, pooler = _free_ports()
+    manifest = likeness.manifest_of(
+        source.manifest, entry, direct=direct, pooler=pooler, workers=workers
+    )
+    layout = Layout(PurePosixPath(place.state), PurePosixPath(source.directory))
+    migrations = AlembicMigrations(source.directory, Path(layout.run / "heads.json"))
+    design = compose.compose(
+        manifest,
+        likeness.facts_of(found.ground.host),
+        found.build,
+        found.pooler,
+        layout,
+        state.identify(layout, manifest.name, manifest.server.major).stead_id,
+        {entry.name: migrations.heads_of(entry.migrations)},
+        sys.executable,
+    )
+    design = rendering.attach(likeness.opened(design, workers))
+    return design, ports_for(design)
+
+
+def _free_ports() -> tuple[int, int]:
+    found: set[int] = set()
+    while len(found) < 2:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.add(port)
+    direct, pooler = found
+    return direct, pooler
+
+
+def _up(design: Design, ports: Ports) -> None:
+    from pgstead.app.encryption import keyfile
+    from pgstead.workflows.up import up
+
+    layout = design.layout
+    identity = state.Identity(
+        design.stead_id, design.name, design.build.major, clock.stamp(), str(layout.state)
+    )
+    with state.lock(layout, "pytest"):
+        state.prepare(layout, design.host)
+        state.remember(layout, identity)
+        for database in design.databases:
+            path = layout.keys / f"{database.name}.json"
+            ports.files.make_directory(layout.keys, mode=0o700)
+            ports.files.write(path, keyfile.new(), mode=0o600)
+        up(design, ports)
+
+
+def remove(place: Place) -> None:
+    """Stop what runs in a directory, and remove it."""
+    from pgstead.host import facts
+    from pgstead.host.supervisor import LocalSupervisor
+
+    layout = Layout(PurePosixPath(place.state), PurePosixPath(place.directory))
+    if place.state.exists():
+        with suppress(SteadError):
+            LocalSupervisor(layout, facts.gather()).shutdown()
+    shutil.rmtree(place.directory, ignore_errors=True)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what a host left that was killed itself."""
+    for directory in parent.glob(f"{MARK}*/"):
+        place = Place(directory)
+        try:
+            if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
+                continue
+            free = fcntl.LOCK_EX | fcntl.LOCK_NB
+            with place.held(HOST, free), place.held(LEASE, free):
+                if (directory / REQUEST).exists():
+                    remove(place)
+        except OSError:  # held, or gone meanwhile
+            continue
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(sys.argv[1])))
