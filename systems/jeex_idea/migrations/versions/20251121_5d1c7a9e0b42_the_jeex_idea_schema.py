@@ -248,8 +248,6 @@ def _check(name: str, condition: str) -> sa.CheckConstraint:
 
 
 def _create_users() -> None:
-    # pgstead: ignore[table-without-row-security] people are looked up before anybody is known;
-    # TEN-6 secures projects and what belongs to them
     op.create_table(
         "users",
         _key(),
