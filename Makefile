@@ -23,12 +23,15 @@ status: runtime ## show what runs, where, and how to connect
 prove: runtime ## try every promise on the running system
 	@$(PGSTEAD) prove
 
-.PHONY: test soak bench bench-app
+.PHONY: test soak bench bench-app lint-corpus
 test: dev ## run the whole suite on real servers; T="-k tls" selects
 	@$(PYTEST) -n 2 $(T)
 
 soak: dev ## run the tests that take long; T selects
 	@$(PYTEST) -m soak $(T)
+
+lint-corpus: dev ## print how the lint of migrations fares beside others (bench/lint.py)
+	@$(BIN)/python bench/lint.py $(B)
 
 bench: dev ## measure `up`, cold and warm, against its floor (bench/tuned.py: SRV-4)
 	@$(BIN)/python bench/up.py . $(B)

@@ -22,6 +22,9 @@ import pgstead
 from pgstead import app
 from pgstead.cli.main import new_program
 from pgstead.errors import ExitStatus, SteadError
+from pgstead.lint.registry import SUBJECTS
+from pgstead.lint.rule import Harm, Rule
+from pgstead.lint.weighing import SMALL
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.quantities import duration, written_duration
 from pgstead.prove.registry import promises
@@ -33,7 +36,7 @@ STATUSES = {
     ExitStatus.DONE: "done, or every promise kept",
     ExitStatus.FAILED: "something failed, or a promise is broken",
     ExitStatus.USAGE: "the command line or the manifest is wrong",
-    ExitStatus.DRIFT: "the plan is not empty, or holds a change that was not allowed",
+    ExitStatus.DRIFT: "the plan is not empty, or something is not allowed: an impact, a migration",
     ExitStatus.UNPROVEN: "nothing is broken, but something could have been tried and was not",
     ExitStatus.INITIALIZATION: "the first initialization failed",
 }
@@ -191,6 +194,36 @@ def promises_page() -> str:
     return page
 
 
+# --------------------------------------------------------------------------------------- lint
+
+
+def lint_page() -> str:
+    """Return the page of the rules of `pgstead migrate lint`, by subject."""
+    page = (
+        f"{MADE.format(source='src/pgstead/lint/')}\n# Rules of the lint\n\n"
+        "What `pgstead migrate lint` looks for.\n"
+        "An error is refused, a warning is to be looked at, a note is harmless as far as is known."
+        "\n`*`: on a table below"
+        f" {SMALL.rows:,} rows and {SMALL.bytes // 2**20} MB of the target (`--against-live`) it is"
+        " a note.\n\nA comment answers for a finding, in the statement or above it, with a reason:"
+        " `# pgstead: ignore[drop-column] no release maps it any more`.\n"
+        "Rules called `squawk:...` are [squawk's](https://squawkhq.com), kept where none of these"
+        " looks at the same.\n"
+    )
+    for subject in SUBJECTS:
+        page += f"\n## {subject.name[0].upper()}{subject.name[1:]}\n\n"
+        page += table(("rule", "level", "what", "breaks", "safe"), map(rule_row, subject.rules))
+    return page
+
+
+def rule_row(rule: Rule) -> tuple[str, ...]:
+    """Return a rule as a line; the words in braces are those of the place."""
+    lock = f"{rule.lock.mode} blocks {rule.lock.blocks} {rule.work.words}" if rule.lock else ""
+    weighed = " *" if rule.harm is Harm.LOCK else ""
+    breaks = rule.breaks or lock
+    return f"`{rule.name}`", f"{rule.level.value}{weighed}", rule.message, breaks, rule.safe
+
+
 # ----------------------------------------------------------------------------------- commands
 
 
@@ -311,6 +344,7 @@ def pages() -> dict[str, str]:
         "application.md": application_page(),
         "commands.md": commands_page(),
         "errors.md": errors_page(),
+        "lint.md": lint_page(),
         "manifest.md": manifest_page(),
         "promises.md": promises_page(),
     }

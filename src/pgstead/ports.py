@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pgstead.model.design import DatabasePlan, Design, Program
     from pgstead.model.resources import Certificate, Cluster
+    from pgstead.model.revision import Remark, RevisionScript
 
 Row = Mapping[str, Any]
 
@@ -215,6 +216,27 @@ class Migrations(Protocol):
 
     def upgrade(self, plan: DatabasePlan, design: Design) -> None:
         """Run `alembic upgrade heads`. Raises SteadError with Alembic's own words."""
+        ...
+
+
+class Revisions(Protocol):
+    """The revisions of a database, written out without a server."""
+
+    def written(self, folder: str, roles: Mapping[str, str]) -> tuple[RevisionScript, ...]:
+        """Return all of a folder in the order in which they run; `roles`: purpose -> name.
+
+        Raises SteadError where they cannot be read.
+        """
+        ...
+
+
+class SquawkProgram(Protocol):
+    """squawk, which looks for dangerous locks in SQL."""
+
+    def remarks(
+        self, sheets: Mapping[str, str], *, major: int, transactional: bool
+    ) -> tuple[Remark, ...]:
+        """Return what it says about some texts by file name. Raises HostError."""
         ...
 
 

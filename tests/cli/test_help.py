@@ -14,7 +14,10 @@ from pgstead.cli.main import SECTIONS
 from tests.cli.program import pgstead
 
 COMMANDS = [name for section in SECTIONS.values() for name in section]
-BELOW = [("demo", "load"), ("demo", "remove"), ("toolchain", "add"), ("toolchain", "list")]
+BELOW = [
+    *(("demo", "load"), ("demo", "remove"), ("toolchain", "add"), ("toolchain", "list")),
+    ("migrate", "lint"),
+]
 
 
 def test_help_names_every_command_and_every_exit_status(tmp_path: Path) -> None:
@@ -40,6 +43,7 @@ def test_help_imports_no_stage(tmp_path: Path) -> None:
     )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     heavy = {"pydantic", "psycopg", "sqlalchemy", "alembic", "rich", "cryptography", "fastapi"}
+    heavy |= {"postgast", "google.protobuf"}
     assert imported & heavy == set()
     ours = {name for name in imported if name.startswith("pgstead.")}
     assert all(name.startswith("pgstead.cli") or name == "pgstead.__main__" for name in ours)

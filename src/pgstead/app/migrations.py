@@ -183,10 +183,15 @@ def _offline(metadata: MetaData, file: ConnectionFile | None) -> None:
         dialect_name="postgresql",
         dialect_opts={"paramstyle": "named"},
         literal_binds=True,
-        **_options(metadata, role_names.of_file(file)),
+        **_options(metadata, _names_given() or role_names.of_file(file)),
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _names_given() -> policies.Names:
+    """Return what roles are called where the toolbox tells it: the lint has no connection file."""
+    return context.config.attributes.get(policy_operations.ROLES) or {}
 
 
 def _online(connection: Connection, metadata: MetaData, file: ConnectionFile | None) -> None:

@@ -23,7 +23,7 @@ EVERY_STATUS: Mapping[int, str] = {
     0: "done, or all promises kept",
     1: "something failed, or a promise is broken",
     2: "wrong command line or invalid manifest",
-    3: "the plan is not empty, or holds an impact that was not allowed",
+    3: "the plan is not empty, or something was not allowed: an impact, a migration",
     4: "nothing broken, but something unproven that could have been tried here",
     5: "the first initialization failed",
 }

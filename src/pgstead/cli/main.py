@@ -34,6 +34,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "up": "Make the running system what the manifest says.",
         "down": "Stop everything; data stays.",
         "destroy": "Stop everything and remove all that pgstead made, data included.",
+        "migrate": "Change the schema of a database without hurting who uses it.",
         "toolchain": "Fetch PostgreSQL binaries beside the system's.",
     },
     "Look": {

@@ -1,0 +1,1 @@
+"""Lint: what a migration would break, before it runs. Revisions in, findings out; pure."""
