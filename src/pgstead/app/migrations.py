@@ -2,7 +2,8 @@
 
 Migrations run on psycopg, synchronously, as the migrator, at the direct door. The URL never
 passes through the ini file, so a `%` in a password is only a `%`. Each revision is one
-transaction. Two runners at once: the second waits for the first.
+transaction, which is tried again where a lock is not to be had in time
+(`pgstead.app.migration_runner`). Two runners at once: the second waits for the first.
 
 Forced row-level security binds the owner too, and quietly: an UPDATE of his changes no row, and
 ADD FOREIGN KEY takes rows that violate it for valid, because he sees none. So migrations run
@@ -15,19 +16,18 @@ from __future__ import annotations
 
 import logging
 import logging.config
-import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from alembic import context
 from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, event, text
 
 from pgstead.app import (
+    migration_lock,
     policies,
     policy_migrations,
     policy_operations,
@@ -38,23 +38,13 @@ from pgstead.app import (
 from pgstead.app.connection import ConnectionFile
 from pgstead.app.encryption import EncryptedType
 from pgstead.app.environment import migration_file, migration_target
+from pgstead.app.migration_runner import Asked, Report, Runner
 from pgstead.app.target import Target
-from pgstead.errors import BusyError, SteadError
+from pgstead.errors import SteadError
 
-PATIENCE = 120.0  # seconds that a runner waits for another one
+REPORT: Final = "pgstead_report"  # `config.attributes`: a Report, for who wants to know
 
 _log = logging.getLogger("alembic.pgstead")
-
-# Session-level and polled: a waiting pg_advisory_lock() holds a snapshot, for which a
-# CREATE INDEX CONCURRENTLY of the lock's holder would wait in turn.
-_LOCK_KEY = "hashtextextended('pgstead migrations of ' || current_database(), 0)"
-_HOLDER = f"""
-    SELECT a.pid, a.usename AS role, a.application_name AS program
-    FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
-    WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
-      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-      AND (l.classid::bigint << 32) | l.objid::bigint = {_LOCK_KEY}
-"""  # noqa: S608 - made of constants
 
 # Default privileges give applications all tables that the owner makes. The revision is there to
 # be read (readiness) and to be written by migrations only.
@@ -106,9 +96,12 @@ def _run(metadata: MetaData, prefix: str, database: str) -> None:
         return
     engine = given if isinstance(given, Engine) else engine_to(_target(prefix, database), "alembic")
     try:
-        with engine.connect() as connection, _alone(engine):
-            _online(connection, metadata, file)
-            connection.commit()
+        if _changes_the_schema():
+            _change(engine, metadata, file)
+        else:
+            with engine.connect() as connection:
+                _online(connection, metadata, file)
+                connection.commit()
     finally:
         if engine is not given:
             engine.dispose()
@@ -195,15 +188,51 @@ def _names_given() -> policies.Names:
 
 
 def _online(connection: Connection, metadata: MetaData, file: ConnectionFile | None) -> None:
-    began = connection.in_transaction()
-    names = role_names.known(file, connection)
-    if not began:
-        connection.rollback()  # else all migrations would be one transaction, that of the look
-    context.configure(connection=connection, **_options(metadata, names))
+    """Run on a connection as it is; somebody else's transaction is his to try again."""
+    options = _known_options(connection, metadata, file)
+    context.configure(connection=connection, **options)
     with context.begin_transaction():
         context.run_migrations()
     if _changes_the_schema():
         connection.execute(text(_PROTECT_VERSION))
+
+
+def _change(engine: Engine, metadata: MetaData, file: ConnectionFile | None) -> None:
+    """Upgrade, downgrade or stamp: alone, each revision until it is done."""
+    with migration_lock.alone(engine) as guard, migration_lock.connected(engine) as connection:
+        options = _known_options(connection, metadata, file)
+        report = context.config.attributes.get(REPORT) or Report()
+        report.reason = report.reason or _reason()
+        runner = Runner(connection, guard, report)
+
+        def applied(ctx: MigrationContext, step: MigrationInfo, **_more: Any) -> None:
+            runner.applied(ctx, step)
+
+        def configure(asked: Asked | None) -> MigrationContext:
+            given: dict[str, Any] = {} if asked is None else {"fn": asked}
+            context.configure(
+                connection=connection, on_version_apply=cast("Any", applied), **options, **given
+            )
+            return context.get_context()
+
+        runner.run(configure)
+        connection.execute(text(_PROTECT_VERSION))
+        connection.commit()
+
+
+def _reason() -> str | None:
+    """Return what `alembic -x reason="..." upgrade head` gives."""
+    return context.get_x_argument(as_dictionary=True).get("reason")
+
+
+def _known_options(
+    connection: Connection, metadata: MetaData, file: ConnectionFile | None
+) -> dict[str, Any]:
+    began = connection.in_transaction()
+    names = role_names.known(file, connection)
+    if not began:
+        connection.rollback()  # else all migrations would be one transaction, that of the look
+    return _options(metadata, names)
 
 
 def _changes_the_schema() -> bool:
@@ -236,38 +265,3 @@ def _render(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     if kind == "type" and isinstance(item, EncryptedType):
         return f"sa.{item.stored!r}"
     return False
-
-
-@contextmanager
-def _alone(engine: Engine) -> Generator[None]:
-    """Hold the database's migration lock on a connection of its own, for as long as needed."""
-    if not _changes_the_schema():
-        yield
-        return
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as guard:
-        _acquire(guard)
-        yield
-
-
-def _acquire(guard: Connection, clock: Callable[[], float] = time.monotonic) -> None:
-    until = clock() + PATIENCE
-    told = ""
-    while not guard.scalar(text(f"SELECT pg_try_advisory_lock({_LOCK_KEY})")):
-        holder = _holder(guard)
-        if clock() > until:
-            raise BusyError(
-                f"another migration is running: {holder}",
-                hint="wait for it, or end it with pg_terminate_backend(pid)",
-            )
-        if holder != told:
-            _log.warning("waiting for another migration: %s", holder)
-            told = holder
-        time.sleep(0.1)
-
-
-def _holder(guard: Connection) -> str:
-    row = guard.execute(text(_HOLDER)).mappings().first()
-    if row is None:
-        return "it ended just now"
-    found = cast("Mapping[str, Any]", row)
-    return f"{found['program'] or 'a program'} as {found['role']}, pid {found['pid']}"
