@@ -253,7 +253,7 @@ lc_messages = 'C'
             admin.execute(
                 sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), owner)
             )
-            admin.execute(sql.SQL("GRANT {} TO {}").format(owner, migrator))
+            admin.execute(sql.SQL("GRANT {}, pg_read_all_stats TO {}").format(owner, migrator))
             admin.execute(
                 sql.SQL("ALTER ROLE {} IN DATABASE {} SET role = {}").format(
                     migrator, sql.Identifier(name), owner

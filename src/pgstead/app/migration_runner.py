@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -90,7 +91,9 @@ class Runner:
 
     def run(self, configure: Callable[[Asked | None], MigrationContext]) -> None:
         """Do the steps. Raises BusyError for a lock that is never to be had."""
-        asked: Asked = configure(None).opts["fn"]
+        # what Alembic was asked for is told by a context only, which says hello when it is made
+        with _silenced(logging.getLogger("alembic.runtime.migration")):
+            asked: Asked = configure(None).opts["fn"]
         configure(lambda heads, migrations: self._each(asked, heads, migrations))
         try:
             with self._statements.listening(self._connection):
@@ -217,6 +220,15 @@ class Runner:
                 " PgBouncer's console, and let applications dispose their pools",
                 ", ".join(changed),
             )
+
+
+@contextmanager
+def _silenced(logger: logging.Logger) -> Generator[None]:
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _sqlstate(error: DBAPIError) -> str | None:

@@ -130,7 +130,9 @@ def _in_words(row: Mapping[str, Any]) -> str:
     who = f"pid {row['pid']}, {row['role'] or 'the server itself'}"
     if row["program"]:
         who += f" by {row['program']}"
-    state = row["state"] or "at work"
+    if row["state"] is None:  # it is hidden from who is no member of pg_read_all_stats
+        return who
+    state = row["state"]
     since = f" for {row['seconds']:.1f} s" if row["seconds"] is not None else ""
     query = f": {shown(row['query'])}" if row["query"] else ""
     return f"{who}, {state}, in a transaction{since}{query}"

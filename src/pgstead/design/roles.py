@@ -75,6 +75,8 @@ def _memberships(manifest: Manifest, build: ServerBuild) -> Iterator[Membership]
         yield Membership("pg_use_reserved_connections", MONITOR)
     for entry in manifest.databases:
         yield Membership(entry.owner, entry.migrator)
+        # so that a migration can say who is in its way, and with which statement
+        yield Membership("pg_read_all_stats", entry.migrator)
         yield Membership("pg_read_all_stats", entry.admin)
         yield Membership("pg_signal_backend", entry.admin)
 
