@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from pgstead.cli import migrate
 from pgstead.cli.main import SECTIONS
 from tests.cli.program import pgstead
 
 COMMANDS = [name for section in SECTIONS.values() for name in section]
 BELOW = [
     *(("demo", "load"), ("demo", "remove"), ("toolchain", "add"), ("toolchain", "list")),
-    ("migrate", "lint"),
+    *(("migrate", name) for name in migrate.SUBCOMMANDS),
 ]
 
 

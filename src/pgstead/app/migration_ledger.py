@@ -9,7 +9,6 @@ its end (around an `autocommit_block()`): the next run goes on behind that.
 from __future__ import annotations
 
 import getpass
-import hashlib
 import logging
 import platform
 from collections.abc import Iterable
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
+
+from pgstead.model.history import Applied, Remembered, digest
 
 SCHEMA = "pgstead_migrations"
 
@@ -82,11 +83,6 @@ class Unfinished:
     statement: str
     digest: str
     done: bool
-
-
-def digest(source: str) -> str:
-    """Return what a revision's text is known by; how its lines end does not matter."""
-    return hashlib.sha256("\n".join(source.splitlines()).encode()).hexdigest()
 
 
 def text_of(path: str | None) -> str:
@@ -176,6 +172,31 @@ def dropped(connection: psycopg.Connection[Any], revision: str, key: str) -> Non
 def finished(connection: psycopg.Connection[Any], revision: str) -> None:
     """Forget what was noted of a revision: it is applied, or taken back, as a whole."""
     connection.execute("DELETE FROM pgstead_migrations.unfinished WHERE revision = %s", [revision])
+
+
+def read(connection: psycopg.Connection[Any]) -> Remembered:
+    """Return what the database of a connection knows of its migrations; changes nothing."""
+    (versions, there) = _row(
+        connection,
+        "SELECT to_regclass('public.alembic_version') IS NOT NULL,"
+        " to_regclass('pgstead_migrations.unfinished') IS NOT NULL",
+    )
+    heads: list[str] = []
+    if versions:
+        found = connection.execute("SELECT version_num FROM public.alembic_version ORDER BY 1")
+        heads = [str(row[0]) for row in found]
+    if not there:
+        return Remembered(tuple(heads))
+    lines = connection.execute(
+        "SELECT revision, direction, at, seconds, tries, role, person, reason, digest, source"
+        " FROM pgstead_migrations.applied ORDER BY id"
+    )
+    left: dict[str, list[str]] = {}
+    for revision, statement in connection.execute(
+        "SELECT revision, statement FROM pgstead_migrations.unfinished ORDER BY id"
+    ):
+        left.setdefault(str(revision), []).append(str(statement))
+    return Remembered(tuple(heads), tuple(Applied(*line) for line in lines), left)
 
 
 def _row(connection: psycopg.Connection[Any], statement: LiteralString) -> tuple[Any, ...]:

@@ -42,6 +42,7 @@ from pgstead.app.migration_runner import Asked, Report, Runner
 from pgstead.app.target import Target
 from pgstead.errors import SteadError
 
+AUTOGENERATE: Final = "pgstead_autogenerate"  # `config.attributes`: compare and write
 REPORT: Final = "pgstead_report"  # `config.attributes`: a Report, for who wants to know
 
 _log = logging.getLogger("alembic.pgstead")
@@ -247,6 +248,7 @@ def _changes_the_schema() -> bool:
 def _tidy(_context: Any, _revision: Any, directives: list[Any]) -> None:
     """Write no file when autogenerate found nothing, and nothing that only models know."""
     asked = getattr(context.config.cmd_opts, "autogenerate", False)
+    asked = asked or context.config.attributes.get(AUTOGENERATE, False)
     if not asked or not directives:
         return
     if directives[0].upgrade_ops.is_empty():

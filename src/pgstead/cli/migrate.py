@@ -13,7 +13,15 @@ import click
 from pgstead.cli.command import CommandGroup
 
 SUBCOMMANDS: Mapping[str, str] = {
+    "status": "Say where the databases are, and what is pending.",
+    "up": "Apply what is pending.",
+    "down": "Take revisions back; say what is lost by it.",
+    "new": "Write a revision of what the models have and the database has not.",
+    "check": "Look for drift, and for what is wrong with the history.",
     "lint": "Say what migrations would break, before they run.",
+    "history": "Say when, by whom and how each revision was applied.",
+    "sql": "Print the statements, and run none.",
+    "reconcile": "Say where a database really is, after its schema was compared.",
 }
 
 
@@ -44,6 +52,8 @@ command = Migrate(
     " Alembic's, in the folder that the manifest names ([[databases]] migrations); Alembic's own"
     " commands keep working there.",
     examples=(
+        ("pgstead migrate up", "apply what is pending, in all databases"),
+        ("pgstead migrate new shop -m 'prices'", "write what changed in the models"),
         ("pgstead migrate lint", "say what pending migrations would break"),
         ("pgstead migrate lint shop --all", "judge the whole history of one database"),
     ),

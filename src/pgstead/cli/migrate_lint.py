@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +10,11 @@ from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import invocation_of
 from pgstead.cli.linting import Asked, report_of
+from pgstead.cli.migrating import chosen
 from pgstead.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
     from pgstead.lint.finding import Report
-    from pgstead.manifest.document import DatabaseEntry
 
 
 @new_command(
@@ -60,30 +59,15 @@ def command(
     invocation = invocation_of()
     asked = Asked(invocation, since, everything, against_live, not no_squawk)
     console = Console(invocation)
-    reports = {entry.name: report_of(entry, asked, console) for entry in _entries(databases, asked)}
+    reports = {
+        entry.name: report_of(entry, asked, console) for entry in chosen(databases, invocation)
+    }
     if invocation.json:
         console.data({name: _plain(report) for name, report in reports.items()})
     else:
         for name, report in reports.items():
             _print(console, name, report, notes=notes)
     return ExitStatus.DONE if all(r.clean for r in reports.values()) else ExitStatus.DRIFT
-
-
-def _entries(databases: Sequence[str], asked: Asked) -> list[DatabaseEntry]:
-    from pgstead.cli.wiring import read_manifest
-
-    known = {e.name: e for e in read_manifest(asked.invocation.manifest).manifest.databases}
-    for name in databases:
-        if name not in known:
-            raise UsageError(
-                f"the manifest has no database `{name}`", hint=f"it has: {', '.join(known)}"
-            )
-        if not known[name].migrations:
-            raise UsageError(
-                f"the manifest names no migrations of {name}",
-                hint='[[databases]] migrations = "FOLDER" names the folder of its alembic.ini',
-            )
-    return [e for e in known.values() if e.migrations and (not databases or e.name in databases)]
 
 
 def _plain(report: Report) -> dict[str, object]:

@@ -7,18 +7,15 @@ problem, and the others are written all the same.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import os
-import sys
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from pgstead.errors import SteadError
+from pgstead.host.standing import RevisionError, standing_in
 from pgstead.model.revision import Direction, RevisionScript, Statement
 
 if TYPE_CHECKING:
@@ -28,12 +25,6 @@ if TYPE_CHECKING:
 NAMES = "pgstead_roles"  # `config.attributes`: what roles are called, where no file tells
 _DEPTH = 60  # frames between a statement and the revision that asked for it
 _CONTROL = frozenset({"emit_begin", "emit_commit"})
-
-
-class RevisionError(SteadError):
-    """The revisions of a database cannot be read."""
-
-    code = "revisions-unreadable"
 
 
 @dataclass
@@ -93,22 +84,8 @@ class AlembicRevisions:
                 f"there are no migrations in {place}: it has no alembic.ini",
                 hint='[[databases]] migrations = "FOLDER" names the folder',
             )
-        with _standing_in(place, self._directory):
+        with standing_in(place, self._directory):
             return _write(place, self._directory, dict(roles))
-
-
-@contextlib.contextmanager
-def _standing_in(place: Path, root: Path) -> Generator[None]:
-    """Run with the paths that Alembic's own command would have there; leave none behind."""
-    before, path = Path.cwd(), [*sys.path]
-    os.chdir(place)
-    sys.path.insert(0, str(root))
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # what env.py prints is no result of ours
-            yield
-    finally:
-        os.chdir(before)
-        sys.path[:] = path
 
 
 def _write(place: Path, root: Path, roles: Mapping[str, str]) -> tuple[RevisionScript, ...]:

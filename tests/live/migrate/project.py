@@ -12,7 +12,9 @@ from typing import Any
 
 import psycopg
 
+from tests.cli.program import Said, pgstead
 from tests.live.scratch import Scratch
+from tests.live.service import ROOT
 
 _INI = """\
 [alembic]
@@ -40,6 +42,25 @@ level = NOTSET
 formatter = plain
 [formatter_plain]
 format = %(levelname)s %(message)s
+"""
+_MANIFEST = """\
+version = 1
+name = "{database}"
+environment = "test"
+[server]
+major = 18
+port = {port}
+[pooler]
+enabled = false
+[[databases]]
+name = "{database}"
+owner = "{database}_owner"
+app = "{database}_app"
+admin = "{database}_admin"
+readonly = "{database}_readonly"
+migrator = "{database}_migrator"
+migrations = "."
+prefix = "RUN_"
 """
 _ENV = """\
 from sqlalchemy import MetaData
@@ -83,6 +104,13 @@ class Project:
         self.versions.mkdir(parents=True)
         (self.folder / "alembic.ini").write_text(_INI)
         (self.folder / "migrations" / "env.py").write_text(_ENV.format(database=self.database))
+        template = ROOT / "systems" / "specgen" / "migrations" / "script.py.mako"
+        (self.folder / "migrations" / "script.py.mako").write_text(template.read_text())
+        # as if the command had brought the server up
+        (self.folder / "pgstead.toml").write_text(
+            _MANIFEST.format(database=self.database, port=self.scratch.port)
+        )
+        (self.folder / ".pgstead").symlink_to(self.scratch.folder / ".pgstead")
 
     @property
     def versions(self) -> Path:
@@ -136,6 +164,12 @@ class Project:
         with self.start(*arguments) as process:
             said, _ = process.communicate(timeout=240)
         assert (process.returncode != 0) is fails, said
+        return said
+
+    def pgstead(self, *arguments: str, status: int = 0) -> Said:
+        """Run `pgstead migrate ...` beside the manifest."""
+        said = pgstead("migrate", *arguments, directory=self.folder, timeout=240)
+        assert said.status == status, said
         return said
 
     def up(self, *, fails: bool = False) -> str:

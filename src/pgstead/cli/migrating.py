@@ -1,0 +1,207 @@
+"""What the commands `pgstead migrate ...` share: which databases, their files, their state."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pgstead.cli.console import Console
+from pgstead.cli.invocation import Invocation
+from pgstead.errors import NotRunningError, SteadError, UsageError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Engine
+
+    from pgstead.app.connection import ConnectionFile
+    from pgstead.app.migration_runner import Report
+    from pgstead.manifest.document import DatabaseEntry
+    from pgstead.model.history import HistoryProblem, Remembered, RevisionFile
+
+
+def chosen(names: Sequence[str], invocation: Invocation) -> list[DatabaseEntry]:
+    """Return the databases that are meant: those that are named, else all with migrations."""
+    from pgstead.cli.wiring import read_manifest
+
+    known = {e.name: e for e in read_manifest(invocation.manifest).manifest.databases}
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"the manifest has no database `{name}`", hint=f"it has: {', '.join(known)}"
+            )
+        if not known[name].migrations:
+            raise UsageError(
+                f"the manifest names no migrations of {name}",
+                hint='[[databases]] migrations = "FOLDER" names the folder of its alembic.ini',
+            )
+    return [e for e in known.values() if e.migrations and (not names or e.name in names)]
+
+
+@dataclass(frozen=True)
+class History:
+    """The migrations of one database: the files, and what the database remembers."""
+
+    entry: DatabaseEntry
+    invocation: Invocation
+
+    @cached_property
+    def root(self) -> Path:
+        """Where the manifest lies."""
+        from pgstead.cli.wiring import read_manifest
+
+        return read_manifest(self.invocation.manifest).directory
+
+    @cached_property
+    def files(self) -> tuple[RevisionFile, ...]:
+        """The revisions, read without being executed."""
+        from pgstead.host import histories
+
+        return histories.read(self.root / self.entry.migrations, self.root)
+
+    @cached_property
+    def connection(self) -> ConnectionFile:
+        """Where the database is. Raises NotRunningError before the first `up`."""
+        from pgstead.cli.connection import connection_to
+
+        return connection_to(self.entry.name, self.invocation.manifest)
+
+    @cached_property
+    def found(self) -> Remembered:
+        """What the database remembers. Raises SteadError where it does not answer."""
+        from pgstead.app import migration_ledger, migration_statements
+
+        with self.engine() as engine, engine.connect() as connection:
+            return migration_ledger.read(migration_statements.driver_of(connection))
+
+    @cached_property
+    def problems(self) -> tuple[HistoryProblem, ...]:
+        """What is wrong with the files, and in what the database disagrees with them."""
+        from pgstead.plan import history
+
+        name = self.entry.name
+        return (
+            *history.problems(self.files, name),
+            *history.disagreements(self.files, self.found, name),
+        )
+
+    @property
+    def pending(self) -> tuple[RevisionFile, ...]:
+        """The revisions that the database does not have yet, in the order in which they run."""
+        from pgstead.plan import history
+
+        done = history.applied(self.files, self.found.heads)
+        return tuple(f for f in history.ordered(self.files) if f.name not in done)
+
+    def named(self, told: str) -> str:
+        """Return the revision that a name or the beginning of one means. Raises UsageError."""
+        names = [file.name for file in self.files if file.name]
+        names += [line.revision for line in self.found.lines if line.revision not in names]
+        found = [told] if told in names else sorted({n for n in names if n.startswith(told)})
+        if len(found) == 1:
+            return found[0]
+        raise UsageError(
+            f"{told!r} means {len(found)} revisions" if found else f"there is no revision {told!r}",
+            hint=f"`pgstead migrate history {self.entry.name}` lists them",
+        )
+
+    @contextmanager
+    def engine(self) -> Generator[Engine]:
+        """Give an engine as the migrator, past the pooler; what is refused is explained."""
+        from sqlalchemy.exc import DBAPIError
+
+        from pgstead.app.migrations import engine_to
+        from pgstead.app.target import Driver, Target
+
+        target = Target.from_file(
+            self.connection, role="migrator", door="direct", driver=Driver.PSYCOPG
+        )
+        engine = engine_to(target, "pgstead migrate")
+        try:
+            yield engine
+        except DBAPIError as error:
+            raise _explained(error, self.entry.name, target.place) from error
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def alembic(
+        self, console: Console, *, report: Report | None = None, output: TextIO | None = None
+    ) -> Generator[Config]:
+        """Give Alembic's configuration, bound to the database; what it says is told.
+
+        With `output`, no database is needed.
+        """
+        from contextlib import ExitStack
+
+        from alembic.util import CommandError
+
+        from pgstead.app.migrations import REPORT
+        from pgstead.host.standing import alembic_in
+
+        with ExitStack() as stack:
+            attributes: dict[str, Any] = {REPORT: report, "pgstead_roles": self._roles()}
+            if output is None:
+                attributes["connection"] = stack.enter_context(self.engine())
+            stack.enter_context(_told(console))
+            folder = self.root / self.entry.migrations
+            config = stack.enter_context(alembic_in(folder, self.root, output, **attributes))
+            try:
+                yield config
+            except CommandError as error:
+                said, _, hint = str(error).partition("\nhint: ")
+                raise SteadError(
+                    f"{self.entry.name}: {said}",
+                    hint=hint or f"`pgstead migrate check {self.entry.name}` looks for the cause",
+                ) from error
+
+    def _roles(self) -> Mapping[str, str]:
+        entry = self.entry
+        return {p: getattr(entry, p) for p in ("app", "admin", "readonly", "migrator", "owner")}
+
+
+def _explained(error: Any, database: str, place: str) -> SteadError:
+    """Return what PostgreSQL said as an error of ours: the words, the statement, the way on."""
+    words = " ".join(str(error.orig).split())
+    if error.statement is None:
+        return NotRunningError(
+            f"{place} does not let the migrator in: {words}",
+            hint="`pgstead status` says what runs; `pgstead up` starts it and mends roles",
+        )
+    from pgstead.app.migration_watch import shown
+
+    return SteadError(
+        f"{database}: {words}; statement: {shown(error.statement)}",
+        hint="nothing of this revision was kept, or `pgstead migrate status` says what was",
+    )
+
+
+class _Telling(logging.Handler):
+    """Hands what Alembic and the runner say to the console."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            self._console.warn(record.getMessage())
+        else:
+            self._console.say(f"  {record.getMessage()}")
+
+
+@contextmanager
+def _told(console: Console) -> Generator[None]:
+    logger, handler = logging.getLogger("alembic.pgstead"), _Telling(console)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

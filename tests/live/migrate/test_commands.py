@@ -1,0 +1,145 @@
+"""`pgstead migrate ...` on histories as they are, and as they should not be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.live.migrate.project import Project
+
+TABLE = "CREATE TABLE item (id bigint PRIMARY KEY, name text)"
+
+
+def test_an_empty_history_is_no_error(project: Project) -> None:
+    assert project.pgstead("status").out == f"{project.database}: at nothing, nothing pending\n"
+    assert project.pgstead("history").out == f"{project.database}:\n"
+    assert "nothing to do" in project.pgstead("up").out
+
+
+def test_what_is_pending_is_told_applied_and_then_history(project: Project) -> None:
+    project.sql("aa01", TABLE)
+    project.sql("aa02", "ALTER TABLE item ADD COLUMN size int")
+    said = project.pgstead("status", status=3).out
+    assert "2 pending" in said
+    assert "aa02  the revision aa02" in said
+    assert "aa01 applied in" in project.pgstead("up", "--to", "aa01").out
+    told = json.loads(project.pgstead("up", "--reason", "ticket 812", "--json").out)
+    assert [step["revision"] for step in told[project.database]["steps"]] == ["aa02"]
+    assert "nothing pending" in project.pgstead("status").out
+    assert "applied" in project.pgstead("history").out
+    assert "ticket 812" in project.pgstead("history", "--ledger").out
+
+
+def test_the_statements_are_printed_and_none_is_run(project: Project) -> None:
+    project.sql("aa01", TABLE, down="DROP TABLE item")
+    assert TABLE in project.pgstead("sql", project.database).out
+    assert "DROP TABLE item" in project.pgstead("sql", project.database, "aa01", "--down").out
+    assert project.rows("SELECT to_regclass('item')") == [(None,)]
+
+
+def test_a_new_revision_has_a_docstring_and_a_way_back(project: Project) -> None:
+    project.sql("aa01", TABLE)
+    project.up()
+    said = project.pgstead("new", project.database, "-m", "fill names", "--empty").out
+    text = (project.folder / said.strip()).read_text()
+    assert '"""fill names.' in text
+    assert "def downgrade() -> None:" in text
+    assert 'down_revision = "aa01"' in text
+
+
+def broken_two_heads(project: Project) -> None:
+    project.sql("aa02", "SELECT 1")
+    project.revision("aa03", "pass", parent="aa01")
+
+
+def broken_missing_parent(project: Project) -> None:
+    project.revision("aa02", "pass", parent="aa0l")
+
+
+def broken_duplicate(project: Project) -> None:
+    path = project.sql("aa02", "SELECT 1")
+    path.with_name("copy.py").write_text(path.read_text())
+
+
+def broken_syntax(project: Project) -> None:
+    path = project.sql("aa02", "SELECT 1")
+    path.write_text(path.read_text() + "\ndef (:\n")
+
+
+def broken_loop(project: Project) -> None:
+    project.revision("aa02", "pass", parent="aa03")
+    project.revision("aa03", "pass", parent="aa02")
+
+
+@pytest.mark.parametrize(
+    ("breaks", "kind", "words"),
+    [
+        (broken_two_heads, "two-heads", "--merge"),
+        (broken_missing_parent, "missing-parent", "comes after aa0l, which no file has; aa01"),
+        (broken_duplicate, "duplicate", "copy.py"),
+        (broken_syntax, "unreadable", "line "),
+        (broken_loop, "loop", "aa02, aa03"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_broken_history_is_explained_and_nothing_of_it_is_run(
+    project: Project, breaks: object, kind: str, words: str
+) -> None:
+    project.sql("aa01", TABLE)
+    assert callable(breaks)
+    breaks(project)
+    said = project.pgstead("status", status=3).out
+    assert f"{kind}: " in said
+    assert words in said
+    assert "hint: " in project.pgstead("up", status=1).err
+    assert project.rows("SELECT to_regclass('item')") == [(None,)]
+
+
+def test_two_heads_are_merged_by_the_command_that_is_named(project: Project) -> None:
+    project.sql("aa01", TABLE)
+    broken_two_heads(project)
+    project.pgstead("new", project.database, "-m", "merge", "--merge")
+    project.pgstead("up")
+    said = project.pgstead("down", project.database, "-1", status=2).err
+    assert "merges aa02 and aa03" in said or "merges aa03 and aa02" in said
+
+
+def test_an_edited_a_deleted_and_a_foreign_revision_are_told_apart(project: Project) -> None:
+    path = project.sql("aa01", TABLE)
+    project.up()
+    text = path.read_text()
+    path.write_text(text.replace("name text", "name varchar(9)"))
+    said = project.pgstead("status", status=3).out
+    assert "edited: " in said
+    assert "varchar(9)" in said
+    path.unlink()
+    assert "deleted: " in project.pgstead("status", status=3).out
+    assert project.pgstead("history", project.database, "--show", "aa01").out == text
+    path.write_text(text)
+    project.execute("UPDATE alembic_version SET version_num = 'ffff'")
+    said = project.pgstead("status", status=3).out
+    assert "foreign: " in said
+    assert "moved: " in said
+    assert "ffff" in project.pgstead("up", status=1).err
+
+
+def test_a_statement_that_fails_is_told_with_the_servers_words(project: Project) -> None:
+    project.sql("aa01", TABLE, "ALTER TABLE nothing ADD COLUMN x int")
+    said = project.pgstead("up", status=1).err
+    assert 'relation "nothing" does not exist' in said
+    assert "Traceback" not in said
+    assert project.rows("SELECT to_regclass('item')") == [(None,)]
+
+
+def test_a_server_that_does_not_answer_is_an_error_and_no_traceback(project: Project) -> None:
+    project.sql("aa01", TABLE)
+    connection = project.connection
+    text = connection.read_text()
+    connection.write_text(text.replace(f'"port": {project.scratch.port}', '"port": 1'))
+    try:
+        said = project.pgstead("up", status=1).err
+    finally:
+        connection.write_text(text)
+    assert "does not let the migrator in" in said
+    assert "Traceback" not in said
