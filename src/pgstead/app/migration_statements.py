@@ -8,6 +8,7 @@ when the revision has to be run again. And a watcher is told what is being waite
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Generator
@@ -22,6 +23,8 @@ from pgstead.app import migration_ledger as ledger
 from pgstead.app.migration_concurrent import Concurrent
 from pgstead.app.migration_ledger import Unfinished
 from pgstead.app.migration_watch import Watcher, shown
+
+_log = logging.getLogger("alembic.pgstead")
 
 _STATEMENT_TIMEOUT = "6h"  # of what runs concurrently; a server-wide one is for applications
 
@@ -45,6 +48,7 @@ class Statements:
     _uncommitted: list[Unfinished] = field(default_factory=list[Unfinished])
     _current: Concurrent | None = None
     _key: str = ""
+    _lock_timeout: str = "0"  # to be set again behind a concurrent statement
 
     @property
     def kept(self) -> int:
@@ -74,11 +78,13 @@ class Statements:
         """Remove what a statement left that failed outside of a transaction."""
         current, self._current = self._current, None
         if current is not None:
-            # the owner's, as the work's own session: names are looked up in its search_path
+            _log.info("removing what the failed statement left; Ctrl-C leaves it to the next run")
+            # by the work's own session: names are looked up in its search_path
             with _autocommit(self.work):
                 current.clean(self.work, self.beside)
                 if self.recorded and not current.settled(self.work):
                     ledger.dropped(self.work, self._revision, self._key)
+                self._reset()
 
     @contextmanager
     def listening(self, connection: Connection) -> Generator[None]:
@@ -136,6 +142,8 @@ class Statements:
         self._current = Concurrent.of(statement)
         if self._current is None:
             return
+        row = self.work.execute("SELECT current_setting('lock_timeout')").fetchone()
+        self._lock_timeout = row[0] if row is not None else "0"
         # a lock_timeout would end it while it waits for old transactions, which stops nobody
         self.work.execute("SET lock_timeout = 0")
         self.work.execute(f"SET statement_timeout = '{_STATEMENT_TIMEOUT}'")
@@ -162,11 +170,15 @@ class Statements:
         elif self._current is not None:
             self._current.verify(self.work)
             self._current = None
-            self.work.execute("RESET statement_timeout")
+            self._reset()
             if self.recorded:
                 ledger.done(self.work, self._revision, self._key)
         elif self.recorded:
             ledger.remember(self.work, self._revision, self._direction, done)
+
+    def _reset(self) -> None:
+        self.work.execute("RESET statement_timeout")
+        self.work.execute("SELECT set_config('lock_timeout', %s, false)", [self._lock_timeout])
 
     def _commits(self, _connection: Connection) -> None:
         """Note in the same transaction what a revision commits before its end."""

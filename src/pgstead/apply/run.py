@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pgstead.apply import databases, local, roles, server
@@ -164,6 +165,10 @@ def _migrate(run: _Run, operation: Operation) -> None:
         raise InitializationError(f"no database {operation.address.key!r} in the manifest")
     run.ports.progress.step(f"migrating {database.name}")
     run.ports.migrations.upgrade(database, run.design)
+    if operation.before is not None and run.design.pooler is not None:
+        # a type may have changed, and pooled connections remember the old one (ADR 0010)
+        with suppress(NotRunningError):  # then it remembers nothing
+            run.ports.console.run(f'RECONNECT "{database.name}"')
 
 
 def _settle_before(run: _Run, operation: Operation) -> None:

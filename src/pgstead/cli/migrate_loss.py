@@ -28,7 +28,7 @@ def loss_of(history: History, target: str) -> list[str]:
     with Reading(wired.ports.sql, wired.design.build.major) as reading:
         for schema, table, column in losses(taken):
             count = sql.SQL(
-                "SELECT count(*) AS n FROM (SELECT FROM {} WHERE {} LIMIT {}) AS some"
+                "SELECT count(*) AS n FROM (SELECT FROM {} WHERE {} LIMIT {}) AS counted"
             ).format(
                 sql.Identifier(schema, table),
                 sql.SQL("{} IS NOT NULL").format(sql.Identifier(column))

@@ -48,6 +48,7 @@ class History:
 
     entry: DatabaseEntry
     invocation: Invocation
+    where: Path | None = None  # the connection file; None: the one that `up` wrote
 
     @cached_property
     def root(self) -> Path:
@@ -66,8 +67,11 @@ class History:
     @cached_property
     def connection(self) -> ConnectionFile:
         """Where the database is. Raises NotRunningError before the first `up`."""
+        from pgstead.app.connection import read
         from pgstead.cli.connection import connection_to
 
+        if self.where is not None:
+            return read(self.where, self.entry.name)
         return connection_to(self.entry.name, self.invocation.manifest)
 
     @cached_property
@@ -110,16 +114,14 @@ class History:
         )
 
     @contextmanager
-    def engine(self) -> Generator[Engine]:
-        """Give an engine as the migrator, past the pooler; what is refused is explained."""
+    def engine(self, role: str = "migrator") -> Generator[Engine]:
+        """Give an engine past the pooler; what is refused is explained."""
         from sqlalchemy.exc import DBAPIError
 
         from pgstead.app.migrations import engine_to
         from pgstead.app.target import Driver, Target
 
-        target = Target.from_file(
-            self.connection, role="migrator", door="direct", driver=Driver.PSYCOPG
-        )
+        target = Target.from_file(self.connection, role=role, door="direct", driver=Driver.PSYCOPG)
         engine = engine_to(target, "pgstead migrate")
         try:
             yield engine
@@ -169,7 +171,7 @@ def _explained(error: Any, database: str, place: str) -> SteadError:
     words = " ".join(str(error.orig).split())
     if error.statement is None:
         return NotRunningError(
-            f"{place} does not let the migrator in: {words}",
+            f"{place} does not let us in: {words}",
             hint="`pgstead status` says what runs; `pgstead up` starts it and mends roles",
         )
     from pgstead.app.migration_watch import shown

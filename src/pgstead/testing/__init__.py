@@ -5,7 +5,6 @@
 | `plugin`      | options, marks and fixtures; imports nothing of the rest before it is asked |
 | `lease`       | the process under test: asks for a stead of its own, and holds on to it     |
 | `host`        | the process beside it: brings the stead up, and removes it without fail     |
-| `likeness`    | what that stead has in common with the manifest's, and what it has not      |
 | `template`    | one migrated database, and its copies                                       |
 | `fresh`       | the database of one test                                                    |
 | `logins`      | who came into it, by the server's own log                                   |

@@ -10,32 +10,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
-import shutil
 import signal
-import socket
 import sys
-from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pgstead.errors import SteadError
-from pgstead.host import clock, state
-from pgstead.host.migrations import AlembicMigrations
-from pgstead.model.layout import Layout
-from pgstead.testing import likeness, template
+from pgstead.host import state
+from pgstead.testing import template
 from pgstead.testing.place import ANSWER, HOST, LEASE, MARK, REQUEST, Answer, Place, Request
 
-if TYPE_CHECKING:
-    from pgstead.cli.wiring import Source
-    from pgstead.manifest.document import DatabaseEntry
-    from pgstead.model.design import Design
-    from pgstead.ports import Ports
-
-# Below what the kernel hands out for outgoing connections: between looking and listening nobody
-# gets one of these by accident.
-_PORTS = range(20_000, 32_000)
 _RESERVED_PREFIXES = ("PG", "PGSTEAD_")
 
 
@@ -75,14 +59,17 @@ def _serve(place: Place) -> None:
 
 def bring_up(place: Place, request: Request) -> Answer:
     """Bring a stead up with a template of the migrated database."""
+    from pgstead.cli import throwaway
     from pgstead.cli.wiring import read_manifest
+    from pgstead.design import likeness
 
     os.chdir(request.directory)
     source = read_manifest(request.manifest)
     entry = likeness.entry_of(source.manifest, request.database)
     _forget_other_databases(entry.prefix)
-    design, ports = _designed(place, source, entry, request.workers)
-    _up(design, ports)
+    design, ports = throwaway.designed(place.state, source, entry, workers=request.workers)
+    with state.lock(design.layout, "pytest"):
+        throwaway.bring_up(design, ports)
     with ports.sql.connect() as superuser:
         template.settle(superuser, entry.name, entry.owner, design.lookup_role)
     return Answer(
@@ -107,73 +94,11 @@ def _forget_other_databases(prefix: str) -> None:
             del os.environ[name]
 
 
-def _designed(
-    place: Place, source: Source, entry: DatabaseEntry, workers: int
-) -> tuple[Design, Ports]:
-    from pgstead.cli.wiring import ports_for, survey
-    from pgstead.design import compose
-    from pgstead.render import compose as rendering
-
-    found = survey(source)
-    direct, pooler = _free_ports()
-    manifest = likeness.manifest_of(
-        source.manifest, entry, direct=direct, pooler=pooler, workers=workers
-    )
-    layout = Layout(PurePosixPath(place.state), PurePosixPath(source.directory))
-    migrations = AlembicMigrations(source.directory, Path(layout.run / "heads.json"))
-    design = compose.compose(
-        manifest,
-        likeness.facts_of(found.ground.host),
-        found.build,
-        found.pooler,
-        layout,
-        state.identify(layout, manifest.name, manifest.server.major).stead_id,
-        {entry.name: migrations.heads_of(entry.migrations)},
-        sys.executable,
-    )
-    design = rendering.attach(likeness.opened(design, workers))
-    return design, ports_for(design)
-
-
-def _free_ports() -> tuple[int, int]:
-    found: set[int] = set()
-    while len(found) < 2:
-        port = secrets.choice(_PORTS)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.add(port)
-    direct, pooler = found
-    return direct, pooler
-
-
-def _up(design: Design, ports: Ports) -> None:
-    from pgstead.app.encryption import keyfile
-    from pgstead.workflows.up import up
-
-    layout = design.layout
-    identity = state.Identity(
-        design.stead_id, design.name, design.build.major, clock.stamp(), str(layout.state)
-    )
-    with state.lock(layout, "pytest"):
-        state.prepare(layout, design.host)
-        state.remember(layout, identity)
-        for database in design.databases:
-            path = layout.keys / f"{database.name}.json"
-            ports.files.make_directory(layout.keys, mode=0o700)
-            ports.files.write(path, keyfile.new(), mode=0o600)
-        up(design, ports)
-
-
 def remove(place: Place) -> None:
     """Stop what runs in a directory, and remove it."""
-    from pgstead.host import facts
-    from pgstead.host.supervisor import LocalSupervisor
+    from pgstead.cli import throwaway
 
-    layout = Layout(PurePosixPath(place.state), PurePosixPath(place.directory))
-    if place.state.exists():
-        with suppress(SteadError):
-            LocalSupervisor(layout, facts.gather()).shutdown()
-    shutil.rmtree(place.directory, ignore_errors=True)
+    throwaway.remove(place.state, place.directory)
 
 
 def sweep(parent: Path) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -21,7 +20,6 @@ from pgstead.testing.place import ANSWER, LEASE, LOG, MARK, REQUEST, Answer, Pla
 _PATIENCE = 600.0  # seconds; migrations may be long
 _TO_END = 60.0  # seconds that the host may take to remove everything
 _POLL = 0.02
-_LONGEST = 50  # bytes of a temporary directory's path; a socket's has 107
 
 
 class StartError(SteadError):
@@ -99,17 +97,9 @@ def _hold(name: str) -> tuple[Place, int]:
 
 
 def _parent() -> Path:
-    """Return a directory that the servers' user can enter, with a path short enough."""
-    from pgstead.host import facts, users
+    from pgstead.host import temporary
 
-    user = facts.gather().server_user
-    for parent in dict.fromkeys((Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))):  # noqa: S108 - not a file
-        if len(os.fsencode(parent)) <= _LONGEST and users.can_traverse(parent, user):
-            return parent
-    raise StartError(
-        "there is no directory for temporary files that the servers' user can enter",
-        hint="set TMPDIR to a short path that everybody can enter",
-    )
+    return temporary.parent()
 
 
 def _directory(path: Path) -> Path:

@@ -141,5 +141,5 @@ def test_a_server_that_does_not_answer_is_an_error_and_no_traceback(project: Pro
         said = project.pgstead("up", status=1).err
     finally:
         connection.write_text(text)
-    assert "does not let the migrator in" in said
+    assert "does not let us in" in said
     assert "Traceback" not in said

@@ -169,3 +169,46 @@ def test_a_changed_type_is_told(project: Project) -> None:
     project.up()
     project.sql("aa02", "ALTER TABLE item ALTER COLUMN name TYPE varchar(80)")
     assert "changed types: item.name" in project.up()
+
+
+def test_an_interrupted_concurrent_index_is_taken_away(project: Project) -> None:
+    project.sql("aa01", TABLE, ROWS)
+    project.up()
+    project.concurrently("aa02", INDEX, before="CREATE TABLE other (id int)")
+    with project.session() as writer:
+        writer.execute(WRITE)
+        runner = project.start("upgrade", "head")
+        wait_until(lambda: [done for _, done in _there(project)] == [True, False], "it builds")
+        time.sleep(0.3)
+        runner.send_signal(signal.SIGINT)
+        line_with(runner, "removing what the failed statement left")
+        writer.rollback()
+    runner.communicate(timeout=60)
+    assert runner.returncode != 0
+    assert index(project) == []
+    project.up()
+    assert index(project) == [("item_name", True)]
+
+
+def test_a_lock_that_is_never_to_be_had_is_an_error_that_names_who_has_it(
+    project: Project,
+) -> None:
+    project.sql("aa01", TABLE)
+    project.up()
+    project.sql("aa02", "ALTER TABLE item ADD COLUMN size int")
+    environment = project.folder / "migrations" / "env.py"
+    patience = "Report(patience=Patience(tries=3))"
+    environment.write_text(
+        "from alembic import context\n"
+        "from pgstead.app.migration_runner import Patience, Report\n"
+        f"context.config.attributes['pgstead_report'] = {patience}\n" + environment.read_text()
+    )
+    with project.session() as reader:
+        reader.execute("SELECT count(*) FROM item")
+        said = project.up(fails=True)
+        # nobody waits behind it any more
+        assert project.rows("SELECT count(*) FROM item") == [(0,)]
+    assert "not to be had in 3 tries: ALTER TABLE item" in said
+    assert f"{project.database}_app" in said
+    assert "Traceback" not in said
+    assert project.applied() == [("aa01", "up")]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from pgstead.design import likeness
 from pgstead.errors import UsageError
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.load import parse
-from pgstead.testing import host, likeness
+from pgstead.testing import host
 from pgstead.testing.place import LEASE, REQUEST
 
 PRODUCTION = """

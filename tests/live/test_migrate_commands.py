@@ -1,0 +1,72 @@
+"""`pgstead migrate ...` on a running stead: drift, models, what a downgrade loses, reconciling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fix_stead import LiveStead
+
+pytestmark = pytest.mark.live
+
+HEAD, PARENT = "b41c97d2e8f3", "8f2e60b4c7d1"
+
+
+@pytest.fixture
+def whole(stead: LiveStead) -> Iterator[LiveStead]:
+    """Give the shared stead; afterwards it is at head again."""
+    yield stead
+    stead.run("migrate", "up", "jeex_idea", "-q")
+
+
+def test_a_stead_that_is_up_agrees_with_its_migrations_and_models(whole: LiveStead) -> None:
+    assert whole.run("migrate", "check").stdout == "jeex_idea: all agrees\n"
+    assert "nothing pending" in whole.run("migrate", "status").stdout
+    assert "nothing to do" in whole.run("migrate", "up").stdout
+    assert "applied" in whole.run("migrate", "history").stdout
+
+
+def test_drift_and_what_no_migration_makes_are_told_in_one_look(whole: LiveStead) -> None:
+    with whole.superuser("jeex_idea") as connection:
+        connection.execute("ALTER TABLE projects NO FORCE ROW LEVEL SECURITY")
+        connection.execute("ALTER TABLE users ADD COLUMN odd int")
+    try:
+        said = whole.run("migrate", "check", "jeex_idea", status=3).stdout
+        refused = whole.run(
+            *("migrate", "reconcile", "jeex_idea", HEAD, "--reason", "x"), status=3
+        ).stderr
+    finally:
+        with whole.superuser("jeex_idea") as connection:
+            connection.execute("ALTER TABLE projects FORCE ROW LEVEL SECURITY")
+            connection.execute("ALTER TABLE users DROP COLUMN odd")
+    assert "row security public.projects is changed" in said
+    assert "column public.users.odd is extra" in said
+    assert "way out: " in said
+    assert "row security public.projects" in refused
+
+
+def test_a_stamp_by_hand_is_reconciled_after_the_schema_was_compared(whole: LiveStead) -> None:
+    with whole.superuser("jeex_idea") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffff'")
+    assert "foreign: " in whole.run("migrate", "status", status=3).stdout
+    whole.run("migrate", "reconcile", "jeex_idea", HEAD, "--reason", "stamped by mistake")
+    assert "nothing pending" in whole.run("migrate", "status").stdout
+    ledger = whole.run("migrate", "history", "--ledger").stdout
+    assert "reconcile" in ledger
+    assert "stamped by mistake" in ledger
+
+
+def test_a_downgrade_says_what_it_loses_before_it_does(whole: LiveStead) -> None:
+    with whole.superuser("jeex_idea") as connection:
+        connection.execute("INSERT INTO users (email, name) VALUES ('loss@example.com', 'L')")
+    try:
+        refused = whole.run("migrate", "down", "jeex_idea", "base", status=3).stderr
+        assert "row(s) of users" in refused
+        said = whole.run("migrate", "down", "jeex_idea", "-1").stdout
+        assert f"{HEAD} taken back" in said
+        assert "1 pending" in whole.run("migrate", "status", status=3).stdout
+        assert f"{HEAD} applied" in whole.run("migrate", "up").stdout
+    finally:
+        with whole.superuser("jeex_idea") as connection:
+            connection.execute("DELETE FROM users WHERE email = 'loss@example.com'")
