@@ -175,8 +175,7 @@ class Runner:
         """Leave nothing of the revision: its transaction, and what it built outside of one."""
         try:
             self._connection.rollback()
-            if not self._work.closed:
-                self._statements.clean()
+            self._statements.clean()
         except (psycopg.Error, DBAPIError) as error:
             _log.warning("what the failed statement left could not be removed: %s", error)
 

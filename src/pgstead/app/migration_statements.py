@@ -79,12 +79,14 @@ class Statements:
         current, self._current = self._current, None
         if current is not None:
             _log.info("removing what the failed statement left; Ctrl-C leaves it to the next run")
-            # by the work's own session: names are looked up in its search_path
-            with _autocommit(self.work):
-                current.clean(self.work, self.beside)
-                if self.recorded and not current.settled(self.work):
-                    ledger.dropped(self.work, self._revision, self._key)
-                self._reset()
+            # SQLAlchemy closes a connection whose statement was interrupted
+            ours = self.beside if self.work.closed else self.work
+            with _autocommit(ours):
+                current.clean(ours, self.beside)
+                if self.recorded and not current.settled(ours):
+                    ledger.dropped(ours, self._revision, self._key)
+                if ours is self.work:
+                    self._reset()
 
     @contextmanager
     def listening(self, connection: Connection) -> Generator[None]:
