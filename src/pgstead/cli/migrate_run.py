@@ -70,8 +70,8 @@ def print_done(console: Console, name: str, report: Report) -> dict[str, object]
         if not console.json:
             word = "applied" if entry.direction == "up" else "taken back"
             console.line(f"{name}: {entry.revision} {word} in {entry.seconds:.2f} s{tries}")
-    if not report.entries and not console.json:
-        console.line(f"{name}: nothing to do")
+    if not report.entries:
+        return nothing_done(console, name)
     return {
         "steps": [
             {
@@ -84,6 +84,13 @@ def print_done(console: Console, name: str, report: Report) -> dict[str, object]
         ],
         "changed_types": report.retyped,
     }
+
+
+def nothing_done(console: Console, name: str) -> dict[str, object]:
+    """Print that there was nothing to do; return it for programs."""
+    if not console.json:
+        console.line(f"{name}: nothing to do")
+    return {"steps": [], "changed_types": []}
 
 
 def _tell(history: History, console: Console) -> None:

@@ -7,7 +7,7 @@ import click
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import invocation_of
-from pgstead.cli.migrate_run import Way, print_done, refuse_broken, run
+from pgstead.cli.migrate_run import Way, nothing_done, print_done, refuse_broken, run
 from pgstead.cli.migrating import History, chosen
 from pgstead.errors import UsageError
 
@@ -36,6 +36,9 @@ def command(databases: tuple[str, ...], to: str | None, reason: str | None) -> N
     done: dict[str, object] = {}
     for entry in entries:
         history = History(entry, invocation)
+        if to is None and history.at_its_heads:
+            done[entry.name] = nothing_done(console, entry.name)
+            continue
         refuse_broken(history, several="--to" if to is None else "")
         target = "heads" if to is None else to if to == "heads" else history.named(to)
         report = run(history, Way.UP, target, console, reason)

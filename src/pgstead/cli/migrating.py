@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pgstead.cli.console import Console
@@ -100,6 +100,32 @@ class History:
 
         done = history.applied(self.files, self.found.heads)
         return tuple(f for f in history.ordered(self.files) if f.name not in done)
+
+    @property
+    def at_its_heads(self) -> bool:
+        """Say whether nothing is pending, as far as can be told without importing Alembic."""
+        from pgstead.cli.connection import RoleName, address, state_of
+        from pgstead.host.migrations import AlembicMigrations
+        from pgstead.host.version import heads_at
+        from pgstead.model.layout import Layout
+
+        if "direct" not in self.connection.doors:
+            return False
+        layout = Layout(PurePosixPath(state_of(self.connection)), PurePosixPath(self.root))
+        scripts = AlembicMigrations(self.root, Path(layout.run / "heads.json"))
+        there = address(self.connection, RoleName.MIGRATOR, direct=True)
+        found = heads_at(
+            {
+                "host": there.host,
+                "port": there.port,
+                "dbname": there.database,
+                "user": there.user,
+                "passfile": there.passfile,
+                "sslmode": there.sslmode,
+                "sslrootcert": there.ca,
+            }
+        )
+        return found is not None and found == scripts.heads_of(self.entry.migrations) != ()
 
     def named(self, told: str) -> str:
         """Return the revision that a name or the beginning of one means. Raises UsageError."""
