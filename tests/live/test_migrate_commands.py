@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
+from pgstead.cli.invocation import Invocation
+from pgstead.cli.migrate_run import tell_of_types
+from pgstead.cli.migrating import History, chosen
+from pgstead.cli.wiring import SILENT
 from tests.fix_stead import LiveStead
 
 pytestmark = pytest.mark.live
@@ -70,3 +75,24 @@ def test_a_downgrade_says_what_it_loses_before_it_does(whole: LiveStead) -> None
     finally:
         with whole.superuser("jeex_idea") as connection:
             connection.execute("DELETE FROM users WHERE email = 'loss@example.com'")
+
+
+def test_of_changed_types_everybody_is_told_who_remembers_the_old_ones(whole: LiveStead) -> None:
+    invocation = Invocation(manifest=str(whole.manifest), quiet=True)
+    history = History(chosen(["jeex_idea"], invocation)[0], invocation)
+    with whole.connect(direct=True) as idle, whole.connect(direct=True) as busy:
+        before = _pooled_backend(whole)
+        with busy.transaction():
+            busy.execute("SELECT 1")
+            tell_of_types(history, SILENT)
+            # who is in a transaction ends it
+            busy.execute("SELECT 1")
+        with pytest.raises(psycopg.OperationalError):
+            idle.execute("SELECT 1")
+        assert _pooled_backend(whole) != before
+
+
+def _pooled_backend(stead: LiveStead) -> int:
+    with stead.connect() as pooled:
+        row = pooled.execute("SELECT pg_backend_pid()").fetchone()
+    return int(row[0])

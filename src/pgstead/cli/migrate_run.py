@@ -59,7 +59,7 @@ def run(
         else:
             alembic.downgrade(config, target)
     if report.retyped:
-        _tell(history, console)
+        tell_of_types(history, console)
     return report
 
 
@@ -93,7 +93,7 @@ def nothing_done(console: Console, name: str) -> dict[str, object]:
     return {"steps": [], "changed_types": []}
 
 
-def _tell(history: History, console: Console) -> None:
+def tell_of_types(history: History, console: Console) -> None:
     """Let nobody go on with what he knew of a column: pooler first, then direct sessions."""
     from pgstead.cli.wiring import wire
 

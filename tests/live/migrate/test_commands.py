@@ -143,3 +143,33 @@ def test_a_server_that_does_not_answer_is_an_error_and_no_traceback(project: Pro
         connection.write_text(text)
     assert "does not let us in" in said
     assert "Traceback" not in said
+
+
+def test_a_downgrade_that_fails_half_way_leaves_everything(project: Project) -> None:
+    down = "op.execute('DROP TABLE other')\nop.execute('DROP TABLE nothing')"
+    project.revision("aa01", f"op.execute({TABLE!r})\nop.execute('CREATE TABLE other ()')", down)
+    project.up()
+    assert 'table "nothing" does not exist' in project.alembic("downgrade", "-1", fails=True)
+    assert project.rows("SELECT version_num FROM alembic_version") == [("aa01",)]
+    assert project.rows("SELECT to_regclass('other') IS NOT NULL") == [(True,)]
+    assert project.applied() == [("aa01", "up")]
+
+
+def test_a_role_that_may_not_change_the_schema_is_told_so(project: Project) -> None:
+    project.sql("aa01", TABLE)
+    text = project.connection.read_text()
+    project.connection.write_text(text.replace("_migrator", "_readonly"))
+    try:
+        said = project.pgstead("up", status=1).err
+    finally:
+        project.connection.write_text(text)
+    assert "permission denied for schema public" in said
+    assert "Traceback" not in said
+
+
+def test_a_stamp_is_in_the_ledger_too(project: Project) -> None:
+    project.sql("aa01", TABLE)
+    project.sql("aa02", "SELECT 1")
+    project.alembic("stamp", "head")
+    assert project.applied() == [("aa02", "stamp")]
+    assert "nothing pending" in project.pgstead("status").out
