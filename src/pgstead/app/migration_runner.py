@@ -165,7 +165,7 @@ class Runner:
         except BaseException as error:
             self._watcher.ended()
             self._undo()
-            if not (isinstance(error, DBAPIError) and _sqlstate(error) in _AGAIN):
+            if not isinstance(error, Exception) or _sqlstate(error) not in _AGAIN:
                 raise
             self._give_way(error)
             return False
@@ -179,23 +179,23 @@ class Runner:
         except (psycopg.Error, DBAPIError) as error:
             _log.warning("what the failed statement left could not be removed: %s", error)
 
-    def _give_way(self, error: DBAPIError) -> None:
+    def _give_way(self, error: Exception) -> None:
         patience, blockers = self._report.patience, self._watcher.blockers
         who = "; ".join(blockers) or "nobody who is still there"
+        what = shown(getattr(error, "statement", None) or str(error))
         pause = patience.pause(self._attempt)
         timeout = patience.lock_timeout(self._attempt)
         self._waited += pause + timeout
         if self._attempt >= patience.tries or self._waited > patience.budget:
             raise BusyError(
-                f"a lock was not to be had in {self._attempt} tries: {shown(error.statement or '')}"
-                f"; in the way: {who}",
+                f"a lock was not to be had in {self._attempt} tries: {what}; in the way: {who}",
                 hint="nothing of this revision was done; run it again when that has ended, or end"
                 " it with pg_terminate_backend(pid)",
             ) from error
         _log.warning(
             "no lock within %.1f s, giving way for %.1f s (try %d of %d): %s; in the way: %s",
             *(timeout, pause, self._attempt, patience.tries),
-            *(shown(error.statement or ""), who),
+            *(what, who),
         )
         time.sleep(pause)
 
@@ -230,8 +230,9 @@ def _silenced(logger: logging.Logger) -> Generator[None]:
         logger.disabled = before
 
 
-def _sqlstate(error: DBAPIError) -> str | None:
-    return getattr(error.orig, "sqlstate", None)
+def _sqlstate(error: Exception) -> str | None:
+    """Return what the server answered: to SQLAlchemy, or to the driver alone."""
+    return getattr(getattr(error, "orig", error), "sqlstate", None)
 
 
 def _path(migrations: MigrationContext, revision: str) -> str | None:

@@ -142,6 +142,7 @@ class History:
     @contextmanager
     def engine(self, role: str = "migrator") -> Generator[Engine]:
         """Give an engine past the pooler; what is refused is explained."""
+        import psycopg
         from sqlalchemy.exc import DBAPIError
 
         from pgstead.app.migrations import engine_to
@@ -153,6 +154,11 @@ class History:
             yield engine
         except DBAPIError as error:
             raise _explained(error, self.entry.name, target.place) from error
+        except psycopg.Error as error:
+            words = " ".join(str(error).split())
+            raise SteadError(
+                f"{self.entry.name}: {words}", hint="run it again: what is in is not done twice"
+            ) from error
         finally:
             engine.dispose()
 

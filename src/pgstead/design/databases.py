@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import resources as packaged
 
-from pgstead.design.names import LOOKUP, LOOKUP_FUNCTION, MONITOR, SCHEMA, SUPERUSER
+from pgstead.design.names import (
+    LEDGER_SCHEMA,
+    LOOKUP,
+    LOOKUP_FUNCTION,
+    MONITOR,
+    SCHEMA,
+    SUPERUSER,
+)
 from pgstead.manifest.document import Manifest
 from pgstead.model.address import Resource
 from pgstead.model.design import DatabasePlan
@@ -64,6 +71,8 @@ def resources(
             locale=collation,
         )
         yield Schema(plan.name, "public", plan.owner)
+        if plan.migrations:
+            yield Schema(plan.name, LEDGER_SCHEMA, plan.owner)
         for extension in plan.extensions:
             yield Extension(plan.name, extension)
         if pooled:

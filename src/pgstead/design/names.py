@@ -12,6 +12,7 @@ LOOKUP = "pgstead_pooler"
 MONITOR = "pgstead_monitor"
 BACKUP = "pgstead_backup"
 SCHEMA = "pgstead"
+LEDGER_SCHEMA = "pgstead_migrations"  # the owner's, where migrations write what they did
 LOOKUP_FUNCTION = "pgstead.pooler_lookup(text)"
 IDENT_MAP = "pgstead"
 IDLE = 900  # seconds; an inactive session ends after 15 minutes (SRV-8)
