@@ -7,6 +7,7 @@ are removed.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -16,19 +17,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 
 @cache
-def _pipe() -> IO[str]:
+def _reaper() -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, __file__],
         stdin=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a Ctrl-C is for the runner
     )
-    assert process.stdin is not None
-    return process.stdin
+    atexit.register(process.communicate)
+    return process
 
 
 @contextmanager
@@ -42,7 +42,8 @@ def watched(directory: Path) -> Iterator[Path]:
 
 
 def _tell(line: str) -> None:
-    pipe = _pipe()
+    pipe = _reaper().stdin
+    assert pipe is not None
     pipe.write(line + "\n")
     pipe.flush()
 
