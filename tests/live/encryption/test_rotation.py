@@ -76,7 +76,10 @@ class Commands:
 
     def json(self, *arguments: str, status: int = 0) -> Any:
         """Run it and read its answer."""
-        return json.loads(self.run(*arguments, "--json", status=status))
+        process = self.start(*arguments, "--json")
+        told, talk = process.communicate(timeout=900)
+        assert process.returncode == status, told + talk
+        return json.loads(told)
 
 
 @pytest.fixture
