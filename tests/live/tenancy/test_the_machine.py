@@ -110,7 +110,9 @@ def test_it_sees_every_table_that_takes_rows_for_others(
         ),
     ],
 )
-def test_it_sees(settle: Callable[[str], Machine], table: str, damage: tuple[str, ...]) -> None:
+def test_it_sees_who_gets_around_what_keeps_workspaces_apart(
+    settle: Callable[[str], Machine], table: str, damage: tuple[str, ...]
+) -> None:
     machine = settle("specgen")
     shape = machine.world.shapes[table]
     choose = random.Random(2).choice
