@@ -48,7 +48,7 @@ UNION ALL SELECT 'row security ' || relname || relrowsecurity::text || relforcer
   FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 UNION ALL SELECT 'policy ' || polname || polrelid::regclass || polcmd::text || polpermissive::text
   || array_to_string(polroles, ',') || pg_get_expr(polqual, polrelid)
-  || pg_get_expr(polwithcheck, polrelid) FROM pg_policy
+  || coalesce(pg_get_expr(polwithcheck, polrelid), '') FROM pg_policy
 UNION ALL SELECT 'type ' || typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
 """
 
