@@ -49,14 +49,16 @@ def _tell(line: str) -> None:
 
 
 def end_processes_of(directory: Path) -> list[str]:
-    """Kill what still runs for a directory, and return what it was."""
+    """Kill what still runs for a directory or in it, and return what it was."""
     left: dict[int, str] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            works_in = (entry / "cwd").readlink()
         except OSError:
             continue
-        if f"{directory}/" in words and int(entry.name) != os.getpid():
+        of_it = f"{directory}/" in words or works_in.is_relative_to(directory)
+        if of_it and int(entry.name) != os.getpid():
             left[int(entry.name)] = words
     for pid in left:
         with suppress(ProcessLookupError):
