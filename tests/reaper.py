@@ -7,6 +7,7 @@ are removed.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -16,19 +17,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO
 
 
 @cache
-def _pipe() -> IO[str]:
+def _reaper() -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, __file__],
         stdin=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a Ctrl-C is for the runner
     )
-    assert process.stdin is not None
-    return process.stdin
+    atexit.register(process.communicate)
+    return process
 
 
 @contextmanager
@@ -42,20 +42,23 @@ def watched(directory: Path) -> Iterator[Path]:
 
 
 def _tell(line: str) -> None:
-    pipe = _pipe()
+    pipe = _reaper().stdin
+    assert pipe is not None
     pipe.write(line + "\n")
     pipe.flush()
 
 
 def end_processes_of(directory: Path) -> list[str]:
-    """Kill what still runs for a directory, and return what it was."""
+    """Kill what still runs for a directory or in it, and return what it was."""
     left: dict[int, str] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            works_in = (entry / "cwd").readlink()
         except OSError:
             continue
-        if f"{directory}/" in words and int(entry.name) != os.getpid():
+        of_it = f"{directory}/" in words or works_in.is_relative_to(directory)
+        if of_it and int(entry.name) != os.getpid():
             left[int(entry.name)] = words
     for pid in left:
         with suppress(ProcessLookupError):

@@ -271,7 +271,8 @@ def clients_wait_too_long(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("POL-011", "POL-021", also=("POL-001",), shakes=("POL-023",))
+# who is turned away tries nothing; 1.18 counts silent clients until client_login_timeout
+@sabotage("POL-011", "POL-021", also=("POL-001",), shakes=("POL-023",), blinds=("*",))
 def clients_are_turned_away(scene: Scene) -> Iterator[Design | None]:
     """The pooler takes fewer clients than the applications open."""
     with scene.console_set("max_client_conn", "15"):

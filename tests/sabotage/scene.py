@@ -54,6 +54,12 @@ class Scene:
         """Try promises, against another design where the saboteur forged one."""
         return run(design or self.design, self.access, select, disruptive=disruptive)
 
+    @property
+    def pooler_crashes(self) -> int:
+        """How often the pooler died by itself."""
+        log = self.state / "log" / "supervisord.log"
+        return len(re.findall(r"exited: pgbouncer \(.*not expected", log.read_text()))
+
     # -- the server -----------------------------------------------------------------------------
 
     def rows(self, statement: Any, *values: object, database: str = "postgres") -> list[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from pgstead.errors import NotRunningError
 from pgstead.prove.finding import Verdict
 from pgstead.prove.registry import promises
 from pgstead.prove.report import Report
@@ -55,6 +56,20 @@ def assert_exactly(sabotage: Sabotage, report: Report, baseline: dict[str, Verdi
 
 def sabotaged(scene: Scene, sabotage: Sabotage, *select: str) -> None:
     """Damage, try, mend, try again."""
+    crashes = scene.pooler_crashes
+    try:
+        once_sabotaged(scene, sabotage, *select)
+    except (AssertionError, NotRunningError):
+        if sabotage.disruptive or scene.pooler_crashes == crashes:
+            raise
+        # PgBouncer 1.18 dies now and then when its users are read again after many changes of
+        # them (mended in 1.19.1 and 1.21.0): the sabotage was not seen, so it is tried again
+        print(f"the pooler crashed under {sabotage.name}")
+        scene.wait_for_doors()
+        once_sabotaged(scene, sabotage, *select)
+
+
+def once_sabotaged(scene: Scene, sabotage: Sabotage, *select: str) -> None:
     baseline = scene.baseline
     if sabotage.disruptive:
         baseline = {**baseline, **dict.fromkeys(sabotage.breaks, Verdict.KEPT)}

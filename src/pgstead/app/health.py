@@ -77,7 +77,6 @@ class Health:
     networks: tuple[Network, ...] = LOOPBACK
     _began: float = field(default_factory=time.monotonic)
     _started: bool = False
-    _bound: bool = False  # the role was looked at; it stays what it is
     _running: asyncio.Task[Facts] | None = None
     _running_since: float = 0.0
 
@@ -131,8 +130,7 @@ class Health:
             row = (await session.execute(_FACTS)).one()
             answered = time.perf_counter()
             revisions = await _revisions(session) if row.migrated else ()
-            unbound = "" if self._bound else await role_guard.objection(session)
-        self._bound = not unbound
+            unbound = await role_guard.objection(session)
         return Facts(
             version=row.version,
             connections=row.connections,

@@ -76,7 +76,7 @@ async def read_document(
 
 
 @router.patch("/{document_id}")
-@router.put("/{document_id}", include_in_schema=False)
+@router.put("/{document_id}")
 @repeatable
 async def change_document(
     project_id: uuid.UUID,

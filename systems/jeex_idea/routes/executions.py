@@ -74,7 +74,7 @@ async def read_execution(
 
 
 @router.patch("/{execution_id}")
-@router.put("/{execution_id}", include_in_schema=False)
+@router.put("/{execution_id}")
 @repeatable
 async def change_execution(
     project_id: uuid.UUID,

@@ -52,7 +52,7 @@ async def read_export(
 
 
 @router.patch("/{export_id}")
-@router.put("/{export_id}", include_in_schema=False)
+@router.put("/{export_id}")
 @repeatable
 async def change_export(
     project_id: uuid.UUID,

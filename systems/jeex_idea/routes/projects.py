@@ -58,7 +58,7 @@ async def read_project(project_id: uuid.UUID, session: Session, response: Respon
 
 
 @router.patch("/{project_id}")
-@router.put("/{project_id}", include_in_schema=False)
+@router.put("/{project_id}")
 @repeatable
 async def change_project(
     project_id: uuid.UUID, body: ProjectChange, session: Session, seen: Seen, response: Response

@@ -47,7 +47,7 @@ async def read_user(user_id: uuid.UUID, session: Session, response: Response) ->
 
 
 @router.patch("/{user_id}")
-@router.put("/{user_id}", include_in_schema=False)
+@router.put("/{user_id}")
 @repeatable
 async def change_user(
     user_id: uuid.UUID, body: UserChange, session: Session, seen: Seen, response: Response

@@ -3,6 +3,8 @@
 import pytest
 
 from pgstead.app.target import Driver
+from tests.live.app.work import FUNCTIONS
+from tests.live.scratch import Scratch
 from tests.live.service import api, scratch, service
 
 __all__ = ["api", "driver", "scratch", "service"]
@@ -12,3 +14,10 @@ __all__ = ["api", "driver", "scratch", "service"]
 def driver(request: pytest.FixtureRequest) -> Driver:
     """Give each driver in turn."""
     return request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _functions(scratch: Scratch) -> None:
+    """Make the functions by which people of jeex_idea sign up in these tests."""
+    with scratch.admin("jeex_idea") as admin:
+        admin.execute(FUNCTIONS.encode())

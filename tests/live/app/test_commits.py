@@ -24,7 +24,7 @@ from pgstead.app.engine import Database
 from pgstead.app.retry import Budget, Retries
 from pgstead.app.sync import SyncDatabase
 from pgstead.app.target import Driver
-from systems.jeex_idea.models import User
+from systems.jeex_idea.models import Project, User
 from tests.live.app.plaintext import Way, plaintext, pooler_takes_plaintext, through
 from tests.live.app.work import address, opened
 from tests.live.cutting import Cut, cutting
@@ -254,43 +254,34 @@ def test_the_oracle_sees_what_naive_retries_do(open_scratch: Scratch, driver: Dr
 
 
 def test_what_a_resolved_unit_returns_is_whole(open_scratch: Scratch, driver: Driver) -> None:
-    first, second = address(), address()
+    key, email = uuid.uuid4(), address()
 
-    async def work(session: AsyncSession) -> tuple[User, User]:
+    async def work(session: AsyncSession) -> tuple[User, Project]:
         old = await session.get(User, key)
         assert old is not None
         old.name = "B"
-        new = User(email=second, name="N")
+        new = Project(name="N", created_by=key)
         session.add(new)
         return old, new
 
     async def whole() -> None:
-        nonlocal key
         async with AsyncExitStack() as stack:
             proxy = await stack.enter_async_context(cutting(open_scratch.port))
             known = through(open_scratch, driver, proxy)
             database = await stack.enter_async_context(opened(known))
-            async with database.transaction() as session:
-                user = User(email=first, name="A")
-                session.add(user)
-            key = user.id
+            async with database.session(user=key) as session:
+                session.add(User(id=key, email=email, name="A"))
             proxy.cut = lambda _: Cut.AFTER if proxy.cuts[Cut.AFTER] == 0 else Cut.NOT
-            old, new = await database.run(work)
-            assert (proxy.cuts[Cut.AFTER], old.name, old.email, new.email, new.name) == (
-                1,
-                "B",
-                first,
-                second,
-                "N",
-            )
+            old, new = await database.run(work, user=key)
+            assert proxy.cuts[Cut.AFTER] == 1
+            assert (old.name, old.email, new.name) == ("B", email, "N")
             assert new.created_at is not None
-            async with database.transaction() as session:
-                found = await session.get(User, new.id)
+            async with database.session(user=key) as session:
+                found = await session.get(Project, new.id)
                 assert found is not None
-                assert found.email == second
+                assert found.name == "N"
                 # it is a row that exists, not a new one
                 new.name = "M"
                 assert (await session.merge(new)).name == "M"
 
-    key = uuid.uuid4()
     asyncio.run(whole())

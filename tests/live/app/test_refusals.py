@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from pgstead.app import errors
 from pgstead.app.target import Driver
-from tests.live.app.work import ASKS, ME, USER, address, execute, opened, settings
+from tests.live.app.work import USER, address, execute, opened, settings
 from tests.live.scratch import Scratch
 
 
@@ -37,7 +37,7 @@ def test_a_unique_violation_of_several_columns_names_them_all(
         "INSERT INTO projects (name, created_by) SELECT 'P', id FROM users WHERE email = :email"
     )
     with pytest.raises(errors.UniqueError) as caught:
-        execute(settings(scratch, driver), USER, ASKS, project, version, version, email=address())
+        execute(settings(scratch, driver), USER, project, version, version, email=address())
     assert caught.value.violation.columns == ("project_id", "document_type", "version")
 
 
@@ -45,22 +45,19 @@ def test_a_unique_violation_of_several_columns_names_them_all(
     ("statement", "kind", "constraint", "columns"),
     [
         (
-            f"INSERT INTO users (id, email, name) SELECT {ME}, 'x', 'A'",
+            "SELECT sign_up('x')",
             errors.CheckError,
             "users_email_check",
             ("email",),
         ),
         (
-            """
-            INSERT INTO projects (name, created_by)
-            SELECT 'P', set_config('app.current_user_id', uuid_v7()::text, true)::uuid
-            """,
+            "INSERT INTO projects (name, created_by) SELECT 'P', act_as(uuid_v7())",
             errors.ForeignKeyError,
             "projects_created_by_fkey",
             ("created_by",),
         ),
         (
-            f"INSERT INTO users (id, email, name) SELECT {ME}, 'n@example.com', NULL",
+            "SELECT sign_up('n@example.com', NULL)",
             errors.NotNullError,
             "",
             ("name",),
@@ -91,7 +88,6 @@ def test_a_row_that_others_point_at_is_still_referenced(scratch: Scratch, driver
         execute(
             settings(scratch, driver),
             USER,
-            ASKS,
             project,
             "DELETE FROM users WHERE email = :email",
             email=address(),
@@ -144,9 +140,7 @@ def test_a_lock_that_cannot_be_had_in_time_is_too_slow(scratch: Scratch, driver:
 
 def test_a_deadlock_is_to_be_tried_again(scratch: Scratch, driver: Driver) -> None:
     first, second = address(), address()
-    execute(settings(scratch, driver), USER, email=first)
-    execute(settings(scratch, driver), USER, email=second)
-    touch = "UPDATE users SET name = 'D' WHERE email = :email"
+    touch = "SELECT pg_advisory_xact_lock(hashtext(:email))"
 
     async def crossed() -> list[Any]:
         async with opened(settings(scratch, driver)) as database:

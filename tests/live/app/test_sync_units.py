@@ -147,11 +147,12 @@ def test_a_unit_is_of_a_tenant_as_a_session_is(database: SyncDatabase) -> None:
 
 def test_what_it_returns_outlives_the_transaction(database: SyncDatabase) -> None:
     def work(session: Session) -> User:
-        user = User(email=f"{uuid.uuid4()}@example.com", name="N")
+        user = User(id=key, email=f"{key}@example.com", name="N")
         session.add(user)
         return user
 
-    user = database.run(work)
+    key = uuid.uuid4()
+    user = database.run(work, user=key)
     assert (user.name, user.created_at is not None) == ("N", True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -80,8 +81,11 @@ def test_prepared_statements_are_kept_behind_a_pooler_only_where_it_tracks_them(
 
 
 def test_the_question_leaves_nothing_on_the_server(
-    way: str, scratch: Scratch, driver: Driver
+    way: str, scratch: Scratch, driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # a name of this test's own: whose connection was cut while asking left theirs
+    asked = f"pgstead_{uuid.uuid4().hex}"
+    monkeypatch.setattr("pgstead.app.profile._name", lambda: asked)
     asyncio.run(connected(Database(unknown(settings_to(scratch, driver)))))
     database = Database(unknown(settings_to(scratch, driver)))
 
@@ -89,7 +93,7 @@ def test_the_question_leaves_nothing_on_the_server(
         try:
             async with database.session() as session:
                 rows = await session.scalars(text("SELECT name FROM pg_prepared_statements"))
-                return [name for name in rows if name.startswith("pgstead")]
+                return [name for name in rows if name == asked]
         finally:
             await database.close()
 

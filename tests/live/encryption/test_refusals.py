@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -22,6 +21,7 @@ from pgstead.app.encryption import (
     place_of,
     seal_rows,
 )
+from pgstead.app.scope import Scope
 from pgstead.app.target import Driver
 from tests.live.encryption.vault import Account, Filled, Numbered, Person
 from tests.live.encryption.work import both_drivers, made, store, word, work
@@ -106,13 +106,6 @@ def test_rows_of_a_bulk_insert_are_named_as_their_model_names_them(
     assert work(vault, keys, read) == "x"
 
 
-@dataclass(frozen=True)
-class Scoped:
-    """What `Database.session(tenant=...)` tells its connection."""
-
-    tenant: str
-
-
 def test_a_tenant_that_the_server_fills_in_is_the_one_of_the_session(
     vault: Scratch, keys: Keys
 ) -> None:
@@ -123,7 +116,7 @@ def test_a_tenant_that_the_server_fills_in_is_the_one_of_the_session(
         return row.id
 
     async def scoped(session: AsyncSession) -> uuid.UUID:
-        await session.connection(execution_options={"pgstead_scope": Scoped("acme")})
+        await session.connection(execution_options={"pgstead_scope": Scope(tenant="acme")})
         return await add(session)
 
     async def read(session: AsyncSession) -> tuple[str, str]:

@@ -47,8 +47,8 @@ UNION ALL SELECT 'function ' || pg_get_functiondef(oid) || coalesce(proacl::text
 UNION ALL SELECT 'row security ' || relname || relrowsecurity::text || relforcerowsecurity::text
   FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 UNION ALL SELECT 'policy ' || polname || polrelid::regclass || polcmd::text || polpermissive::text
-  || array_to_string(polroles, ',') || pg_get_expr(polqual, polrelid)
-  || pg_get_expr(polwithcheck, polrelid) FROM pg_policy
+  || array_to_string(polroles, ',') || coalesce(pg_get_expr(polqual, polrelid), '')
+  || coalesce(pg_get_expr(polwithcheck, polrelid), '') FROM pg_policy
 UNION ALL SELECT 'type ' || typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
 """
 

@@ -203,14 +203,15 @@ def test_a_pool_in_full_use_is_told(scratch: Scratch) -> None:
     }
     with serving(scratch, **figures) as running, ThreadPoolExecutor(2) as pool:
         url = f"http://127.0.0.1:{running.port}"
-        assert httpx.get(f"{url}/users").status_code == 200
+        asking = {"X-User-ID": str(uuid.uuid4())}
+        assert httpx.get(f"{url}/users", headers=asking).status_code == 200
         with scratch.admin("jeex_idea") as admin, admin.transaction():
             admin.execute("LOCK TABLE users")
-            blocked = pool.submit(httpx.get, f"{url}/users", timeout=30)
+            blocked = pool.submit(httpx.get, f"{url}/users", headers=asking, timeout=30)
             wait_until(
                 lambda: httpx.get(f"{url}/health/db").json()["connections_in_use"] == 1, "in use"
             )
-            answer = httpx.get(f"{url}/users?email=a")
+            answer = httpx.get(f"{url}/users?email=a", headers=asking)
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:pgstead:problem:pool-exhausted"
             told = httpx.get(f"{url}/health/db").json()

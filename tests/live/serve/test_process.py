@@ -157,7 +157,7 @@ def test_a_password_file_that_others_may_read_is_refused(scratch: Scratch) -> No
     assert "readable by others" in done.stderr
 
 
-def test_a_role_that_grants_do_not_bind_is_refused(scratch: Scratch) -> None:
+def test_a_role_that_policies_do_not_bind_is_refused(scratch: Scratch) -> None:
     with scratch.admin() as admin:
         admin.execute("ALTER ROLE jeex_idea_app BYPASSRLS")
         try:
@@ -168,7 +168,21 @@ def test_a_role_that_grants_do_not_bind_is_refused(scratch: Scratch) -> None:
         finally:
             admin.execute("ALTER ROLE jeex_idea_app NOBYPASSRLS")
     assert done.returncode != 0
-    assert "grants do not bind" in done.stderr
+    assert "row-level security does not bind: jeex_idea_app bypasses" in done.stderr
+
+
+def test_a_role_that_is_a_member_of_the_owner_is_refused(scratch: Scratch) -> None:
+    with scratch.admin() as admin:
+        admin.execute("GRANT jeex_idea_owner TO jeex_idea_app")
+        try:
+            arguments = identity(
+                "--port", str(free_port()), "--connection", str(scratch.connection)
+            )
+            done = start(*arguments)
+        finally:
+            admin.execute("REVOKE jeex_idea_owner FROM jeex_idea_app")
+    assert done.returncode != 0
+    assert "row-level security does not bind: jeex_idea_owner owns" in done.stderr
 
 
 def test_echo_is_refused_outside_of_development(scratch: Scratch) -> None:

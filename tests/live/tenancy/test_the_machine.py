@@ -110,7 +110,7 @@ def test_it_sees_every_table_that_takes_rows_for_others(
         ),
     ],
 )
-def test_it_sees_what_the_damage_opens(
+def test_it_sees_who_gets_around_what_keeps_workspaces_apart(
     settle: Callable[[str], Machine], table: str, damage: tuple[str, ...]
 ) -> None:
     machine = settle("specgen")
