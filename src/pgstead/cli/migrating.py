@@ -200,7 +200,9 @@ class History:
 
 def _explained(error: Any, database: str, place: str) -> SteadError:
     """Return what PostgreSQL said as an error of ours: the words, the statement, the way on."""
-    words = " ".join(str(error.orig).split())
+    # without the detail, which may hold a row's values
+    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
+    words = primary or " ".join(str(error.orig).split())
     if error.statement is None:
         return NotRunningError(
             f"{place} does not let us in: {words}",

@@ -48,6 +48,22 @@ def test_a_new_revision_has_a_docstring_and_a_way_back(project: Project) -> None
     assert 'down_revision = "aa01"' in text
 
 
+def test_what_is_generated_can_go_both_ways_and_leaves_nothing_to_generate(
+    project: Project,
+) -> None:
+    project.sql("aa01", TABLE)  # and the models know of no table
+    project.up()
+    path = project.folder / project.pgstead("new", project.database, "-m", "no item").out.strip()
+    text = path.read_text()
+    assert "op.drop_table(" in text
+    assert "op.create_table(" in text
+    project.pgstead("up")
+    said = project.pgstead("new", project.database, "-m", "more").out
+    assert said == f"{project.database}: models and database agree, no revision was written\n"
+    project.alembic("downgrade", "-1")
+    assert project.rows("SELECT to_regclass('item') IS NOT NULL") == [(True,)]
+
+
 def broken_two_heads(project: Project) -> None:
     project.sql("aa02", "SELECT 1")
     project.revision("aa03", "pass", parent="aa01")
@@ -130,6 +146,14 @@ def test_a_statement_that_fails_is_told_with_the_servers_words(project: Project)
     assert 'relation "nothing" does not exist' in said
     assert "Traceback" not in said
     assert project.rows("SELECT to_regclass('item')") == [(None,)]
+
+
+def test_rows_that_violate_a_constraint_are_not_shown(project: Project) -> None:
+    rows = "INSERT INTO item VALUES (1, 'Ann'), (2, 'Ann')"
+    project.sql("aa01", TABLE, rows, "CREATE UNIQUE INDEX item_name ON item (name)")
+    said = project.pgstead("up", status=1).err
+    assert 'could not create unique index "item_name"' in said
+    assert "Ann" not in said
 
 
 def test_a_server_that_does_not_answer_is_an_error_and_no_traceback(project: Project) -> None:

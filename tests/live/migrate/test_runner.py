@@ -101,16 +101,21 @@ def test_a_failure_behind_a_concurrent_part_is_gone_on_from(project: Project) ->
     path = project.revision(
         "aa02",
         f"""
+        import sqlalchemy as sa
         op.execute("ALTER TABLE item ADD COLUMN size int")
+        item = sa.table("item", sa.column("id"), sa.column("name"))
+        op.bulk_insert(item, [{{"id": -1, "name": "a"}}, {{"id": -2, "name": "b"}}])
+        op.execute(item.insert().values(id=-3, name="c"))
         with op.get_context().autocommit_block():
             op.execute("{INDEX}")
         op.execute("ALTER TABLE item ADD COLUMN wrong nonsense")
         """,
     )
     assert "nonsense" in project.up(fails=True)
-    assert [done for _, done in unfinished(project)] == [True, True]
+    assert [done for _, done in unfinished(project)] == [True] * 4
     path.write_text(path.read_text().replace("wrong nonsense", "correct int"))
-    assert "2 statement(s) of it are in already" in project.up()
+    assert "4 statement(s) of it are in already" in project.up()
+    assert project.rows("SELECT count(*) FROM item WHERE id < 0") == [(3,)]
     assert index(project) == [("item_name", True)]
     assert unfinished(project) == []
     assert project.applied()[-1] == ("aa02", "up")
