@@ -50,9 +50,11 @@ def _claimed(credentials: HTTPAuthorizationCredentials | None) -> tuple[Token, u
         raise Unauthorized("nobody is signed in", "POST /sessions, then send its token as Bearer")
     token = tokens.parse(KIND, credentials.credentials)
     try:
-        return token, uuid.UUID(token.bearer)  # type: ignore[union-attr,return-value]
-    except (AttributeError, ValueError):
-        raise Unauthorized("the token has not the form of one", "sgn.<person>.<secret>") from None
+        if token is not None:
+            return token, uuid.UUID(token.bearer)
+    except ValueError:
+        pass
+    raise Unauthorized("the token has not the form of one", "sgn.<person>.<secret>")
 
 
 async def prove(session: AsyncSession, token: Token) -> tuple[uuid.UUID, dt.datetime]:

@@ -149,12 +149,17 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods(request: Request) -> set[str]:
-    """Return all methods of a path; Starlette tells those of the first route that has it."""
+    """Return all methods of a path; Starlette tells those of the first route that has it.
+
+    What `/{key}` takes is not what `/latest` takes, though it matches as well: of several paths
+    the one that was declared first is meant, as in routing.
+    """
     routes: list[BaseRoute] = request.app.routes
+    fit = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return {
         method
-        for route in routes
-        if route.matches(request.scope)[0] is not Match.NONE
+        for route in fit
+        if getattr(route, "path", None) == getattr(fit[0], "path", None)
         for method in getattr(route, "methods", None) or ()
     }
 

@@ -54,7 +54,8 @@ DELETING = Resource(
 
 
 async def _under_the_owner(access: Access, row: WorkspaceMember) -> None:
-    row.owner_id = access.author  # type: ignore[assignment] - only the owner comes here
+    assert access.author is not None  # `writing=owner` lets nobody in without one
+    row.owner_id = access.author
 
 
 MEMBERS = Resource(

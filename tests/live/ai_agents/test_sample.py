@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from psycopg import sql
 
 from pgstead.errors import UsageError
 from systems.ai_agents import sample
@@ -15,11 +16,12 @@ from tests.live.scratch import Scratch
 
 def counted(scratch: Scratch) -> dict[str, int]:
     """Count all rows, as the superuser."""
+    found: dict[str, int] = {}
     with scratch.admin("ai_agents") as admin:
-        return {
-            table: admin.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()[0]  # type: ignore[index]
-            for table in Base.metadata.tables
-        }
+        for table in Base.metadata.tables:
+            query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+            ((found[table],),) = admin.execute(query).fetchall()
+    return found
 
 
 def test_loading_twice_is_loading_once_and_removing_takes_exactly_it_away(
