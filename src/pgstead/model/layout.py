@@ -107,6 +107,15 @@ class Layout:
         """Reports of `prove`, newest last."""
         return self.state / "proofs"
 
+    @property
+    def rehearsals(self) -> PurePosixPath:
+        """What the last rehearsal of each database showed."""
+        return self.state / "rehearsals"
+
+    def rehearsal(self, database: str) -> PurePosixPath:
+        """Return the file with what the last rehearsal of a database tried."""
+        return self.rehearsals / f"{database}.json"
+
     def secret(self, role: str) -> PurePosixPath:
         """Return the password file of a role."""
         return self.secrets / role
