@@ -153,6 +153,12 @@ class MissingPoolerError(HostError):
     code = "missing-pgbouncer"
 
 
+class MissingBackupToolError(HostError):
+    """Barman, rsync or gpg is missing"""
+
+    code = "missing-backup-tool"
+
+
 class NoNetworkError(HostError):
     """a package registry could not be reached"""
 
@@ -205,3 +211,9 @@ class SqlError(SteadError):
     """the server refused a statement of ours"""
 
     code = "sql"
+
+
+class BackupError(SteadError):
+    """a backup, its verification or a recovery failed"""
+
+    code = "backup-failed"

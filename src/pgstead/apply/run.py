@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from pgstead.apply import databases, local, roles, server
+from pgstead.apply import backup, databases, local, roles, server
 from pgstead.apply.session import Session
 from pgstead.errors import InitializationError, NotRunningError
 from pgstead.model.address import Kind
@@ -13,6 +13,9 @@ from pgstead.model.design import Design, Program
 from pgstead.model.operation import Impact, Operation, Plan
 from pgstead.model.resources import ServerProcess
 from pgstead.ports import Ports
+
+
+LAST = frozenset({"service", "archiver", "agent"})  # kinds of program that start after all else
 
 
 @dataclass
@@ -23,7 +26,7 @@ class _Run:
     ports: Ports
     session: Session
     configured: bool = False
-    services: list[Operation] = field(default_factory=list[Operation])  # start after migrations
+    last: list[Operation] = field(default_factory=list[Operation])  # start after all else
     later: set[str] = field(default_factory=set[str])  # reload, restart, pooler-reload
 
 
@@ -44,7 +47,7 @@ def execute(plan: Plan, design: Design, ports: Ports) -> None:
             ports.journal.record("done", operation=operation.verb, at=str(operation.address))
         _settle(run)
         if not plan.unknown:
-            _start_services(run)
+            _start_last(run)
 
 
 def _in_order(operations: tuple[Operation, ...], design: Design) -> list[Operation]:
@@ -59,7 +62,13 @@ def _in_order(operations: tuple[Operation, ...], design: Design) -> list[Operati
 def _perform(run: _Run, operation: Operation) -> None:
     match operation.address.kind:
         case (
-            Kind.CLUSTER | Kind.SECRET | Kind.KEY_RING | Kind.CERTIFICATE | Kind.FILE | Kind.PROCESS
+            Kind.CLUSTER
+            | Kind.SECRET
+            | Kind.KEY_RING
+            | Kind.BACKUP_KEY
+            | Kind.CERTIFICATE
+            | Kind.FILE
+            | Kind.PROCESS
         ):
             _perform_locally(run, operation)
         case Kind.SETTING:
@@ -87,6 +96,8 @@ def _perform_locally(run: _Run, operation: Operation) -> None:
             local.secret(operation, design, ports)
         case Kind.KEY_RING:
             local.key_ring(operation, design, ports)
+        case Kind.BACKUP_KEY:
+            backup.key(operation, ports)
         case Kind.CERTIFICATE:
             local.certificate(operation, ports)
         case Kind.FILE:
@@ -102,8 +113,8 @@ def _perform_locally(run: _Run, operation: Operation) -> None:
 def _process(run: _Run, operation: Operation) -> None:
     assert isinstance(operation.resource, ServerProcess)
     name = operation.resource.name
-    if operation.after is not None and name in _services(run.design):
-        run.services.append(operation)
+    if operation.after is not None and name in _last(run.design):
+        run.last.append(operation)
         return
     if not run.configured:
         run.ports.supervisor.end_orphans()
@@ -114,23 +125,24 @@ def _process(run: _Run, operation: Operation) -> None:
     run.later -= {"reload", "restart"} if name == "postgres" else {"pooler-reload"}
 
 
-def _services(design: Design) -> frozenset[str]:
-    return frozenset(p.name for p in design.programs if p.kind == "service")
+def _last(design: Design) -> frozenset[str]:
+    """Return the programs that need databases, migrations or the replication slot."""
+    return frozenset(p.name for p in design.programs if p.kind in LAST)
 
 
 def _early_programs(run: _Run) -> list[Program]:
-    """Return the programs that may start now: not the services of databases still to be made."""
+    """Return the programs that may start now: not those that need what is still to be made."""
     there = run.ports.supervisor.states()
-    services = _services(run.design)
-    return [p for p in run.design.programs if p.name not in services or p.name in there]
+    last = _last(run.design)
+    return [p for p in run.design.programs if p.name not in last or p.name in there]
 
 
-def _start_services(run: _Run) -> None:
-    """Start the HTTP services; their databases have been migrated by now (API-6)."""
-    if not run.services:
+def _start_last(run: _Run) -> None:
+    """Start services, whose databases have been migrated by now (API-6), and what backs up."""
+    if not run.last:
         return
     run.ports.supervisor.configure(run.design.programs)
-    for operation in run.services:
+    for operation in run.last:
         run.ports.progress.step(f"starting {operation.resource.key}")
         local.process(operation, run.ports)
 
@@ -153,6 +165,8 @@ def _perform_sql(run: _Run, operation: Operation) -> None:
             databases.routine(operation, run.session)
         case Kind.GRANT:
             databases.grant(operation, run.session)
+        case Kind.SLOT:
+            backup.slot(operation, run.session)
         case Kind.DEFAULT_PRIVILEGE:
             databases.default_privilege(operation, run.session)
         case other:

@@ -91,6 +91,7 @@ def _needs(source: Source) -> Needs:
         bindir=manifest.server.bindir or None,
         pooled=manifest.pooler.enabled,
         pooler_binary=manifest.pooler.binary or None,
+        backed_up=manifest.backup.enabled,
         ports=ports,
     )
 

@@ -35,6 +35,9 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "down": "Stop everything; data stays.",
         "destroy": "Stop everything and remove all that pgstead made, data included.",
         "migrate": "Change the schema of a database without hurting who uses it.",
+        "backup": "Make, list, verify and let go of backups.",
+        "restore": "Bring back what was, to any moment, beside the running server.",
+        "drill": "Restore the newest backup in a place of its own, and question it.",
         "toolchain": "Fetch PostgreSQL binaries beside the system's.",
     },
     "Look": {

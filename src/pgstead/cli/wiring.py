@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -17,16 +18,17 @@ from pgstead.cli.place import find_manifest
 from pgstead.errors import (
     HostError,
     ManifestError,
+    MissingBackupToolError,
     MissingLibraryError,
     MissingPoolerError,
     MissingServerError,
 )
-from pgstead.host import binaries, facts, pgbouncer, state
+from pgstead.host import backup_tools, binaries, facts, pgbouncer, state
 from pgstead.host.migrations import AlembicMigrations
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.load import load
 from pgstead.model.design import Design
-from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
+from pgstead.model.host import BackupTools, HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 
 if TYPE_CHECKING:
@@ -48,6 +50,11 @@ class Source:
     directory: Path
     path: Path | None = None
 
+    @classmethod
+    def at(cls, path: Path, directory: Path) -> Source:
+        """Read a manifest that is a copy of one in another directory."""
+        return cls(load(path), directory)
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -66,6 +73,7 @@ class Survey:
     ground: Ground
     build: ServerBuild
     pooler: PoolerBuild | None
+    tools: BackupTools | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,8 @@ def survey(source: Source, *, tolerant: bool = False) -> Survey:
     ground = stand(source)
     build = _server_build(manifest, ground.layout, ground.host, tolerant=tolerant)
     pooler = _pooler_build(manifest, ground.layout, ground.host, tolerant=tolerant)
-    return Survey(source, ground, build, pooler)
+    tools = _backup_tools(manifest, ground.layout, tolerant=tolerant)
+    return Survey(source, ground, build, pooler, tools)
 
 
 def _server_build(
@@ -156,6 +165,17 @@ def _pooler_build(
         return PoolerBuild((999, 0, 0), "", MISSING)
 
 
+def _backup_tools(manifest: Manifest, layout: Layout, *, tolerant: bool) -> BackupTools | None:
+    if not manifest.backup.enabled:
+        return None
+    try:
+        return backup_tools.find(layout)
+    except HostError:
+        if not tolerant:
+            raise
+        return BackupTools(MISSING, sys.executable, "", "rsync", "gpg")
+
+
 def design_of(
     given: Given = None, progress: Progress = SILENT, *, tolerant: bool = False
 ) -> Design:
@@ -171,8 +191,6 @@ def compose(manifest: Manifest | Given = None, *, directory: Given = None) -> De
 
 
 def _design(found: Survey) -> Design:
-    import sys
-
     from pgstead.design import compose as composing
     from pgstead.render import compose as rendering
 
@@ -188,6 +206,7 @@ def _design(found: Survey) -> Design:
         ground.identity.stead_id,
         heads,
         sys.executable,
+        found.tools,
     )
     return rendering.attach(wanted)
 
@@ -199,6 +218,11 @@ def wire(
     source = read_manifest(given)
     found = _survey_fixing(source, progress) if fix else survey(source, tolerant=tolerant)
     return _wired(found, progress)
+
+
+def applied_wiring(source: Source) -> Wired:
+    """Put together what the last `up` was given, for who runs as long as that is up."""
+    return _wired(survey(source), SILENT)
 
 
 def wire_to_stop(given: Given, console: Console) -> Wired:
@@ -230,7 +254,7 @@ def _stated_state(path: Path) -> str | None:
 
 def _wired(found: Survey, progress: Progress) -> Wired:
     design = _design(found)
-    return Wired(found, design, ports_for(design, progress))
+    return Wired(found, design, ports_for(design, progress, found.tools))
 
 
 def _survey_fixing(source: Source, progress: Progress) -> Survey:
@@ -239,12 +263,19 @@ def _survey_fixing(source: Source, progress: Progress) -> Survey:
 
     try:
         return survey(source)
-    except (MissingServerError, MissingLibraryError, MissingPoolerError):
+    except (
+        MissingServerError,
+        MissingLibraryError,
+        MissingPoolerError,
+        MissingBackupToolError,
+    ):
         fix(source, progress)
         return survey(source)
 
 
-def ports_for(design: Design, progress: Progress = SILENT) -> Ports:
+def ports_for(
+    design: Design, progress: Progress = SILENT, tools: BackupTools | None = None
+) -> Ports:
     """Return the adapters for a design."""
     from pgstead.host import machine
 
@@ -254,6 +285,7 @@ def ports_for(design: Design, progress: Progress = SILENT) -> Ports:
         progress=progress,
         new_keys=_new_keys,
         provided=_provided(design),
+        tools=tools,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pgstead.catalog import gaps
 from pgstead.design import (
     accounts,
+    backup,
     budget,
     databases,
     names,
@@ -23,8 +24,17 @@ from pgstead.design.reasons import Value, settled
 from pgstead.errors import ManifestError, MissingPoolerError
 from pgstead.manifest.document import Manifest
 from pgstead.model.address import Resource
-from pgstead.model.design import DatabasePlan, Design, Environment, PoolerDatabase, Reason, Waiver
-from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
+from pgstead.model.backup import BackupPlan
+from pgstead.model.design import (
+    DatabasePlan,
+    Design,
+    Environment,
+    PoolerDatabase,
+    Program,
+    Reason,
+    Waiver,
+)
+from pgstead.model.host import BackupTools, HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.stead import Stead
 
@@ -57,16 +67,21 @@ def compose(
     stead_id: str,
     heads: Mapping[str, tuple[str, ...]],
     services_python: str,
+    backup_tools: BackupTools | None = None,
 ) -> Design:
-    """Decide everything. Raises BudgetError, ManifestError or MissingPoolerError."""
+    """Decide everything. Raises BudgetError, ManifestError or MissingPoolerError.
+
+    Without `backup_tools` there are no backups, whatever the manifest says.
+    """
     _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     at_hand, pooled = decided.pooler, decided.pooled
+    backed_up = backup.plan(manifest, build, layout, stead_id) if backup_tools else None
     return Design(
         name=manifest.name,
         stead_id=stead_id,
         environment=manifest.environment,
-        stead=Stead.of(_wanted(manifest, host, build, stead_id, decided)),
+        stead=Stead.of(_wanted(manifest, host, build, stead_id, decided, backed_up)),
         layout=layout,
         host=host,
         build=build,
@@ -80,7 +95,10 @@ def compose(
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
-        programs=tuple(programs.programs(manifest, host, build, at_hand, layout, services_python)),
+        programs=(
+            *programs.programs(manifest, host, build, at_hand, layout, services_python),
+            *_keepers(backed_up, backup_tools, host, layout, services_python),
+        ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
         notices=tuple(accounts.notices(manifest, build, at_hand, decided.memory)),
@@ -91,6 +109,7 @@ def compose(
         lookup_role=names.LOOKUP,
         monitor_role=names.MONITOR,
         backup_role=names.BACKUP,
+        backup=backed_up,
     )
 
 
@@ -172,8 +191,24 @@ def _cluster_name(manifest: Manifest) -> str:
     return printable[:_LONGEST_CLUSTER_NAME]
 
 
+def _keepers(
+    plan: BackupPlan | None,
+    tools: BackupTools | None,
+    host: HostFacts,
+    layout: Layout,
+    python: str,
+) -> Iterator[Program]:
+    if plan is not None and tools is not None:
+        yield from backup.programs(tools, host, layout, python)
+
+
 def _wanted(
-    manifest: Manifest, host: HostFacts, build: ServerBuild, stead_id: str, decided: Decided
+    manifest: Manifest,
+    host: HostFacts,
+    build: ServerBuild,
+    stead_id: str,
+    decided: Decided,
+    backed_up: BackupPlan | None,
 ) -> Iterator[Resource]:
     pooled = decided.pooled
     yield databases.cluster(build, stead_id)
@@ -182,6 +217,8 @@ def _wanted(
     yield from databases.resources(manifest, build, decided.plans, pooled=pooled)
     yield from server.resources(build.major, decided.settings)
     yield from pooler.resources(decided.pooler_settings)
+    if backed_up is not None:
+        yield from backup.resources(manifest, backed_up)
 
 
 def _written(values: Mapping[str, Value]) -> dict[str, str]:

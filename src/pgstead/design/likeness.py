@@ -80,6 +80,7 @@ def manifest_of(
             "state": "",
             "server": manifest.server.model_copy(update=server),
             "pooler": manifest.pooler.model_copy(update=pooled),
+            "backup": manifest.backup.model_copy(update={"enabled": False}),
             "tls": manifest.tls.model_copy(update=own),
             "networks": Networks(),
             "databases": (entry.model_copy(update={"service": None}),),

@@ -183,6 +183,8 @@ def _sockets(manifest: Manifest, *, pooled: bool) -> Iterator[HbaRule]:
             yield HbaRule("local", entry.name, role, "", _SCRAM)
     yield HbaRule("local", "all", MONITOR, "", _SCRAM)
     yield HbaRule("local", "replication", BACKUP, "", _SCRAM)
+    if manifest.backup.enabled:
+        yield HbaRule("local", "postgres", BACKUP, "", _SCRAM)
 
 
 def _of_database(entry: DatabaseEntry, *, pooled: bool) -> tuple[str, ...]:
@@ -212,3 +214,5 @@ def _from(
     yield HbaRule("hostssl", "all", MONITOR, network, _SCRAM, options)
     if near:
         yield HbaRule("hostssl", "replication", BACKUP, network, _SCRAM)
+        if manifest.backup.enabled:
+            yield HbaRule("hostssl", "postgres", BACKUP, network, _SCRAM)

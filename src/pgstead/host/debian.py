@@ -46,6 +46,24 @@ def fetch_pgbouncer(layout: Layout) -> Path:
         return home / "pgbouncer"
 
 
+def fetch_programs(
+    name: str, packages: Sequence[str], files: Sequence[str], layout: Layout
+) -> Path:
+    """Fetch programs of /usr/bin and what they need into the toolchain; return their directory."""
+    with _workplace() as place:
+        apt = _Apt(Path(place))
+        apt.update()
+        tree = apt.unpack(*packages)
+        _take_libraries(tree, layout)
+        home = Path(layout.toolchain, name, apt.version(packages[0]), "usr", "bin")
+        for file in files:
+            source = tree / "usr" / "bin" / file
+            if not source.is_file():
+                raise HostError(f"the packages {', '.join(packages)} hold no /usr/bin/{file}")
+            _place(source, home / file)
+        return home
+
+
 def fetch_libraries(packages: Sequence[str], layout: Layout) -> Path:
     """Fetch missing libraries into the toolchain; return the directory for LD_LIBRARY_PATH."""
     with _workplace() as place:

@@ -12,8 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pgstead.catalog import gaps
-from pgstead.errors import HostError, MissingLibraryError, MissingPoolerError, MissingServerError
+from pgstead.errors import (
+    HostError,
+    MissingBackupToolError,
+    MissingLibraryError,
+    MissingPoolerError,
+    MissingServerError,
+)
 from pgstead.host import (
+    backup_tools,
     binaries,
     clock,
     cluster,
@@ -48,6 +55,7 @@ class Needs:
     bindir: str | None = None
     pooled: bool = True
     pooler_binary: str | None = None
+    backed_up: bool = True
     ports: Mapping[int, str] = field(default_factory=dict[int, str])  # port -> manifest key
 
 
@@ -76,6 +84,7 @@ def examine(needs: Needs, layout: Layout, host: HostFacts) -> list[Finding]:
         _place(layout, host),
         _server(needs, layout, host),
         _pooler(needs, layout, host),
+        _backup_tools(needs, layout),
         _tools(),
         _ports(needs, layout),
         _limits(),
@@ -93,6 +102,8 @@ def fix(needs: Needs, layout: Layout, host: HostFacts, step: Callable[[str], Non
     _fix_server(needs, layout, host, step)
     if needs.pooled:
         _fix_pooler(needs, layout, host, step)
+    if needs.backed_up:
+        _fix_backup_tools(layout, step)
 
 
 def _fix_server(needs: Needs, layout: Layout, host: HostFacts, step: Callable[[str], None]) -> None:
@@ -125,6 +136,14 @@ def _fix_pooler(needs: Needs, layout: Layout, host: HostFacts, step: Callable[[s
         else:
             return
     pgbouncer.find(needs.pooler_binary, layout, host)
+
+
+def _fix_backup_tools(layout: Layout, step: Callable[[str], None]) -> None:
+    try:
+        backup_tools.find(layout)
+    except MissingBackupToolError:
+        step("fetching Barman, which makes the backups")
+        backup_tools.fetch(layout)
 
 
 def _fix_libraries(error: MissingLibraryError, layout: Layout, step: Callable[[str], None]) -> None:
@@ -248,6 +267,18 @@ def _pooler(needs: Needs, layout: Layout, host: HostFacts) -> Iterator[Finding]:
         text = f"PgBouncer {build.text} ({build.origin}) at {build.path}"
         yield Finding("pooler", ok=True, text=text)
         yield from map(_gap, gaps.of_pooler(build.version))
+
+
+def _backup_tools(needs: Needs, layout: Layout) -> Iterator[Finding]:
+    if not needs.backed_up:
+        return
+    try:
+        tools = backup_tools.find(layout)
+    except MissingBackupToolError as error:
+        yield Finding.of("backup-tools", error, fixable=True)
+    else:
+        text = f"Barman {tools.version} with {tools.rsync} and {tools.gpg}"
+        yield Finding("backup-tools", ok=True, text=text)
 
 
 def _gap(notice: Notice) -> Finding:

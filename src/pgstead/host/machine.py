@@ -6,18 +6,24 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from pgstead.host.backup_catalog import BackupCatalog
+from pgstead.host.barman import BarmanProgram
 from pgstead.host.certificates import CertificateStore, Provided
 from pgstead.host.cluster import DataDirectory
 from pgstead.host.files import LocalFiles
 from pgstead.host.journal import JsonJournal
 from pgstead.host.keys import KeyFiles
 from pgstead.host.pgbouncer import SocketConsole
+from pgstead.host.restored import LocalRestoredServer
+from pgstead.host.restored_files import RestoredFiles
 from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
+from pgstead.host.vault import RepositoryVault
 from pgstead.model.design import Design
+from pgstead.model.host import BackupTools
 from pgstead.model.resources import Certificate
-from pgstead.ports import Migrations, Ports, Progress
+from pgstead.ports import BackupPorts, Migrations, Ports, Progress
 
 
 def ports(
@@ -27,10 +33,12 @@ def ports(
     progress: Progress,
     new_keys: Callable[[str], str],
     provided: Mapping[str, Provided] | None = None,
+    tools: BackupTools | None = None,
 ) -> Ports:
     """Return the adapters for a design on this machine.
 
     `new_keys` returns the document with a database's first keys, given its prefix.
+    `tools` are what backups are made with.
     `provided` names the certificates that the user brought: "ca", "server", "pooler".
     """
     layout, host = design.layout, design.host
@@ -54,4 +62,18 @@ def ports(
         migrations=migrations,
         journal=JsonJournal(layout.journal),
         progress=progress,
+        backup=_backup(design, tools),
+    )
+
+
+def _backup(design: Design, tools: BackupTools | None) -> BackupPorts | None:
+    plan, layout = design.backup, design.layout
+    if plan is None or tools is None:
+        return None
+    return BackupPorts(
+        engine=BarmanProgram(plan, tools, layout, design.build.bindir),
+        vault=RepositoryVault(plan, tools),
+        catalog=BackupCatalog(layout.backup_catalog),
+        restored=LocalRestoredServer(design),
+        files=RestoredFiles(plan, design.build),
     )

@@ -15,13 +15,14 @@ from pydantic import (
 )
 from pydantic import model_validator as validator
 
-from pgstead.manifest import names
+from pgstead.manifest import names, schedules
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
 from pgstead.model.design import Environment
 
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 Name = Annotated[str, AfterValidator(names.checked)]
 RoleName = Annotated[str, AfterValidator(names.checked_or_empty)]
+Schedule = Annotated[str, AfterValidator(schedules.checked)]
 Target = Annotated[str, Field(pattern=r"^([A-Za-z_][\w.]*(:[A-Za-z_]\w*)?)?$")]
 
 
@@ -240,6 +241,55 @@ class DatabaseEntry(Part):
         return {**derived, **kept}
 
 
+class Drill(Part):
+    """A restore of the newest backup, in a place of its own, that is asked questions."""
+
+    schedule: Schedule = Field(default="30 3 * * *", description="When (cron, UTC).")
+    max_age: Duration = Field(
+        default=172_800.0, description="A last drill that passed and is older is too old."
+    )
+
+
+class Backup(Part):
+    """Base backups, streaming WAL, and restores that prove them (BAK-1 to BAK-4)."""
+
+    enabled: Switch = Field(default=True, description="False: no backups at all.")
+    directory: str = Field(
+        default="",
+        description="Where they lie, best on another device; else backup/repository in the state.",
+    )
+    schedule: Schedule = Field(
+        default="0 2 * * *", description="When a base backup is made (cron, UTC)."
+    )
+    incremental: Schedule | Literal[""] = Field(
+        default="",
+        description="When an incremental one is made; needs 17 or newer and no encryption.",
+    )
+    retention: Annotated[Duration, Field(ge=86_400)] = Field(
+        default=2_592_000.0, description="How far back any moment can be recovered; whole days."
+    )
+    minimum: Annotated[Whole, Field(ge=1, le=1000)] = Field(
+        default=2, description="Base backups that are kept whatever their age."
+    )
+    max_age: Duration = Field(
+        default=129_600.0, description="A last base backup that is older is too old."
+    )
+    rate_limit: Size | Literal["none"] = Field(
+        default=67_108_864, description='Bytes a second that a base backup reads, or "none".'
+    )
+    compression: Literal["zstd", "lz4", "gzip", "none"] = Field(
+        default="zstd", description="Of base backups and WAL."
+    )
+    encryption: Switch = Field(
+        default=True, description="AES-256; false needs a waiver: backup-encryption."
+    )
+    passphrase_file: str = Field(
+        default="",
+        description="The passphrase of the key, brought by the user; else one is made in the state.",
+    )
+    drill: Drill = Field(default_factory=Drill, description="Restores on a schedule.")
+
+
 class Waive(Part):
     """A default or promise that the user weakens, by signature."""
 
@@ -270,6 +320,7 @@ class Manifest(Part):
     databases: Annotated[tuple[DatabaseEntry, ...], Field(min_length=1)] = Field(
         description="At least one database."
     )
+    backup: Backup = Field(default_factory=Backup)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

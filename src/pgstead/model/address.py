@@ -18,6 +18,7 @@ class Capability(StrEnum):
     SCHEMA = "schema"
     TENANCY = "tenancy"
     ENCRYPTION = "encryption"
+    BACKUP = "backup"
 
 
 class Kind(StrEnum):
@@ -26,6 +27,7 @@ class Kind(StrEnum):
     CLUSTER = "cluster"
     SECRET = "secret"
     KEY_RING = "key-ring"
+    BACKUP_KEY = "backup-key"
     CERTIFICATE = "certificate"
     FILE = "file"
     PROCESS = "process"
@@ -42,6 +44,7 @@ class Kind(StrEnum):
     GRANT = "grant"
     POOLER_SETTING = "pooler-setting"
     REVISION = "revision"
+    SLOT = "slot"
 
 
 @dataclass(frozen=True, order=True, slots=True)

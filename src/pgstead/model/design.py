@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pgstead.model.backup import BackupPlan
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.stead import Stead
@@ -70,7 +71,7 @@ class Program:
     """A supervised program. The command is a list; no argument carries a secret."""
 
     name: str  # "postgres", "pgbouncer", "api-jeex_idea"
-    kind: str  # "postgres", "pgbouncer", "service"
+    kind: str  # "postgres", "pgbouncer", "service", "archiver", "agent"
     command: tuple[str, ...]
     user: str
     environment: Mapping[str, str]
@@ -194,6 +195,7 @@ class Design:
     networks: tuple[str, ...] = field(default=())
     # PgBouncer's own access rules (auth_hba_file); empty where only loopback is served.
     pooler_hba: tuple[HbaRule, ...] = ()
+    backup: BackupPlan | None = None  # None: no backups are made
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

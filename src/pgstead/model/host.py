@@ -60,3 +60,25 @@ class PoolerBuild:
     def prepares(self) -> bool:
         """Protocol-level prepared statements (NEWS.md, 1.21.0)."""
         return self.version >= (1, 21, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupTools:
+    """Barman and the native programs that it calls, beside PostgreSQL's own."""
+
+    version: str  # of Barman: "3.19.1"
+    python: str  # the interpreter that runs it
+    packages: str  # the directory that Barman is imported from: an environment of its own
+    rsync: str
+    gpg: str
+    library_path: str = ""  # LD_LIBRARY_PATH that rsync and gpg need, empty for none
+
+    @property
+    def launch(self) -> tuple[str, ...]:
+        """What starts Barman with its own packages, and none of the user's or of ours."""
+        program = (
+            "import sys; sys.path[:] = [p for p in sys.path if not p.endswith('site-packages')];"
+            " sys.path.insert(0, sys.argv.pop(1)); sys.argv[0] = 'barman';"
+            " from barman.cli import main; main()"
+        )
+        return self.python, "-I", "-c", program, self.packages

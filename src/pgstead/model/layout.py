@@ -108,6 +108,21 @@ class Layout:
         return self.state / "proofs"
 
     @property
+    def backup(self) -> PurePosixPath:
+        """Barman's configuration and log, and the catalog of what was done; 0700."""
+        return self.state / "backup"
+
+    @property
+    def barman_conf(self) -> PurePosixPath:
+        """The configuration that Barman is called with."""
+        return self.backup / "barman.conf"
+
+    @property
+    def backup_catalog(self) -> PurePosixPath:
+        """Each run of a backup, a verification or a drill (SQLite)."""
+        return self.backup / "catalog.sqlite"
+
+    @property
     def rehearsals(self) -> PurePosixPath:
         """What the last rehearsal of each database showed."""
         return self.state / "rehearsals"

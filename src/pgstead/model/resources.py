@@ -94,6 +94,43 @@ class ConnectionFile(ConfigFile):
 
 
 @dataclass(frozen=True, slots=True)
+class BackupFile(ConfigFile):
+    """A configuration file of Barman."""
+
+    capability: ClassVar[Capability] = Capability.BACKUP
+
+
+@dataclass(frozen=True, slots=True)
+class BackupKey(Resource):
+    """The key pair that backups are encrypted with, and the directory that they lie in."""
+
+    kind = Kind.BACKUP_KEY
+    capability = Capability.BACKUP
+    repository: str  # where the key lies beside what it opens; its passphrase lies elsewhere
+    mode: int  # of the repository: 0o700
+    encrypted: bool  # there is a key pair
+
+    @property
+    def key(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationSlot(Resource):
+    """What keeps the server from removing WAL that has not been taken away yet."""
+
+    kind = Kind.SLOT
+    capability = Capability.BACKUP
+    name: str
+    slot_type: str = "physical"
+    lost: bool = False  # WAL that it stood for is gone (max_slot_wal_keep_size)
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
 class ServerProcess(Resource):
     """A supervised program and whether it runs with the configuration of its kind."""
 

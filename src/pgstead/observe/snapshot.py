@@ -9,7 +9,7 @@ from pgstead.model.address import Kind, Resource
 from pgstead.model.design import Design
 from pgstead.model.resources import Cluster, Database, PoolerSetting
 from pgstead.model.stead import Stead
-from pgstead.observe import databases, keys, local, pooler, roles, schema, server
+from pgstead.observe import backup, databases, keys, local, pooler, roles, schema, server
 from pgstead.observe.reading import Reading
 from pgstead.ports import Ports
 
@@ -27,6 +27,7 @@ SERVER_KINDS = (
     Kind.DEFAULT_PRIVILEGE,
     Kind.GRANT,
     Kind.REVISION,
+    Kind.SLOT,
 )
 
 
@@ -36,7 +37,7 @@ def take(design: Design, ports: Ports) -> Stead:
     Raises ForeignStateError or CertificateError where going on would be wrong; what merely
     cannot be seen (the server is down) becomes `unseen`.
     """
-    found: list[Resource] = list(local.resources(design, ports))
+    found: list[Resource] = [*local.resources(design, ports), *backup.resources(ports)]
     unseen: dict[str, str] = {}
     without_keys = keys.missing(design, ports)
     if ports.sql.answers():
@@ -59,6 +60,7 @@ def take(design: Design, ports: Ports) -> Stead:
 def _on_the_server(design: Design, reading: Reading, ports: Ports) -> Iterator[Resource]:
     yield from server.resources(design, reading)
     yield from roles.resources(design, reading, ports.secrets)
+    yield from backup.slots(design, reading)
     there = list(databases.resources(design, reading))
     yield from there
     for database in (d.name for d in there if isinstance(d, Database)):

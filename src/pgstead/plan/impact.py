@@ -6,11 +6,13 @@ from pgstead.model.address import Resource
 from pgstead.model.keys import KeyRing
 from pgstead.model.operation import Impact
 from pgstead.model.resources import (
+    BackupKey,
     Certificate,
     Cluster,
     ConfigFile,
     Database,
     PoolerSetting,
+    ReplicationSlot,
     Role,
     Schema,
     SecretFile,
@@ -36,7 +38,7 @@ def _create(after: Resource) -> Verdict:
     match after:
         case Cluster():
             return Impact.ONLINE, False, "initdb"
-        case SecretFile() | Certificate() | KeyRing():
+        case SecretFile() | Certificate() | KeyRing() | BackupKey():
             return Impact.ONLINE, False, "generated"
         case ConfigFile():
             return Impact.RELOAD, True, ""
@@ -48,7 +50,7 @@ def _drop(before: Resource) -> Verdict:
     match before:
         case Database() | Schema() | Cluster():
             return Impact.DESTRUCTIVE, False, "its data would be lost"
-        case SecretFile() | Certificate() | KeyRing():
+        case SecretFile() | Certificate() | KeyRing() | BackupKey():
             return Impact.ONLINE, False, ""
         case ServerProcess():
             return Impact.ONLINE, True, "no longer in the manifest"
@@ -71,6 +73,8 @@ def _alter(before: Resource, after: Resource) -> Verdict:
             return Impact.RELOAD, False, "renewed"
         case KeyRing(lost=True), KeyRing():
             return Impact.DESTRUCTIVE, False, "new keys open nothing that is stored"
+        case ReplicationSlot(lost=True), ReplicationSlot():
+            return Impact.ONLINE, False, "WAL was lost: a new base backup is needed"
         case (SecretFile(), SecretFile()) | (KeyRing(), KeyRing()):
             return Impact.ONLINE, False, ""
         case Role(), Role():

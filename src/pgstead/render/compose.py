@@ -8,6 +8,7 @@ from dataclasses import replace
 from pgstead.model.address import Resource
 from pgstead.model.design import Design
 from pgstead.model.resources import (
+    BackupFile,
     ConfigFile,
     ConnectionFile,
     Password,
@@ -16,7 +17,7 @@ from pgstead.model.resources import (
     SecretFile,
     ServerProcess,
 )
-from pgstead.render import connection, pg_hba, pgbouncer_ini, postgresql_conf
+from pgstead.render import barman_conf, connection, pg_hba, pgbouncer_ini, postgresql_conf
 
 USERLIST = "pooler/userlist.txt"
 PASSFILES = "passfiles/"
@@ -32,6 +33,8 @@ def _files(design: Design) -> Iterator[Resource]:
     yield ConfigFile("server/pgstead.conf", postgresql_conf.text(design), 0o600)
     yield ConfigFile("server/pg_hba.conf", pg_hba.text(design), 0o600)
     yield ConfigFile("server/pg_ident.conf", pg_hba.ident(design), 0o600)
+    if design.backup is not None:
+        yield BackupFile("backup/barman.conf", barman_conf.text(design, design.backup), 0o600)
     if design.pooler is not None:
         yield PoolerFile("pooler/pgbouncer.ini", pgbouncer_ini.text(design), 0o600)
     if design.pooler_hba:

@@ -21,6 +21,8 @@ def made(design: Design) -> tuple[PurePosixPath, ...]:
         layout.passfiles,
         layout.keys,
         layout.connections,
+        layout.backup,
+        layout.rehearsals,
         layout.run,
         layout.logs,
         layout.proofs,

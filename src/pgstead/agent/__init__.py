@@ -1,0 +1,1 @@
+"""The agent: the process that keeps the schedule of a stead."""

@@ -1,0 +1,145 @@
+"""The agent's life: what it does at once, what it does by the clock, how it ends.
+
+One job of a kind runs at a time. What was missed while the machine slept or the agent was down is
+caught up once: whether it was missed is read from the catalog, not remembered.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from pgstead.errors import SteadError
+from pgstead.model.backup import BackupPlan, State, Task
+from pgstead.model.design import Design
+from pgstead.ports import BackupPorts, Ports
+from pgstead.workflows import backup as backups
+from pgstead.workflows import heartbeat, verification
+from pgstead.workflows.drill import drill
+
+_log = logging.getLogger("pgstead.agent")
+_BEAT = 10  # seconds between two rows of the ledger
+_SWEEP = 5  # seconds between two looks for segments that have arrived
+_LATE = 3600  # seconds that a job may begin late; what is later is caught up by the catalog
+
+
+def run(design: Design, ports: Ports) -> None:
+    """Keep the schedule until SIGTERM or SIGINT."""
+    ended = threading.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sign, lambda *_: ended.set())
+    scheduler = BackgroundScheduler(
+        timezone=UTC,
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _LATE},
+    )
+    if design.backup is not None and ports.backup is not None:
+        _Backups(design, design.backup, ports, ports.backup).schedule(scheduler)
+    scheduler.start()
+    _log.info("the agent runs")
+    ended.wait()
+    scheduler.shutdown(wait=False)
+
+
+class _Backups:
+    """The jobs of backups."""
+
+    def __init__(
+        self, design: Design, plan: BackupPlan, ports: Ports, backup: BackupPorts
+    ) -> None:
+        self._design = design
+        self._plan = plan
+        self._ports = ports
+        self._backup = backup
+        self._turn = threading.Lock()  # one of backup, verification, drill at a time
+
+    def schedule(self, scheduler: BackgroundScheduler) -> None:
+        """Add all jobs, with what is due at once."""
+        now = datetime.now(UTC)
+        self._backup.catalog.settle()
+        plan = self._plan
+        add = scheduler.add_job
+        add(self._beat, IntervalTrigger(seconds=_BEAT), id="heartbeat", next_run_time=now)
+        add(self._archive, IntervalTrigger(seconds=_SWEEP), id="archive", next_run_time=now)
+        add(self._first, None, id="first")
+        add(self._make, _cron(plan.schedule), id="backup")
+        add(self._drill, _cron(plan.drill), id="drill")
+        if plan.incremental:
+            add(self._increment, _cron(plan.incremental), id="incremental")
+
+    def _beat(self) -> None:
+        _tried(lambda: heartbeat.beat(self._ports.sql), "the heartbeat")
+
+    def _archive(self) -> None:
+        """Take away what has arrived; asking costs nothing while nothing has."""
+        arrived = [p for p in Path(self._plan.streaming).glob("*") if len(p.name) == 24]
+        if arrived:
+            _tried(self._backup.engine.archive, "archiving WAL")
+
+    def _first(self) -> None:
+        """Make the first backup, and what was missed while nobody was there."""
+        with self._turn:
+            done = [b for b in self._backup.engine.backups() if b.state is State.DONE]
+            last = max((b.ended for b in done if b.ended), default=None)
+            if last is None:
+                _tried(lambda: self._made("first"), "the first backup")
+            elif _missed(self._plan.schedule, last):
+                _tried(lambda: self._made("missed"), "a missed backup")
+            drills = self._backup.catalog.runs(Task.DRILL, limit=1)
+            if last is not None and drills and _missed(self._plan.drill, drills[0].begun):
+                _tried(lambda: self._drilled("missed"), "a missed drill")
+
+    def _make(self) -> None:
+        with self._turn:
+            _tried(lambda: self._made("schedule"), "a backup")
+
+    def _increment(self) -> None:
+        with self._turn:
+            parent = backups.newest(self._backup).name
+            made = lambda cause: backups.make(self._ports, cause, parent=parent)  # noqa: E731
+            _tried(lambda: backups.retried(made, "schedule"), "an incremental backup")
+
+    def _made(self, cause: str) -> None:
+        """Make one, verify it, let go of old ones; each step once more where it fails."""
+
+        def made_and_verified(why: str) -> None:
+            made = backups.make(self._ports, why)
+            verification.verify(self._design, self._ports, why, made.name)
+
+        backups.retried(made_and_verified, cause)
+        backups.expire(self._design, self._ports, cause)
+
+    def _drill(self) -> None:
+        with self._turn:
+            _tried(lambda: self._drilled("schedule"), "a drill")
+
+    def _drilled(self, cause: str) -> None:
+        backups.retried(lambda why: drill(self._design, self._ports, why), cause)
+
+
+def _cron(schedule: str) -> CronTrigger:
+    return CronTrigger.from_crontab(schedule, timezone=UTC)
+
+
+def _missed(schedule: str, last: datetime) -> bool:
+    """Say whether a moment of the schedule lies between the last run and a minute ago."""
+    due = _cron(schedule).get_next_fire_time(None, last)
+    return due is not None and due < datetime.now(UTC) - timedelta(minutes=1)
+
+
+def _tried(job: Callable[[], object], what: str) -> None:
+    """Do a job; a failure is logged, recorded by the job itself, and never ends the agent."""
+    try:
+        job()
+    except SteadError as error:
+        _log.error("%s failed: %s", what, error)  # noqa: TRY400 - the words say it, not the stack
+    except Exception:
+        _log.exception("%s failed", what)
+

@@ -1,0 +1,125 @@
+"""What the commands about backups share: the stead, and how a backup is told."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pgstead.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pgstead.cli.console import Console
+    from pgstead.cli.invocation import Invocation
+    from pgstead.cli.wiring import Wired
+    from pgstead.model.backup import BaseBackup, Run, Target
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def backed_up(invocation: Invocation, console: Console) -> Wired:
+    """Return the stead. Raises BackupError where it makes no backups."""
+    from pgstead.cli.wiring import wire
+    from pgstead.workflows.backup import ports_of
+
+    wired = wire(invocation.manifest, console)
+    ports_of(wired.ports)
+    return wired
+
+
+def size(count: int) -> str:
+    """Return bytes as people read them."""
+    amount = float(count)
+    for unit in _UNITS:
+        if amount < 1024 or unit == _UNITS[-1]:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError
+
+
+def age(moment: datetime | None) -> str:
+    """Return how long ago something was."""
+    if moment is None:
+        return "never"
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    for unit, span in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * span:
+            return f"{seconds / span:.0f} {unit} ago"
+    return f"{max(0, seconds):.0f} s ago"
+
+
+def backup_json(found: BaseBackup) -> Mapping[str, object]:
+    """Return a base backup for programs."""
+    return {
+        "name": found.name,
+        "state": found.state,
+        "kind": found.kind,
+        "parent": found.parent or None,
+        "begun": found.begun,
+        "ended": found.ended,
+        "size": found.size,
+        "wal_size": found.wal_size,
+        "cluster_size": found.cluster_size,
+        "begin_lsn": found.begin_lsn,
+        "end_lsn": found.end_lsn,
+        "timeline": found.timeline,
+        "encrypted": found.encrypted,
+        "postgresql": found.major,
+        "error": found.error or None,
+    }
+
+
+def run_json(run: Run | None) -> Mapping[str, object] | None:
+    """Return a run for programs."""
+    if run is None:
+        return None
+    return {
+        "number": run.number,
+        "task": run.task,
+        "backup": run.backup or None,
+        "begun": run.begun,
+        "ended": run.ended,
+        "ending": run.ending,
+        "cause": run.cause,
+        "seconds": run.seconds,
+        "detail": run.detail,
+        "error": run.error or None,
+    }
+
+
+def target_of(
+    time: str | None, xid: str | None, name: str | None, lsn: str | None, *, exclusive: bool
+) -> Target:
+    """Return the moment that options name. Raises UsageError for two of them, or a vague time."""
+    from pgstead.model.backup import Target, TargetKind
+
+    given = {
+        TargetKind.TIME: time,
+        TargetKind.XID: xid,
+        TargetKind.NAME: name,
+        TargetKind.LSN: lsn,
+    }
+    told = [(kind, value) for kind, value in given.items() if value]
+    if len(told) > 1:
+        raise UsageError("there is one moment to recover to", hint="give one of the --to-... alone")
+    if not told:
+        return Target()
+    kind, value = told[0]
+    if kind is TargetKind.TIME:
+        value = _moment(value)
+    return Target(kind, value, exclusive=exclusive)
+
+
+def _moment(text: str) -> str:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no time", hint="write it as 2026-11-21T14:05:00+01:00"
+        ) from None
+    if found.tzinfo is None:
+        raise UsageError(
+            f"{text!r} does not say in which zone", hint=f"{text}Z is UTC, {text}+01:00 is not"
+        )
+    return found.astimezone(UTC).isoformat(sep=" ")

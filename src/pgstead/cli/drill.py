@@ -1,0 +1,45 @@
+"""`pgstead drill`."""
+
+from __future__ import annotations
+
+import click
+
+from pgstead.cli.backing import backed_up, target_of
+from pgstead.cli.command import command as new_command
+from pgstead.cli.console import Console
+from pgstead.cli.invocation import invocation_of
+
+
+@new_command(
+    "drill",
+    ("pgstead drill", "the newest backup, to the last moment"),
+    ("pgstead drill --backup 20261121T020000", "another one"),
+    ("pgstead drill --to-time 2026-11-21T14:05:00+01:00", "to a moment"),
+    exit_1="it could not be restored, or what was restored is not right",
+)
+@click.option("--backup", "name", metavar="NAME", default="", help="Which. [default: the newest]")
+@click.option("--to-time", metavar="TIME", help="With its zone: 2026-11-21T14:05:00+01:00.")
+@click.option("--to-name", metavar="NAME", help="A moment that `backup mark` named.")
+@click.option("--to-lsn", metavar="LSN", help="A place in the WAL.")
+def command(name: str, to_time: str | None, to_name: str | None, to_lsn: str | None) -> None:
+    """Restore a backup in a place of its own, question it, and remove it again.
+
+    Every heap page and every index is read, rows, roles and policies are looked for, and the
+    agent's ledger must be there up to its last row. How long it took and how much would have
+    been lost is measured, and kept as the last proven restore.
+    """
+    from pgstead.workflows.drill import as_json, drill
+
+    invocation = invocation_of()
+    console = Console(invocation)
+    target = target_of(to_time, None, to_name, to_lsn, exclusive=False)
+    with console.working():
+        wired = backed_up(invocation, console)
+        drilled = drill(wired.design, wired.ports, "command", name=name, target=target)
+    if invocation.json:
+        console.data(as_json(drilled))
+        return
+    for words in drilled.passed:
+        console.line(f"  {words}")
+    lost = "" if drilled.rpo is None else f", {drilled.rpo:.1f} s and {drilled.lost} rows lost"
+    console.line(f"{drilled.backup} restored in {drilled.rto:.1f} s{lost}")

@@ -1,0 +1,136 @@
+"""How a stead is backed up: the plan, and the resources that it rests on (BAK-1 to BAK-4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from pgstead.design.names import BACKUP
+from pgstead.errors import ManifestError
+from pgstead.manifest.document import Manifest
+from pgstead.model.address import Resource
+from pgstead.model.backup import SERVER, BackupPlan
+from pgstead.model.design import Environment, Program
+from pgstead.model.host import BackupTools, HostFacts, ServerBuild
+from pgstead.model.layout import Layout
+from pgstead.model.resources import (
+    BackupKey,
+    Grant,
+    Membership,
+    ReplicationSlot,
+    SecretFile,
+)
+
+PASSPHRASE = "backup-passphrase"
+SLOT = "pgstead_backup"
+_DAY = 86_400.0
+
+
+def plan(
+    manifest: Manifest, build: ServerBuild, layout: Layout, stead_id: str
+) -> BackupPlan | None:
+    """Return how the stead is backed up, None where it is not. Raises ManifestError."""
+    told = manifest.backup
+    if not told.enabled:
+        return None
+    _refuse(manifest, build)
+    home = layout.manifest_directory
+    repository = home / told.directory if told.directory else layout.backup / "repository"
+    secret = layout.secret(PASSPHRASE)
+    return BackupPlan(
+        repository=str(repository),
+        slot=SLOT,
+        compression=told.compression,
+        encrypted=told.encryption,
+        passphrase=str(home / told.passphrase_file if told.passphrase_file else secret),
+        recipient=f"backup@{stead_id}.pgstead.invalid",
+        rate_limit=0 if told.rate_limit == "none" else told.rate_limit,
+        schedule=told.schedule,
+        incremental=told.incremental,
+        retention=round(told.retention / _DAY),
+        minimum=told.minimum,
+        max_age=told.max_age,
+        drill=told.drill.schedule,
+        drill_age=told.drill.max_age,
+    )
+
+
+def _refuse(manifest: Manifest, build: ServerBuild) -> None:
+    told = manifest.backup
+    if not told.encryption and not manifest.waives("backup-encryption"):
+        raise ManifestError(
+            "backups without encryption show every row to whoever finds them (BAK-4)",
+            hint='sign for it: [[waive]] what = "backup-encryption", reason, expires',
+            key="backup.encryption",
+        )
+    if told.encryption and told.compression == "none":
+        raise ManifestError(
+            "Barman encrypts compressed backups only",
+            hint='backup.compression = "zstd"',
+            key="backup.compression",
+        )
+    if not told.incremental:
+        return
+    if build.major < 17:
+        raise ManifestError(
+            f"PostgreSQL {build.major} makes no incremental backups; 17 does",
+            hint="leave backup.incremental out",
+            key="backup.incremental",
+        )
+    if told.encryption or told.compression != "none":
+        raise ManifestError(
+            "an incremental backup is combined from plain files: Barman makes none of compressed"
+            " or encrypted ones",
+            hint='choose: backup.incremental, or backup.encryption; compression = "none" with it',
+            key="backup.incremental",
+        )
+
+
+def resources(manifest: Manifest, plan: BackupPlan) -> Iterator[Resource]:
+    """Yield what backups rest on beside their role: key, slot, and the rights to use them."""
+    if plan.encrypted and not manifest.backup.passphrase_file:
+        yield SecretFile(PASSPHRASE, 0o600)
+    yield BackupKey(plan.repository, 0o700, plan.encrypted)
+    yield ReplicationSlot(plan.slot)
+    yield Grant("postgres", "database", "postgres", BACKUP, ("CONNECT",))
+    # Barman looks at settings, at who streams, and asks for a checkpoint before it switches.
+    for role in ("pg_read_all_settings", "pg_read_all_stats", "pg_checkpoint"):
+        yield Membership(role, BACKUP)
+
+
+def programs(
+    tools: BackupTools, host: HostFacts, layout: Layout, python: str
+) -> Iterator[Program]:
+    """Yield what receives the WAL, and the agent that keeps the schedule."""
+    yield Program(
+        name="wal-receiver",
+        kind="archiver",
+        command=(*tools.launch, "-c", str(layout.barman_conf), "receive-wal", SERVER),
+        user=host.os_user,
+        environment={"TZ": "UTC", "HOME": "/nonexistent"},
+        directory=str(layout.backup),
+        priority=40,
+        stop_signal="TERM",
+        stop_seconds=20,
+    )
+    yield Program(
+        name="agent",
+        kind="agent",
+        command=(
+            python, "-m", "pgstead.cli.agent",
+            str(layout.run / "applied.toml"), str(layout.manifest_directory),
+        ),
+        user=host.os_user,
+        environment={"TZ": "UTC", "PYTHONUNBUFFERED": "1"},
+        directory=str(PurePosixPath(layout.manifest_directory)),
+        priority=50,
+        stop_signal="TERM",
+        stop_seconds=30,
+    )  # fmt: skip
+
+
+def max_age(manifest: Manifest) -> float:
+    """Return after how many seconds a base backup is too old to migrate after (MIG-6)."""
+    if manifest.environment is Environment.PRODUCTION:
+        return min(manifest.backup.max_age, 1.5 * _DAY)
+    return manifest.backup.max_age

@@ -1,0 +1,141 @@
+"""The catalog: each run of a backup, a verification, a drill; on the disk before it begins.
+
+SQLite, because a line that was being written when the power went must not take the others along,
+and because the agent writes while a command reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Generator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from pgstead.errors import StateDirectoryError
+from pgstead.host import processes
+from pgstead.model.backup import Ending, Run, Task
+
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS run (
+        number INTEGER PRIMARY KEY,
+        task TEXT NOT NULL,
+        backup TEXT NOT NULL DEFAULT '',
+        begun TEXT NOT NULL,
+        ended TEXT,
+        ending TEXT NOT NULL,
+        cause TEXT NOT NULL,
+        detail TEXT NOT NULL DEFAULT '{}',
+        error TEXT NOT NULL DEFAULT '',
+        pid INTEGER NOT NULL,
+        born TEXT NOT NULL  -- when that process started: its number may be another's by now
+    ) STRICT
+"""
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_COLUMNS = "number, task, backup, begun, ended, ending, cause, detail, error"
+
+
+class BackupCatalog:
+    """`ports.BackupCatalog` in a file."""
+
+    def __init__(self, path: PurePosixPath) -> None:
+        """Keep where it lies; it is made with the first run."""
+        self._path = Path(path)
+
+    @contextmanager
+    def _open(self) -> Generator[sqlite3.Connection]:
+        try:
+            if not self._path.exists():
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._path.touch(mode=0o600)
+            with closing(sqlite3.connect(self._path, timeout=20, isolation_level=None)) as opened:
+                opened.execute("PRAGMA journal_mode = WAL")
+                opened.execute("PRAGMA synchronous = FULL")
+                opened.execute(_SCHEMA)
+                yield opened
+        except sqlite3.Error as error:
+            raise StateDirectoryError(
+                f"the catalog of backups {self._path} cannot be used: {error}",
+                hint="free space there; a damaged one may be removed: what lies in the repository"
+                " is not touched by that",
+            ) from error
+
+    def begin(self, task: Task, cause: str, backup: str = "") -> int:
+        """Write down that a run begins; return its number."""
+        me = os.getpid()
+        with self._open() as opened:
+            done = opened.execute(
+                "INSERT INTO run (task, backup, begun, ending, cause, pid, born)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (task, backup, _now(), Ending.RUNNING, cause, me, _born(me)),
+            )
+            assert done.lastrowid is not None
+            return done.lastrowid
+
+    def end(
+        self,
+        number: int,
+        ending: Ending,
+        *,
+        backup: str | None = None,
+        detail: Mapping[str, object] | None = None,
+        error: str = "",
+    ) -> None:
+        """Write down how it ended."""
+        with self._open() as opened:
+            opened.execute(
+                "UPDATE run SET ended = ?, ending = ?, error = ?, detail = ?,"
+                " backup = coalesce(?, backup) WHERE number = ?",
+                (_now(), ending, error, json.dumps(detail or {}, default=str), backup, number),
+            )
+
+    def settle(self) -> int:
+        """Mark the runs whose process is gone as killed; return how many."""
+        with self._open() as opened:
+            left = opened.execute(
+                "SELECT number, pid, born FROM run WHERE ending = ?", (Ending.RUNNING,)
+            ).fetchall()
+            gone = [number for number, pid, born in left if _born(pid) != born]
+            opened.executemany(
+                "UPDATE run SET ending = ?, ended = ?, error = ? WHERE number = ?",
+                [(Ending.KILLED, _now(), "its process was gone", number) for number in gone],
+            )
+            return len(gone)
+
+    def runs(self, task: Task | None = None, *, limit: int = 1000) -> tuple[Run, ...]:
+        """Return the last runs, newest first."""
+        if not self._path.exists():
+            return ()
+        where = "" if task is None else "WHERE task = ?"
+        values = () if task is None else (task,)
+        with self._open() as opened:
+            rows = opened.execute(
+                f"SELECT {_COLUMNS} FROM run {where} ORDER BY number DESC LIMIT ?",  # noqa: S608 - constants
+                (*values, limit),
+            ).fetchall()
+        return tuple(
+            Run(
+                number,
+                Task(kind),
+                backup,
+                datetime.fromisoformat(begun),
+                None if ended is None else datetime.fromisoformat(ended),
+                Ending(ending),
+                cause,
+                json.loads(detail),
+                error,
+            )
+            for number, kind, backup, begun, ended, ending, cause, detail, error in rows
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _born(pid: int) -> str:
+    """Return when a process started, empty where there is none of that number."""
+    found = processes.look(pid)
+    return "" if found is None else f"{_BOOT.read_text(encoding='ascii').strip()}/{found.start}"

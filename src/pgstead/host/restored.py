@@ -1,0 +1,211 @@
+"""A server on restored files: a private socket, no TCP, no archiving; it ends when we do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from pgstead.errors import BackupError, SteadError
+from pgstead.host import programs, temporary
+from pgstead.host.files import problem
+from pgstead.host.sql import SocketSql
+from pgstead.model.design import Design
+from pgstead.ports import Sql
+
+_PORT = 5432  # of a socket in a directory of its own
+_POLL = 0.05
+# Recovery refuses to run with less than the server had that wrote the WAL
+# (https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-ADMIN).
+_AT_LEAST = (
+    "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
+    "max_locks_per_transaction",
+)  # fmt: skip
+
+
+class LocalRestoredServer:
+    """`ports.RestoredServer` on this machine."""
+
+    def __init__(self, design: Design) -> None:
+        """Keep whose files these were."""
+        self._design = design
+
+    def start(self, place: Path, *, timeout: float) -> Restored:
+        """Start it, and wait until it has replayed what it is to replay.
+
+        Raises BackupError with the server's words where it does not come up or falls short of
+        its target.
+        """
+        design = self._design
+        user = design.host.server_user
+        home = Path(tempfile.mkdtemp(prefix="pgst-rs-", dir=temporary.parent()))
+        try:
+            _hand_over(place, home, user)
+            config = _configure(design, place, home)
+            return Restored(design, place, home, config, timeout)
+        except BaseException:
+            shutil.rmtree(home, ignore_errors=True)
+            raise
+
+
+def _hand_over(place: Path, home: Path, user: str) -> None:
+    """Give the files to the servers' user, who alone may read them."""
+    try:
+        place.chmod(0o700)
+        home.chmod(0o700)
+        who = programs.account(user)
+        if who.is_me:
+            return
+        for path in (home, place):
+            os.chown(path, who.uid, who.gid)
+        for directory, folders, files in os.walk(place):
+            for name in (*folders, *files):
+                os.chown(Path(directory, name), who.uid, who.gid, follow_symlinks=False)
+    except OSError as error:
+        raise problem(error, place, "handing over") from error
+
+
+def _configure(design: Design, place: Path, home: Path) -> Path:
+    settings = {
+        "listen_addresses": "",
+        "port": str(_PORT),
+        "unix_socket_directories": str(home),
+        "unix_socket_permissions": "0700",
+        "hba_file": str(home / "pg_hba.conf"),
+        "ident_file": str(home / "pg_ident.conf"),
+        "ssl": "off",
+        "archive_mode": "off",
+        "shared_preload_libraries": "",
+        "shared_buffers": "128MB",
+        "logging_collector": "off",
+        "log_timezone": "UTC",
+        "hot_standby": "on",
+        "wal_level": design.settings.get("wal_level", "replica"),
+        "autovacuum": "off",  # it is looked at, not kept
+        "jit": "off",
+    }
+    settings |= {name: design.settings[name] for name in _AT_LEAST if name in design.settings}
+    lines = [f"{name} = {_quoted(value)}" for name, value in settings.items()]
+    rules = ["local all all peer map=pgstead", "local replication all reject"]
+    users = dict.fromkeys([design.host.server_user, design.host.os_user])
+    idents = [f'pgstead "{user}" "{design.superuser}"' for user in users]
+    for name, text in (("restored.conf", lines), ("pg_hba.conf", rules), ("pg_ident.conf", idents)):
+        (home / name).write_text("\n".join(text) + "\n", encoding="utf-8")
+        (home / name).chmod(0o644)
+    return home / "restored.conf"
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+class Restored:
+    """`ports.RestoredSession`: a running one."""
+
+    def __init__(
+        self, design: Design, place: Path, home: Path, config: Path, timeout: float
+    ) -> None:
+        """Start it; see LocalRestoredServer."""
+        self._design = design
+        self._place = place
+        self._home = home
+        self._log = home / "server.log"
+        self.sql: Sql = SocketSql(PurePosixPath(home), _PORT, design.superuser)
+        self._process = self._launch(config)
+        try:
+            self._wait(timeout)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _launch(self, config: Path) -> subprocess.Popen[bytes]:
+        design = self._design
+        who = programs.account(design.host.server_user)
+        command = [str(Path(design.build.bindir, "postgres")), "-D", str(self._place)]
+        command += ["-c", f"config_file={config}"]
+        if (setpriv := shutil.which("setpriv", path="/usr/bin:/bin")) is not None:
+            command = [setpriv, "--pdeathsig", "INT", "--", *command]
+        library = design.build.library_path
+        environment = programs.plain_environment({"LD_LIBRARY_PATH": library} if library else None)
+        with self._log.open("wb") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._home,
+                env=environment,
+                start_new_session=True,
+                user=None if who.is_me else who.uid,
+                group=None if who.is_me else who.gid,
+                extra_groups=None if who.is_me else [],
+            )
+
+    def _wait(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise BackupError(
+                    f"the restored server ended: {self._words()}",
+                    hint="the target may lie before the base backup or behind the last WAL",
+                )
+            if self._replayed():
+                return
+            time.sleep(_POLL)
+        raise BackupError(
+            f"the restored server was not done within {timeout:.0f} s: {self._words()}",
+            hint="more WAL than that time takes; make base backups more often",
+        )
+
+    def _replayed(self) -> bool:
+        """Say whether recovery is over, or paused at its target."""
+        try:
+            with self.sql.connect(read_only=True) as connection:
+                row = connection.execute(
+                    "SELECT pg_is_in_recovery() AS going,"
+                    " CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() END"
+                    " AS pause"
+                ).fetchone()
+        except SteadError:
+            return False
+        return row is not None and (not row["going"] or row["pause"] == "paused")
+
+    def _words(self) -> str:
+        """Return what the server complained of."""
+        try:
+            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return "it left no log"
+        grave = [line for line in lines if any(w in line for w in ("FATAL:", "PANIC:", "ERROR:"))]
+        return " / ".join((grave or lines)[-3:]) or "it said nothing"
+
+    @property
+    def log(self) -> Sequence[str]:
+        """What it has written so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+
+    def promote(self) -> None:
+        """End recovery where it stands."""
+        with self.sql.connect() as connection:
+            row = connection.execute("SELECT pg_is_in_recovery() AS going").fetchone()
+            if row is not None and row["going"]:
+                connection.execute("SELECT pg_promote(true, 60)")
+
+    def __enter__(self) -> Restored:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            for sign, patience in ((signal.SIGINT, 30), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
+                self._process.send_signal(sign)
+                try:
+                    self._process.wait(patience)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
+        shutil.rmtree(self._home, ignore_errors=True)

@@ -1,0 +1,147 @@
+"""Backups: what is wanted, what lies in the repository, and what was done and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+SERVER = "stead"  # the one server of Barman's configuration
+
+
+@dataclass(frozen=True, slots=True)
+class BackupPlan:
+    """How a stead is backed up. Sizes in bytes, spans in seconds."""
+
+    repository: str  # the directory that Barman keeps: base backups and WAL
+    slot: str  # the replication slot that no WAL is lost by
+    compression: str  # zstd, lz4, gzip, none
+    encrypted: bool
+    passphrase: str  # the file with the passphrase of the key; never its text
+    recipient: str  # whom gpg encrypts to; no mail is ever sent there
+    rate_limit: int  # bytes a second that a base backup reads at most; 0: no limit
+    schedule: str  # of base backups, cron(5), in UTC
+    incremental: str  # of incremental ones; empty: none
+    retention: int  # days that any moment of can be recovered
+    minimum: int  # base backups that are kept whatever their age
+    max_age: float  # a base backup older than that is too old
+    drill: str  # cron(5), in UTC
+    drill_age: float
+
+    @property
+    def base(self) -> str:
+        """Where the base backups lie, each in a directory named by its id."""
+        return f"{self.repository}/{SERVER}/base"
+
+    @property
+    def streaming(self) -> str:
+        """Where the WAL arrives, the open segment too: plain, so its mode is 0700."""
+        return f"{self.repository}/{SERVER}/streaming"
+
+    @property
+    def wals(self) -> str:
+        """Where the WAL is kept."""
+        return f"{self.repository}/{SERVER}/wals"
+
+    @property
+    def key(self) -> str:
+        """The directory with the key pair; the secret half opens by the passphrase only."""
+        return f"{self.repository}/key"
+
+
+class State(StrEnum):
+    """Of a base backup in the repository."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    WAITING = "waiting"  # copied; the WAL that it needs is not all here yet
+
+
+@dataclass(frozen=True, slots=True)
+class BaseBackup:
+    """A base backup as the repository has it."""
+
+    name: str  # Barman's id: "20261121T212617"
+    state: State
+    kind: str  # full, incremental
+    parent: str  # of an incremental one; empty
+    begun: datetime | None
+    ended: datetime | None
+    size: int  # bytes in the repository, without WAL
+    wal_size: int  # bytes of WAL between this one and the next
+    cluster_size: int  # bytes of the data directory that was copied
+    begin_lsn: str
+    end_lsn: str
+    begin_wal: str
+    end_wal: str
+    timeline: int
+    system_id: str
+    major: int
+    encrypted: bool
+    error: str = ""
+
+
+class Task(StrEnum):
+    """What the catalog keeps."""
+
+    BACKUP = "backup"
+    VERIFY = "verify"
+    DRILL = "drill"
+    EXPIRE = "expire"
+    EXPORT = "export"
+    RESTORE = "restore"
+
+
+class Ending(StrEnum):
+    """How a run ended."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    KILLED = "killed"  # found running by the next one, its process gone
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: a line of the catalog."""
+
+    number: int
+    task: Task
+    backup: str  # the base backup that it was about; empty where none is known
+    begun: datetime
+    ended: datetime | None
+    ending: Ending
+    cause: str  # schedule, command, first, retry
+    detail: Mapping[str, object] = field(default_factory=dict[str, object])
+    error: str = ""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it runs."""
+        return None if self.ended is None else (self.ended - self.begun).total_seconds()
+
+
+class TargetKind(StrEnum):
+    """Up to where WAL is replayed."""
+
+    LATEST = "latest"
+    TIME = "time"
+    XID = "xid"
+    NAME = "name"
+    LSN = "lsn"
+    IMMEDIATE = "immediate"  # as soon as the base backup is consistent
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A moment to recover to."""
+
+    kind: TargetKind = TargetKind.LATEST
+    value: str = ""  # a time with its zone, an xid, a name, an LSN
+    timeline: str = ""  # "latest", "current", a number; empty: latest
+    exclusive: bool = False  # stop just before it
+
+    def __str__(self) -> str:
+        return self.kind if not self.value else f"{self.kind} {self.value}"

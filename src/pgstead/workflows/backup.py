@@ -1,0 +1,165 @@
+"""Base backups: made, verified, let go. Each run is written down before it begins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pgstead.errors import BackupError
+from pgstead.model.backup import BaseBackup, Ending, Run, State, Task
+from pgstead.model.design import Design
+from pgstead.ports import BackupPorts, Ports
+
+_ARRIVAL = 60.0  # seconds for WAL to reach the repository
+
+
+@dataclass
+class Record:
+    """What a run tells of itself while it runs."""
+
+    number: int
+    backup: str = ""
+    detail: dict[str, object] = field(default_factory=dict[str, object])
+
+
+def ports_of(ports: Ports) -> BackupPorts:
+    """Return what backups work with. Raises BackupError where none are made."""
+    if ports.backup is None:
+        raise BackupError(
+            "this stead makes no backups",
+            hint="[backup] enabled = true in the manifest, then `pgstead up`",
+        )
+    return ports.backup
+
+
+@contextmanager
+def recorded(backup: BackupPorts, task: Task, cause: str, name: str = "") -> Generator[Record]:
+    """Keep a run in the catalog, however it ends."""
+    backup.catalog.settle()
+    record = Record(backup.catalog.begin(task, cause, name), name)
+    try:
+        yield record
+    except BaseException as error:
+        told = str(error) or type(error).__name__
+        backup.catalog.end(
+            record.number, Ending.FAILED, backup=record.backup, detail=record.detail, error=told
+        )
+        raise
+    backup.catalog.end(record.number, Ending.DONE, backup=record.backup, detail=record.detail)
+
+
+def make(ports: Ports, cause: str, *, parent: str = "") -> BaseBackup:
+    """Make a base backup, and wait until all WAL that it needs is in the repository.
+
+    What an earlier run left half-made is removed first.
+    """
+    backup = ports_of(ports)
+    with recorded(backup, Task.BACKUP, cause) as record:
+        remove_remains(backup)
+        ports.progress.step("making a base backup")
+        record.backup = backup.engine.backup(parent=parent)
+        found = _settled(backup, record.backup)
+        record.detail |= {
+            "size": found.size,
+            "cluster_size": found.cluster_size,
+            "kind": found.kind,
+            "begin_lsn": found.begin_lsn,
+            "end_lsn": found.end_lsn,
+        }
+        return found
+
+
+def _settled(backup: BackupPorts, name: str) -> BaseBackup:
+    """Return the backup when its WAL has arrived."""
+    end = time.monotonic() + _ARRIVAL
+    while (found := backup.engine.show(name)).state is State.WAITING and time.monotonic() < end:
+        backup.engine.archive()
+        time.sleep(0.5)
+    if found.state is not State.DONE:
+        raise BackupError(
+            f"the base backup {name} is {found.state}: {found.error or 'its WAL did not arrive'}",
+            hint="`pgstead logs wal-receiver` shows what the receiver of WAL says",
+        )
+    return found
+
+
+def remove_remains(backup: BackupPorts) -> tuple[str, ...]:
+    """Remove what killed or failed runs left in the repository; return the names."""
+    remains = [b.name for b in backup.engine.backups() if b.state in (State.RUNNING, State.FAILED)]
+    for name in remains:
+        backup.engine.delete(name)
+    return tuple(remains)
+
+
+def newest(backup: BackupPorts) -> BaseBackup:
+    """Return the newest base backup that is done. Raises BackupError where there is none."""
+    done = [found for found in backup.engine.backups() if found.state is State.DONE]
+    if not done:
+        raise BackupError(
+            "there is no base backup yet", hint="`pgstead backup now` makes one; the agent too"
+        )
+    return done[-1]
+
+
+def proven(runs: tuple[Run, ...]) -> Run | None:
+    """Return the last drill that passed."""
+    return next((r for r in runs if r.task is Task.DRILL and r.ending is Ending.DONE), None)
+
+
+def expire(design: Design, ports: Ports, cause: str, *, rehearse: bool = False) -> tuple[str, ...]:
+    """Let go of base backups that no moment of the retention needs; return their names.
+
+    The last one that a drill has proven stays whatever its age, and so do the newest `minimum`.
+    """
+    backup = ports_of(ports)
+    assert design.backup is not None
+    done = [found for found in backup.engine.backups() if found.state is State.DONE]
+    last = proven(backup.catalog.runs(Task.DRILL))
+    kept = _needed(done, design.backup.retention, design.backup.minimum)
+    if last is not None:
+        kept |= _chain(done, last.backup)
+    gone = tuple(found.name for found in done if found.name not in kept)
+    if rehearse or not gone:
+        return gone
+    with recorded(backup, Task.EXPIRE, cause) as record:
+        for name in reversed(gone):  # an incremental one before what it stands on
+            backup.engine.delete(name)
+        record.detail["removed"] = list(gone)
+    return gone
+
+
+def _needed(done: list[BaseBackup], days: int, minimum: int) -> set[str]:
+    """Return the backups that recovery to any moment of the last days needs."""
+    edge = datetime.now(UTC) - timedelta(days=days)
+    within = [found for found in done if found.ended is None or found.ended >= edge]
+    before = [found for found in done if found not in within][-1:]  # to begin at the edge with
+    newest = [found for found in done if found.kind == "full"][-minimum:]
+    return {n for found in (*within, *before, *newest) for n in _chain(done, found.name)}
+
+
+def _chain(done: list[BaseBackup], name: str) -> set[str]:
+    """Return a backup with all that it stands on."""
+    known = {found.name: found for found in done}
+    names: set[str] = set()
+    while name in known and name not in names:
+        names.add(name)
+        name = known[name].parent
+    return names
+
+
+def retried(attempt: Callable[[str], object], cause: str) -> object:
+    """Do something, and once more where it fails (BAK-2)."""
+    try:
+        return attempt(cause)
+    except BackupError:
+        return attempt("retry")
+
+
+def summary(runs: tuple[Run, ...]) -> Mapping[str, object]:
+    """Return how many of the ended runs succeeded, with their number (BAK-2)."""
+    ended = [r for r in runs if r.ending is not Ending.RUNNING]
+    good = sum(1 for r in ended if r.ending is Ending.DONE)
+    return {"runs": len(ended), "succeeded": good, "rate": good / len(ended) if ended else None}

@@ -1,0 +1,138 @@
+"""A drill: the newest base backup is restored in a place of its own, and asked questions.
+
+What it shows is measured: how long a restore takes (RTO), and up to when it goes (RPO).
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pgstead.errors import BackupError
+from pgstead.model.backup import BaseBackup, Target, TargetKind, Task
+from pgstead.model.design import Design
+from pgstead.ports import BackupPorts, Ports, RestoredSession, Sql
+from pgstead.workflows import heartbeat, inspection
+from pgstead.workflows.backup import newest, ports_of, recorded
+
+_REPLAY = 3600.0  # seconds
+_ARRIVAL = 30.0  # seconds for the last row to be streamed
+
+
+@dataclass
+class Drilled:
+    """What a drill showed."""
+
+    backup: str
+    target: str
+    rto: float  # seconds from the call to a server that answers
+    rpo: float | None  # seconds between the last row that was written and the last that is there
+    lost: int | None  # rows of the ledger that were written and are not there
+    passed: list[str] = field(default_factory=list[str])
+    failed: list[str] = field(default_factory=list[str])
+
+
+def drill(
+    design: Design, ports: Ports, cause: str, *, name: str = "", target: Target | None = None
+) -> Drilled:
+    """Restore a base backup beside the stead, and look at it; nothing of it is left.
+
+    Raises BackupError where it cannot be restored, or where what is restored is not right.
+    """
+    backup = ports_of(ports)
+    wanted = target or Target()
+    with recorded(backup, Task.DRILL, cause, name) as record:
+        found = backup.engine.show(name) if name else newest(backup)
+        record.backup = found.name
+        drilled = _drill(design, ports, backup, found, wanted)
+        record.detail |= {
+            "target": drilled.target,
+            "rto": round(drilled.rto, 3),
+            "rpo": None if drilled.rpo is None else round(drilled.rpo, 3),
+            "lost_rows": drilled.lost,
+            "passed": drilled.passed,
+            "failed": drilled.failed,
+        }
+        if drilled.failed:
+            raise BackupError(
+                f"the restore of {found.name} is not right: {'; '.join(drilled.failed)}",
+                hint="an older backup may be: `pgstead drill --backup NAME`; make a new one",
+            )
+    return drilled
+
+
+def _drill(
+    design: Design, ports: Ports, backup: BackupPorts, found: BaseBackup, target: Target
+) -> Drilled:
+    last = _last_row(ports) if target.kind is TargetKind.LATEST else None
+    place = Path(design.layout.backup, f"drill-{secrets.token_hex(4)}")
+    began = time.monotonic()
+    try:
+        ports.progress.step(f"restoring {found.name}")
+        backup.engine.restore(found.name, place / "data", target, staging=place / "staging")
+        ports.progress.step("replaying WAL")
+        with backup.restored.start(place / "data", timeout=_REPLAY) as session:
+            rto = time.monotonic() - began
+            drilled = Drilled(found.name, str(target), rto, None, None)
+            _look(design, ports.sql, session, drilled, last)
+        return drilled
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _last_row(ports: Ports) -> heartbeat.Beat | None:
+    """Write a row and wait until it has been streamed; None where the live server is down."""
+    if not ports.sql.answers():
+        return None
+    row = heartbeat.beat(ports.sql)
+    end = time.monotonic() + _ARRIVAL
+    with ports.sql.connect() as connection:
+        here = connection.execute("SELECT pg_current_wal_lsn() AS lsn").fetchone()
+        assert here is not None
+        while time.monotonic() < end:
+            arrived = connection.execute(_STREAMED, {"lsn": here["lsn"]}).fetchone()
+            if arrived is not None and arrived["there"]:
+                return row
+            time.sleep(0.05)
+    return row
+
+
+_STREAMED = """
+    SELECT coalesce(bool_or(flush_lsn >= %(lsn)s), false) AS there FROM pg_stat_replication
+"""
+
+
+def _look(
+    design: Design, live: Sql, session: RestoredSession, drilled: Drilled, last: heartbeat.Beat | None
+) -> None:
+    """Ask the questions; each answer goes to `passed` or `failed`."""
+    ledger = heartbeat.look(session.sql)
+    _judge(drilled, ledger.whole, f"ledger: {ledger.rows} rows, none missing in between or altered")
+    if last is not None and ledger.at is not None and ledger.last is not None:
+        drilled.lost = max(0, last.number - ledger.last)
+        drilled.rpo = max(0.0, (last.at - ledger.at).total_seconds())
+        _judge(drilled, drilled.lost == 0, f"ledger: all rows up to number {last.number}")
+    session.promote()
+    for words, good in inspection.questions(design, live, session.sql):
+        _judge(drilled, good, words)
+
+
+def _judge(drilled: Drilled, good: bool, words: str) -> None:
+    (drilled.passed if good else drilled.failed).append(words)
+
+
+def as_json(drilled: Drilled) -> Mapping[str, object]:
+    """Return a drill for programs."""
+    return {
+        "backup": drilled.backup,
+        "target": drilled.target,
+        "rto_seconds": round(drilled.rto, 3),
+        "rpo_seconds": drilled.rpo,
+        "lost_rows": drilled.lost,
+        "passed": drilled.passed,
+        "failed": drilled.failed,
+    }

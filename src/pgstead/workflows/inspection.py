@@ -1,0 +1,114 @@
+"""What a restored server is asked: is all of it there, and is it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+from psycopg import sql
+
+from pgstead.errors import SteadError
+from pgstead.model.design import Design
+from pgstead.ports import Sql
+
+_ROLES = "SELECT rolname::text AS name FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
+_POLICIES = """
+    SELECT schemaname || '.' || tablename || ': ' || policyname AS name
+    FROM pg_policies ORDER BY 1
+"""
+_SECURED = """
+    SELECT c.oid::regclass::text AS name FROM pg_class AS c
+    WHERE c.relrowsecurity AND c.relforcerowsecurity ORDER BY 1
+"""
+_TABLES = """
+    SELECT n.nspname::text AS schema, c.relname::text AS name
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^(pg_|information_schema)'
+    ORDER BY 1, 2
+"""
+# Every heap page is read and its checksum compared; every index is compared with its heap.
+_HEAPS = """
+    SELECT c.oid::regclass::text AS name, v.msg
+    FROM pg_class AS c CROSS JOIN LATERAL verify_heapam(c.oid) AS v
+    WHERE c.relkind IN ('r', 't', 'm') AND c.relpersistence = 'p' LIMIT 5
+"""
+_INDEXES = """
+    SELECT count(bt_index_check(i.indexrelid, true))
+    FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+    WHERE c.relam = (SELECT oid FROM pg_am WHERE amname = 'btree')
+      AND c.relpersistence = 'p' AND i.indisvalid AND c.relkind = 'i'
+"""
+
+
+def questions(design: Design, live: Sql, restored: Sql) -> Iterator[tuple[str, bool]]:
+    """Yield what was asked, in words, and whether the answer was right."""
+    up = live.answers()
+    if up:
+        yield _same(live, restored, "postgres", _ROLES, "roles")
+    for database in design.databases:
+        if not _there(restored, database.name):
+            yield f"{database.name}: the database is missing", False
+            continue
+        if up:
+            yield _same(live, restored, database.name, _POLICIES, f"{database.name}: policies")
+            yield _same(live, restored, database.name, _SECURED, f"{database.name}: row security")
+        yield _readable(restored, database.name)
+        yield _whole(restored, database.name)
+
+
+def _there(restored: Sql, database: str) -> bool:
+    with restored.connect() as connection:
+        row = connection.execute(
+            "SELECT FROM pg_database WHERE datname = %(name)s", {"name": database}
+        ).fetchone()
+    return row is not None
+
+
+def _names(server: Sql, database: str, statement: str) -> set[str]:
+    with server.connect(database) as connection:
+        return {row["name"] for row in connection.execute(statement.encode()).fetchall()}
+
+
+def _same(
+    live: Sql, restored: Sql, database: str, statement: str, what: str
+) -> tuple[str, bool]:
+    wanted, found = _names(live, database, statement), _names(restored, database, statement)
+    missing = sorted(wanted - found)
+    if missing:
+        return f"{what}: missing {', '.join(missing[:5])}", False
+    return f"{what}: all {len(found)} are there", True
+
+
+def _readable(restored: Sql, database: str) -> tuple[str, bool]:
+    """Count the rows of every table: whatever cannot be read shows."""
+    with restored.connect(database) as connection:
+        connection.execute("SET statement_timeout = 0")
+        tables = connection.execute(_TABLES).fetchall()
+        rows = 0
+        for table in tables:
+            count = sql.SQL("SELECT count(*) AS rows FROM {}").format(
+                sql.Identifier(table["schema"], table["name"])
+            )
+            try:
+                found = connection.execute(count).fetchone()
+            except psycopg.Error as error:
+                words = " ".join(str(error).split())
+                return f"{database}: {table['name']} cannot be read: {words}", False
+            rows += found["rows"] if found is not None else 0
+    return f"{database}: {rows} rows in {len(tables)} tables read", True
+
+
+def _whole(restored: Sql, database: str) -> tuple[str, bool]:
+    """Let amcheck look at every heap and every B-tree."""
+    try:
+        with restored.connect(database) as connection:
+            connection.execute("SET statement_timeout = 0")
+            connection.execute("CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA pg_catalog")
+            damage = connection.execute(_HEAPS).fetchall()
+            if damage:
+                told = "; ".join(f"{row['name']}: {row['msg']}" for row in damage)
+                return f"{database}: amcheck found {told}", False
+            connection.execute(_INDEXES)
+    except (psycopg.Error, SteadError) as error:
+        return f"{database}: amcheck says {' '.join(str(error).split())}", False
+    return f"{database}: amcheck found nothing in heaps and indexes", True
