@@ -209,6 +209,10 @@ class ClusterHost(Protocol):
         """Run initdb in a temporary directory, fsync, rename. Raises InitializationError."""
         ...
 
+    def adopt(self, place: Path) -> None:
+        """Make restored files the data directory, which must not be there, and our own."""
+        ...
+
 
 class Migrations(Protocol):
     """Alembic, per database, on a direct connection as the migrator."""
@@ -290,6 +294,10 @@ class BackupEngine(Protocol):
         """Lay a base backup and the WAL up to a target into an empty directory."""
         ...
 
+    def forget_open_segment(self) -> None:
+        """Receive WAL anew: the segment that was being received is of a history that is over."""
+        ...
+
 
 class BackupCatalog(Protocol):
     """Each run of a backup, a verification, a drill; written down before it begins."""
@@ -319,6 +327,26 @@ class BackupCatalog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SocketAddress:
+    """Where a server listens on a Unix socket."""
+
+    directory: str
+    port: int
+
+
+class LogicalDumps(Protocol):
+    """Dumps that another version can read too."""
+
+    def dump(self, source: SocketAddress, database: str, into: Path, *, table: str = "") -> int:
+        """Dump a database, or a table of it, in one snapshot; return the bytes of the file."""
+        ...
+
+    def globals(self, source: SocketAddress, into: Path) -> int:
+        """Dump roles and memberships, without passwords; return the bytes of the file."""
+        ...
+
+
 class RestoredServer(Protocol):
     """A server on what was restored: a private socket, no TCP, no archiving."""
 
@@ -333,6 +361,11 @@ class RestoredSession(Protocol):
     @property
     def sql(self) -> Sql:
         """Connections as its superuser."""
+        ...
+
+    @property
+    def address(self) -> SocketAddress:
+        """Where it listens."""
         ...
 
     def promote(self) -> None:
@@ -365,6 +398,7 @@ class BackupPorts:
     catalog: BackupCatalog
     restored: RestoredServer
     files: RestoredFiles
+    dumps: LogicalDumps
 
 
 class Journal(Protocol):

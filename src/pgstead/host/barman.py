@@ -206,6 +206,17 @@ class BarmanProgram:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
+    def forget_open_segment(self) -> None:
+        """Receive WAL anew: the segment that was being received is of a history that is over.
+
+        Whole segments are taken into the repository first; the open one is kept beside them.
+        """
+        self.archive()
+        aside = Path(self._plan.repository, "abandoned")
+        for left in Path(self._plan.streaming).glob("*.partial"):
+            aside.mkdir(mode=0o700, exist_ok=True)
+            left.rename(aside / f"{left.name}.{datetime.now(UTC):%Y%m%dT%H%M%S}")
+
     def _json(self, *arguments: str) -> dict[str, Any]:
         outcome = self._done("-f", "json", *arguments)
         found = _parsed(outcome.out)

@@ -131,6 +131,29 @@ class DataDirectory:
         finally:
             self._files.remove(temporary)
 
+    def adopt(self, place: Path) -> None:
+        """Make restored files the data directory, which must not be there, and our own.
+
+        Their settings are those that were copied, not those of recovery.
+        """
+        mine = PurePosixPath(place)
+        for name in ("postgresql.conf", "postgresql.auto.conf"):
+            origin = self._files.read(mine / f"{name}.origin")
+            if origin is not None:
+                self._files.write(mine / name, origin.text, mode=0o600, owner=self._user)
+                self._files.remove(mine / f"{name}.origin")
+        self._files.remove(mine / "barman_wal")
+        found = self._files.read(mine / MARK)
+        told: dict[str, Any] = json.loads(found.text) if found is not None else {}
+        told |= {"stead_id": self._stead_id, "build": self._identity()}
+        text = json.dumps(told, indent=2, sort_keys=True) + "\n"
+        self._files.write(mine / MARK, text, mode=0o600, owner=self._user)
+        try:
+            place.rename(self._layout.data)
+            sync_directory(self._layout.server)
+        except OSError as error:
+            raise problem(error, self._layout.data, "placing") from error
+
     def sweep(self) -> None:
         """Remove what a killed initdb left; it never had the data directory's name."""
         for left in Path(self._layout.server).glob("data.*.new"):

@@ -10,6 +10,7 @@ from pgstead.host.backup_catalog import BackupCatalog
 from pgstead.host.barman import BarmanProgram
 from pgstead.host.certificates import CertificateStore, Provided
 from pgstead.host.cluster import DataDirectory
+from pgstead.host.dumps import LogicalDumps
 from pgstead.host.files import LocalFiles
 from pgstead.host.journal import JsonJournal
 from pgstead.host.keys import KeyFiles
@@ -76,4 +77,5 @@ def _backup(design: Design, tools: BackupTools | None) -> BackupPorts | None:
         catalog=BackupCatalog(layout.backup_catalog),
         restored=LocalRestoredServer(design),
         files=RestoredFiles(plan, design.build),
+        dumps=LogicalDumps(design.build, design.host, design.superuser),
     )

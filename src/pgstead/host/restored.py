@@ -16,7 +16,7 @@ from pgstead.host import programs, temporary
 from pgstead.host.files import problem
 from pgstead.host.sql import SocketSql
 from pgstead.model.design import Design
-from pgstead.ports import Sql
+from pgstead.ports import SocketAddress, Sql
 
 _PORT = 5432  # of a socket in a directory of its own
 _POLL = 0.05
@@ -183,6 +183,11 @@ class Restored:
             return "it left no log"
         grave = [line for line in lines if any(w in line for w in ("FATAL:", "PANIC:", "ERROR:"))]
         return " / ".join((grave or lines)[-3:]) or "it said nothing"
+
+    @property
+    def address(self) -> SocketAddress:
+        """Where it listens."""
+        return SocketAddress(str(self._home), _PORT)
 
     @property
     def log(self) -> Sequence[str]:
