@@ -274,6 +274,10 @@ class BackupEngine(Protocol):
         """Return one base backup. Raises BackupError where there is none of that name."""
         ...
 
+    def sums(self, name: str) -> Mapping[str, str]:
+        """Return the SHA-256 of each file of a base backup, by its name."""
+        ...
+
     def delete(self, name: str) -> None:
         """Remove a base backup and the WAL that nobody needs then."""
         ...

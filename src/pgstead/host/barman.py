@@ -5,6 +5,7 @@ What it writes to its log stays in `backup/barman.log`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -144,6 +145,15 @@ class BarmanProgram:
             encrypted=str(base.get("encryption") or "").lower() == "gpg",
             error=str(told.get("error") or base.get("error") or ""),
         )
+
+    def sums(self, name: str) -> dict[str, str]:
+        """Return the SHA-256 of each file of a base backup, by its name."""
+        found: dict[str, str] = {}
+        for path in sorted(Path(self._plan.base, name, "data").glob("*")):
+            if path.is_file():
+                with path.open("rb") as file:
+                    found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
 
     def delete(self, name: str) -> None:
         """Remove a base backup and the WAL that nobody needs then."""

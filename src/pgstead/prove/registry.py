@@ -6,6 +6,7 @@ from collections import Counter
 
 from pgstead.errors import UsageError
 from pgstead.prove import (
+    backup,
     databases,
     encryption,
     grants,
@@ -32,6 +33,7 @@ MODULES = (
     tenancy,
     side_doors,
     encryption,
+    backup,
 )
 
 

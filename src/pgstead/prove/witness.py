@@ -47,6 +47,7 @@ class Witness:
             "door": (lambda: self.doors, "this stead has no TCP door"),
             "database": (lambda: self.design.databases, "the manifest names no database"),
             "schema": (lambda: self.migrated, "no database of the manifest has migrations"),
+            "backup": (lambda: self.design.backup, "this stead makes no backups"),
             "proc": (processes.available, "this system shows no processes in /proc"),
             "openssl": (lambda: self.access.openssl, "the program openssl is not installed"),
             "psql": (lambda: self.access.psql, "the program psql was not found"),

@@ -68,6 +68,7 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> BaseBackup:
             "kind": found.kind,
             "begin_lsn": found.begin_lsn,
             "end_lsn": found.end_lsn,
+            "sums": dict(backup.engine.sums(found.name)),
         }
         return found
 
