@@ -77,9 +77,9 @@ def commits_leave_the_server(w: Witness) -> Iterator[Finding]:
     lsn = told.value[0][0]
     slot = _plan(w).slot
     statement = (
-        "SELECT r.flush_lsn::text FROM pg_catalog.pg_stat_replication AS r"
+        "SELECT r.write_lsn::text FROM pg_catalog.pg_stat_replication AS r"
         " JOIN pg_catalog.pg_replication_slots AS s ON s.active_pid = r.pid"
-        " WHERE s.slot_name = %s AND r.flush_lsn >= %s::pg_lsn"
+        " WHERE s.slot_name = %s AND r.write_lsn >= %s::pg_lsn"
     )
     found = w.wait_until(lambda: w.look(statement, [slot, lsn]).value, _STREAMED)
     told = w.look(
@@ -89,7 +89,7 @@ def commits_leave_the_server(w: Witness) -> Iterator[Finding]:
     )
     yield told.shows(
         holds=bool(found),
-        expected=f"{lsn} flushed by whoever uses the slot {slot} within {_STREAMED:.0f} s",
+        expected=f"{lsn} received by whoever uses the slot {slot} within {_STREAMED:.0f} s",
         hint="`pgstead logs wal-receiver`; `pgstead up` starts it",
     )
 

@@ -101,8 +101,10 @@ def _last_row(ports: Ports) -> heartbeat.Beat | None:
     return row
 
 
+# What pg_receivewal has written; it flushes a segment when that is full, unless it is a
+# synchronous standby, whom every commit would wait for.
 _STREAMED = """
-    SELECT coalesce(bool_or(flush_lsn >= %(lsn)s), false) AS there FROM pg_stat_replication
+    SELECT coalesce(bool_or(write_lsn >= %(lsn)s), false) AS there FROM pg_stat_replication
 """
 
 
