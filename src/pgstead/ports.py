@@ -12,9 +12,9 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    import psycopg
-
     from pathlib import Path
+
+    import psycopg
 
     from pgstead.model.backup import BaseBackup, Ending, Run, Target, Task
     from pgstead.model.design import DatabasePlan, Design, Program

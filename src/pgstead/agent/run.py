@@ -18,7 +18,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from pgstead.errors import SteadError
-from pgstead.model.backup import BackupPlan, State, Task
+from pgstead.model.backup import BackupPlan, BaseBackup, State, Task
 from pgstead.model.design import Design
 from pgstead.ports import BackupPorts, Ports
 from pgstead.workflows import backup as backups
@@ -34,8 +34,12 @@ _LATE = 3600  # seconds that a job may begin late; what is later is caught up by
 def run(design: Design, ports: Ports) -> None:
     """Keep the schedule until SIGTERM or SIGINT."""
     ended = threading.Event()
+
+    def ends(_sign: int, _frame: object) -> None:
+        ended.set()
+
     for sign in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sign, lambda *_: ended.set())
+        signal.signal(sign, ends)
     scheduler = BackgroundScheduler(
         timezone=UTC,
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _LATE},
@@ -51,9 +55,7 @@ def run(design: Design, ports: Ports) -> None:
 class _Backups:
     """The jobs of backups."""
 
-    def __init__(
-        self, design: Design, plan: BackupPlan, ports: Ports, backup: BackupPorts
-    ) -> None:
+    def __init__(self, design: Design, plan: BackupPlan, ports: Ports, backup: BackupPorts) -> None:
         self._design = design
         self._plan = plan
         self._ports = ports
@@ -103,7 +105,10 @@ class _Backups:
     def _increment(self) -> None:
         with self._turn:
             parent = backups.newest(self._backup).name
-            made = lambda cause: backups.make(self._ports, cause, parent=parent)  # noqa: E731
+
+            def made(cause: str) -> BaseBackup:
+                return backups.make(self._ports, cause, parent=parent)
+
             _tried(lambda: backups.retried(made, "schedule"), "an incremental backup")
 
     def _made(self, cause: str) -> None:
@@ -130,7 +135,7 @@ def _cron(schedule: str) -> CronTrigger:
 
 def _missed(schedule: str, last: datetime) -> bool:
     """Say whether a moment of the schedule lies between the last run and a minute ago."""
-    due = _cron(schedule).get_next_fire_time(None, last)
+    due: datetime | None = _cron(schedule).get_next_fire_time(None, last)
     return due is not None and due < datetime.now(UTC) - timedelta(minutes=1)
 
 
@@ -139,7 +144,6 @@ def _tried(job: Callable[[], object], what: str) -> None:
     try:
         job()
     except SteadError as error:
-        _log.error("%s failed: %s", what, error)  # noqa: TRY400 - the words say it, not the stack
-    except Exception:
+        _log.error("%s failed: %s", what, error)
+    except Exception:  # noqa: BLE001 - one job's bug must not end the others
         _log.exception("%s failed", what)
-

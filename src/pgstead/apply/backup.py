@@ -48,6 +48,4 @@ def _drop(name: str, session: Session) -> None:
             f"the replication slot {name} is in use by somebody who does not leave it",
             hint="pg_replication_slots.active_pid says by whom",
         )
-    session.run(
-        sql.SQL("SELECT pg_catalog.pg_drop_replication_slot({})").format(sql.Literal(name))
-    )
+    session.run(sql.SQL("SELECT pg_catalog.pg_drop_replication_slot({})").format(sql.Literal(name)))

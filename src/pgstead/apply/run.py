@@ -14,7 +14,6 @@ from pgstead.model.operation import Impact, Operation, Plan
 from pgstead.model.resources import ServerProcess
 from pgstead.ports import Ports
 
-
 LAST = frozenset({"service", "archiver", "agent"})  # kinds of program that start after all else
 
 

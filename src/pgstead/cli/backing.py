@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from pgstead.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pgstead.cli.console import Console
     from pgstead.cli.invocation import Invocation
@@ -88,19 +91,34 @@ def run_json(run: Run | None) -> Mapping[str, object] | None:
     }
 
 
-def target_of(
-    time: str | None, xid: str | None, name: str | None, lsn: str | None, *, exclusive: bool
-) -> Target:
+_MOMENT = (
+    click.option("--to-time", metavar="TIME", help="With its zone: 2026-11-21T14:05:00+01:00."),
+    click.option("--to-xid", metavar="XID", help="A transaction, itself included."),
+    click.option("--to-name", metavar="NAME", help="A moment that `backup mark` named."),
+    click.option("--to-lsn", metavar="LSN", help="A place in the WAL."),
+    click.option("--exclusive", is_flag=True, help="Stop just before it."),
+)
+
+
+def moment(function: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Give a command the options that name a moment; it gets them as its `target`."""
+
+    @functools.wraps(function)
+    def asked(**options: Any) -> int | None:
+        given = {kind: options.pop(f"to_{kind}") for kind in ("time", "xid", "name", "lsn")}
+        target = _target(given, exclusive=options.pop("exclusive"))
+        return function(target=target, **options)
+
+    for option in reversed(_MOMENT):
+        asked = option(asked)
+    return asked
+
+
+def _target(given: Mapping[str, str | None], *, exclusive: bool) -> Target:
     """Return the moment that options name. Raises UsageError for two of them, or a vague time."""
     from pgstead.model.backup import Target, TargetKind
 
-    given = {
-        TargetKind.TIME: time,
-        TargetKind.XID: xid,
-        TargetKind.NAME: name,
-        TargetKind.LSN: lsn,
-    }
-    told = [(kind, value) for kind, value in given.items() if value]
+    told = [(TargetKind(kind), value) for kind, value in given.items() if value]
     if len(told) > 1:
         raise UsageError("there is one moment to recover to", hint="give one of the --to-... alone")
     if not told:

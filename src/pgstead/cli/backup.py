@@ -39,7 +39,9 @@ def _now(verify: bool, incremental: bool) -> None:
         wired = backed_up(invocation, console)
         parent = backup.newest(backup.ports_of(wired.ports)).name if incremental else ""
         made = backup.make(wired.ports, "command", parent=parent)
-        verified = verification.verify(wired.design, wired.ports, "command", made.name) if verify else None
+        verified = (
+            verification.verify(wired.design, wired.ports, "command", made.name) if verify else None
+        )
     if invocation.json:
         console.data({**backup_json(made), "verified": verified})
         return
@@ -88,7 +90,9 @@ def _row(found: BaseBackup) -> tuple[str, ...]:
     )
 
 
-@new_command("show", ("pgstead backup show", "the newest"), ("pgstead backup show 20261121T0200", ""))
+@new_command(
+    "show", ("pgstead backup show", "the newest"), ("pgstead backup show 20261121T0200", "")
+)
 @click.argument("name", default=NEWEST)
 def _show(name: str) -> None:
     """Show one base backup, and the runs that were about it."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from pgstead.cli.backing import backed_up, target_of
+from pgstead.cli.backing import backed_up, moment
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import invocation_of
+
+if TYPE_CHECKING:
+    from pgstead.model.backup import Target
 
 
 @new_command(
@@ -18,10 +23,8 @@ from pgstead.cli.invocation import invocation_of
     exit_1="it could not be restored, or what was restored is not right",
 )
 @click.option("--backup", "name", metavar="NAME", default="", help="Which. [default: the newest]")
-@click.option("--to-time", metavar="TIME", help="With its zone: 2026-11-21T14:05:00+01:00.")
-@click.option("--to-name", metavar="NAME", help="A moment that `backup mark` named.")
-@click.option("--to-lsn", metavar="LSN", help="A place in the WAL.")
-def command(name: str, to_time: str | None, to_name: str | None, to_lsn: str | None) -> None:
+@moment
+def command(target: Target, name: str) -> None:
     """Restore a backup in a place of its own, question it, and remove it again.
 
     Every heap page and every index is read, rows, roles and policies are looked for, and the
@@ -32,7 +35,6 @@ def command(name: str, to_time: str | None, to_name: str | None, to_lsn: str | N
 
     invocation = invocation_of()
     console = Console(invocation)
-    target = target_of(to_time, None, to_name, to_lsn, exclusive=False)
     with console.working():
         wired = backed_up(invocation, console)
         drilled = drill(wired.design, wired.ports, "command", name=name, target=target)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pgstead.cli.backing import age, backed_up, size, target_of
+from pgstead.cli.backing import age, backed_up, moment, size
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import Invocation, invocation_of
@@ -17,6 +17,7 @@ from pgstead.errors import UsageError
 
 if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
+    from pgstead.model.backup import Target
     from pgstead.workflows.restore import Recipe, Restoration
 
 
@@ -29,11 +30,7 @@ if TYPE_CHECKING:
     ("pgstead restore --in-place", "over what runs now, which is kept; asks"),
     exit_1="it could not be restored",
 )
-@click.option("--to-time", metavar="TIME", help="With its zone: 2026-11-21T14:05:00+01:00.")
-@click.option("--to-xid", metavar="XID", help="A transaction, itself included.")
-@click.option("--to-name", metavar="NAME", help="A moment that `backup mark` named.")
-@click.option("--to-lsn", metavar="LSN", help="A place in the WAL.")
-@click.option("--exclusive", is_flag=True, help="Stop just before it.")
+@moment
 @click.option("--backup", "name", metavar="NAME", default="", help="From which. [default: found]")
 @click.option("--into", type=click.Path(path_type=Path), help="Where to; with --extract, the file.")
 @click.option("--in-place", is_flag=True, help="Over the running stead.")
@@ -41,11 +38,7 @@ if TYPE_CHECKING:
 @click.option("--rehearse", is_flag=True, help="Print what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def command(
-    to_time: str | None,
-    to_xid: str | None,
-    to_name: str | None,
-    to_lsn: str | None,
-    exclusive: bool,
+    target: Target,
     name: str,
     into: Path | None,
     in_place: bool,
@@ -63,7 +56,6 @@ def command(
 
     invocation = invocation_of()
     console = Console(invocation)
-    target = target_of(to_time, to_xid, to_name, to_lsn, exclusive=exclusive)
     if in_place and (extract or into):
         raise UsageError("--in-place goes with neither --extract nor --into")
     wired = backed_up(invocation, console)
@@ -80,7 +72,7 @@ def command(
                 database, _, table = extract.partition(".")
                 done = restore.extract(wired.design, wired.ports, planned, database, table, place)
             else:
-                done = restore.restore(wired.design, wired.ports, planned, place)
+                done = restore.restore(wired.ports, planned, place)
     _print(console, done, extract)
 
 

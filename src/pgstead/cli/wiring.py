@@ -6,7 +6,7 @@ import sys
 import tomllib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -199,14 +199,13 @@ def _design(found: Survey) -> Design:
     heads = {d.name: migrations.heads_of(d.migrations) for d in source.manifest.databases}
     wanted = composing.compose(
         source.manifest,
-        ground.host,
+        replace(ground.host, backup_tools=found.tools),
         found.build,
         found.pooler,
         ground.layout,
         ground.identity.stead_id,
         heads,
         sys.executable,
-        found.tools,
     )
     return rendering.attach(wanted)
 

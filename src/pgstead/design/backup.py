@@ -98,9 +98,7 @@ def resources(manifest: Manifest, plan: BackupPlan) -> Iterator[Resource]:
         yield Membership(role, BACKUP)
 
 
-def programs(
-    tools: BackupTools, host: HostFacts, layout: Layout, python: str
-) -> Iterator[Program]:
+def programs(tools: BackupTools, host: HostFacts, layout: Layout, python: str) -> Iterator[Program]:
     """Yield what receives the WAL, and the agent that keeps the schedule."""
     yield Program(
         name="wal-receiver",

@@ -34,7 +34,7 @@ from pgstead.model.design import (
     Reason,
     Waiver,
 )
-from pgstead.model.host import BackupTools, HostFacts, PoolerBuild, ServerBuild
+from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.stead import Stead
 
@@ -67,16 +67,15 @@ def compose(
     stead_id: str,
     heads: Mapping[str, tuple[str, ...]],
     services_python: str,
-    backup_tools: BackupTools | None = None,
 ) -> Design:
     """Decide everything. Raises BudgetError, ManifestError or MissingPoolerError.
 
-    Without `backup_tools` there are no backups, whatever the manifest says.
+    Where the machine has no tools for them there are no backups, whatever the manifest says.
     """
     _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     at_hand, pooled = decided.pooler, decided.pooled
-    backed_up = backup.plan(manifest, build, layout, stead_id) if backup_tools else None
+    backed_up = backup.plan(manifest, build, layout, stead_id) if host.backup_tools else None
     return Design(
         name=manifest.name,
         stead_id=stead_id,
@@ -91,13 +90,13 @@ def compose(
         services=programs.services(manifest),
         settings=_written(decided.settings),
         initial=tls.brought(manifest),
-        hba=roles.hba(manifest, build, pooled=pooled),
+        hba=roles.hba(manifest, build, pooled=pooled, backed_up=backed_up is not None),
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
         programs=(
             *programs.programs(manifest, host, build, at_hand, layout, services_python),
-            *_keepers(backed_up, backup_tools, host, layout, services_python),
+            *_keepers(backed_up, host, layout, services_python),
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
@@ -192,14 +191,10 @@ def _cluster_name(manifest: Manifest) -> str:
 
 
 def _keepers(
-    plan: BackupPlan | None,
-    tools: BackupTools | None,
-    host: HostFacts,
-    layout: Layout,
-    python: str,
+    plan: BackupPlan | None, host: HostFacts, layout: Layout, python: str
 ) -> Iterator[Program]:
-    if plan is not None and tools is not None:
-        yield from backup.programs(tools, host, layout, python)
+    if plan is not None and host.backup_tools is not None:
+        yield from backup.programs(host.backup_tools, host, layout, python)
 
 
 def _wanted(

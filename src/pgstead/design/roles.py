@@ -148,7 +148,9 @@ def ident(host: HostFacts) -> tuple[tuple[str, str, str], ...]:
     return tuple((IDENT_MAP, user, SUPERUSER) for user in users)
 
 
-def hba(manifest: Manifest, build: ServerBuild, *, pooled: bool) -> tuple[HbaRule, ...]:
+def hba(
+    manifest: Manifest, build: ServerBuild, *, pooled: bool, backed_up: bool = False
+) -> tuple[HbaRule, ...]:
     """Return the rules of pg_hba.conf; the first match wins, the last refuses all (ROL-6)."""
     rules = [
         HbaRule(
@@ -162,13 +164,13 @@ def hba(manifest: Manifest, build: ServerBuild, *, pooled: bool) -> tuple[HbaRul
         ),
     ]
     if not build.tls:
-        rules += _sockets(manifest, pooled=pooled)
+        rules += _sockets(manifest, pooled=pooled, backed_up=backed_up)
     rules += [
         HbaRule("local", "all", "all", "", "reject"),
         HbaRule("local", "replication", "all", "", "reject"),
     ]
     if build.tls:
-        rules += _networks(manifest, pooled=pooled)
+        rules += _networks(manifest, pooled=pooled, backed_up=backed_up)
     rules += [
         HbaRule("host", "all", "all", "all", "reject", comment="nothing else"),
         HbaRule("host", "replication", "all", "all", "reject"),
@@ -176,14 +178,14 @@ def hba(manifest: Manifest, build: ServerBuild, *, pooled: bool) -> tuple[HbaRul
     return tuple(rules)
 
 
-def _sockets(manifest: Manifest, *, pooled: bool) -> Iterator[HbaRule]:
+def _sockets(manifest: Manifest, *, pooled: bool, backed_up: bool) -> Iterator[HbaRule]:
     """Yield the pooler's way in where the build has no TLS."""
     for entry in manifest.databases:
         for role in _of_database(entry, pooled=pooled):
             yield HbaRule("local", entry.name, role, "", _SCRAM)
     yield HbaRule("local", "all", MONITOR, "", _SCRAM)
     yield HbaRule("local", "replication", BACKUP, "", _SCRAM)
-    if manifest.backup.enabled:
+    if backed_up:
         yield HbaRule("local", "postgres", BACKUP, "", _SCRAM)
 
 
@@ -192,7 +194,7 @@ def _of_database(entry: DatabaseEntry, *, pooled: bool) -> tuple[str, ...]:
     return (*roles, LOOKUP) if pooled else roles
 
 
-def _networks(manifest: Manifest, *, pooled: bool) -> Iterator[HbaRule]:
+def _networks(manifest: Manifest, *, pooled: bool, backed_up: bool) -> Iterator[HbaRule]:
     yield HbaRule(
         "host", "all", SUPERUSER, "all", "reject", comment="the superuser never comes by network"
     )
@@ -201,6 +203,8 @@ def _networks(manifest: Manifest, *, pooled: bool) -> Iterator[HbaRule]:
     for network in (*tls.LOOPBACK, *stated):
         near = network in tls.LOOPBACK
         yield from _from(network, manifest, "" if near else options, near=near, pooled=pooled)
+        if near and backed_up:
+            yield HbaRule("hostssl", "postgres", BACKUP, network, _SCRAM)
 
 
 def _from(
@@ -214,5 +218,3 @@ def _from(
     yield HbaRule("hostssl", "all", MONITOR, network, _SCRAM, options)
     if near:
         yield HbaRule("hostssl", "replication", BACKUP, network, _SCRAM)
-        if manifest.backup.enabled:
-            yield HbaRule("hostssl", "postgres", BACKUP, network, _SCRAM)

@@ -10,13 +10,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from pgstead.errors import BackupError, SteadError
+from pgstead.errors import BackupError
 from pgstead.host import gpg, programs
 from pgstead.model.backup import SERVER, BackupPlan, BaseBackup, State, Target, TargetKind
 from pgstead.model.host import BackupTools
@@ -182,7 +182,7 @@ class BarmanProgram:
         """Return what Barman itself finds wrong."""
         with self._sealing() as home:
             outcome = self._run("-f", "json", "check", SERVER, timeout=120, home=home)
-        told = _parsed(outcome.out).get(SERVER) or {}
+        told: dict[str, Any] = _parsed(outcome.out).get(SERVER) or {}
         return tuple(
             f"{name}: {result.get('hint') or 'failed'}"
             for name, result in cast("dict[str, dict[str, str]]", told).items()

@@ -34,9 +34,7 @@ class LogicalDumps:
         """Dump roles and memberships, without passwords; return the bytes of the file."""
         return self._to_file(into, "pg_dumpall", source, "--globals-only", "--no-role-passwords")
 
-    def _to_file(
-        self, into: Path, program: str, source: SocketAddress, *arguments: str
-    ) -> int:
+    def _to_file(self, into: Path, program: str, source: SocketAddress, *arguments: str) -> int:
         """Run it, its output going to a file of ours that has its name only when it is whole."""
         temporary = into.with_name(f".{into.name}.part")
         command = [str(Path(self._build.bindir, program)), "--host", source.directory]

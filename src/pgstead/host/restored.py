@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from pgstead.errors import BackupError, SteadError
 from pgstead.host import programs, temporary
@@ -46,7 +47,7 @@ class LocalRestoredServer:
         home = Path(tempfile.mkdtemp(prefix="pgst-rs-", dir=temporary.parent()))
         try:
             _hand_over(place, home, user)
-            config = _configure(design, place, home)
+            config = _configure(design, home)
             return Restored(design, place, home, config, timeout)
         except BaseException:
             shutil.rmtree(home, ignore_errors=True)
@@ -70,7 +71,7 @@ def _hand_over(place: Path, home: Path, user: str) -> None:
         raise problem(error, place, "handing over") from error
 
 
-def _configure(design: Design, place: Path, home: Path) -> Path:
+def _configure(design: Design, home: Path) -> Path:
     settings = {
         "listen_addresses": "",
         "port": str(_PORT),
@@ -201,7 +202,7 @@ class Restored:
             if row is not None and row["going"]:
                 connection.execute("SELECT pg_promote(true, 60)")
 
-    def __enter__(self) -> Restored:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

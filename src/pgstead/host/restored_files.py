@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -122,7 +123,7 @@ def _without_gap(segments: list[str], size: int, found: BaseBackup) -> None:
             f"the WAL of {found.name} begins too late: {found.begin_wal} is missing",
             hint="it cannot be restored; make a new base backup now",
         )
-    for before, after in zip(numbers, numbers[1:], strict=False):
+    for before, after in itertools.pairwise(numbers):
         if after != before + 1:
             missing = (before + 1) * size
             raise BackupError(
@@ -160,4 +161,3 @@ def _number(lsn: str) -> int:
 
 def _written(place: int) -> str:
     return f"{place >> 32:X}/{place & 0xFFFFFFFF:X}"
-

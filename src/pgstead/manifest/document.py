@@ -285,7 +285,7 @@ class Backup(Part):
     )
     passphrase_file: str = Field(
         default="",
-        description="The passphrase of the key, brought by the user; else one is made in the state.",
+        description="The passphrase of the key, brought by the user; else one is made.",
     )
     drill: Drill = Field(default_factory=Drill, description="Restores on a schedule.")
 

@@ -19,6 +19,7 @@ class HostFacts:
     os_user: str  # who runs pgstead
     server_user: str  # who runs the servers; the same, unless os_user is root
     service_user: str  # who runs the HTTP services; never server_user when os_user is root
+    backup_tools: BackupTools | None = None  # None: no backups are made here
 
     @property
     def usable_memory(self) -> int:

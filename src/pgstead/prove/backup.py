@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 from pgstead.errors import SteadError
 from pgstead.model.address import Capability
@@ -175,7 +176,9 @@ def the_repository_is_encrypted(w: Witness) -> Iterator[Finding]:
         files = [*_data_files(plan), *_segments(plan)]
         plain = [str(path) for path in files if not _is_sealed(path)]
     text = f"{len(files)} files, {len(plain)} of them plain"
-    told = answer(f"the first bytes of every file in {plan.base} and {plan.wals}", text, plain, watch)
+    told = answer(
+        f"the first bytes of every file in {plan.base} and {plan.wals}", text, plain, watch
+    )
     yield told.shows(
         holds=bool(files) and not plain,
         expected="messages to a public key alone",
@@ -296,22 +299,26 @@ def _number(segment: str, per_log: int) -> int:
 def backups_are_as_made(w: Witness) -> Iterator[Finding]:
     plan, newest = _plan(w), _newest(w)
     made = next((r for r in _runs(w, Task.BACKUP).value if r.backup == newest.name), None)
-    sums = made.detail.get("sums") if made is not None else None
-    if not isinstance(sums, dict):
+    sums = _sums(made.detail.get("sums")) if made is not None else {}
+    if not sums:
         raise CannotTryError(f"the catalog has no sums of {newest.name}")
     folder = Path(plan.base, newest.name, "data")
     with timed() as watch:
         size = sum(p.stat().st_size for p in folder.glob("*") if p.is_file())
         if size > _WHOLE:
             raise CannotTryError(f"{size} bytes are too many to read for a proof; verify does")
-        odd = [name for name, wanted in sums.items() if sum_of(folder / str(name)) != wanted]
+        odd = [name for name, wanted in sums.items() if sum_of(folder / name) != wanted]
     told = answer(f"sha256sum of {folder}/*", f"{len(sums)} files, {size} bytes", odd, watch)
     yield told.shows(
-        holds=bool(sums) and not odd,
+        holds=not odd,
         expected="the sums that the catalog has",
         hint="it cannot be trusted: `pgstead backup now` makes another",
-        said=f"altered or gone: {', '.join(map(str, odd))}" if odd else "",
+        said=f"altered or gone: {', '.join(odd)}" if odd else "",
     )
+
+
+def _sums(told: object) -> dict[str, str]:
+    return cast("dict[str, str]", told) if isinstance(told, dict) else {}
 
 
 def sum_of(path: Path) -> str:
@@ -380,7 +387,7 @@ def the_retention_is_kept(w: Witness) -> Iterator[Finding]:
 
 
 def _names(told: object) -> list[str]:
-    return [str(name) for name in told] if isinstance(told, list) else []  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return cast("list[str]", told) if isinstance(told, list) else []
 
 
 @promise(

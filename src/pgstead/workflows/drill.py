@@ -109,21 +109,27 @@ _STREAMED = """
 
 
 def _look(
-    design: Design, live: Sql, session: RestoredSession, drilled: Drilled, last: heartbeat.Beat | None
+    design: Design,
+    live: Sql,
+    session: RestoredSession,
+    drilled: Drilled,
+    last: heartbeat.Beat | None,
 ) -> None:
     """Ask the questions; each answer goes to `passed` or `failed`."""
     ledger = heartbeat.look(session.sql)
-    _judge(drilled, ledger.whole, f"ledger: {ledger.rows} rows, none missing in between or altered")
+    words = f"ledger: {ledger.rows} rows, none missing in between or altered"
+    _judge(drilled, words, good=ledger.whole)
     if last is not None and ledger.at is not None and ledger.last is not None:
         drilled.lost = max(0, last.number - ledger.last)
         drilled.rpo = max(0.0, (last.at - ledger.at).total_seconds())
-        _judge(drilled, drilled.lost == 0, f"ledger: all rows up to number {last.number}")
+        words = f"ledger: all rows up to number {last.number}"
+        _judge(drilled, words, good=drilled.lost == 0)
     session.promote()
     for words, good in inspection.questions(design, live, session.sql):
-        _judge(drilled, good, words)
+        _judge(drilled, words, good=good)
 
 
-def _judge(drilled: Drilled, good: bool, words: str) -> None:
+def _judge(drilled: Drilled, words: str, *, good: bool) -> None:
     (drilled.passed if good else drilled.failed).append(words)
 
 

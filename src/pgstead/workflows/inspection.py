@@ -69,9 +69,7 @@ def _names(server: Sql, database: str, statement: str) -> set[str]:
         return {row["name"] for row in connection.execute(statement.encode()).fetchall()}
 
 
-def _same(
-    live: Sql, restored: Sql, database: str, statement: str, what: str
-) -> tuple[str, bool]:
+def _same(live: Sql, restored: Sql, database: str, statement: str, what: str) -> tuple[str, bool]:
     wanted, found = _names(live, database, statement), _names(restored, database, statement)
     missing = sorted(wanted - found)
     if missing:

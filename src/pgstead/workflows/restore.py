@@ -82,7 +82,9 @@ def _number(lsn: str) -> int:
     try:
         return (int(high, 16) << 32) + int(low, 16)
     except ValueError:
-        raise UsageError(f"{lsn!r} is no place in the WAL", hint="it looks like 0/3000060") from None
+        raise UsageError(
+            f"{lsn!r} is no place in the WAL", hint="it looks like 0/3000060"
+        ) from None
 
 
 def _estimate(backup: BackupPorts, chosen: BaseBackup) -> float | None:
@@ -96,9 +98,7 @@ def _estimate(backup: BackupPorts, chosen: BaseBackup) -> float | None:
     return None if not speeds else max(speeds) * chosen.cluster_size
 
 
-def restore(
-    design: Design, ports: Ports, wanted: Recipe, place: Path, *, cause: str = "command"
-) -> Restoration:
+def restore(ports: Ports, wanted: Recipe, place: Path, *, cause: str = "command") -> Restoration:
     """Lay it out in an empty directory, replay up to the target, and leave it shut down.
 
     What is there then is a data directory that a server can start on, on a timeline of its own.
@@ -111,7 +111,7 @@ def restore(
         began = time.monotonic()
         staging = place.with_name(f".{place.name}.staging")
         try:
-            ledger = _replayed(design, ports, wanted, place, staging)
+            ledger = _replayed(ports, wanted, place, staging)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -125,9 +125,7 @@ def restore(
     return Restoration(wanted.backup.name, str(wanted.target), str(place), seconds, ledger)
 
 
-def _replayed(
-    design: Design, ports: Ports, wanted: Recipe, place: Path, staging: Path
-) -> heartbeat.Ledger:
+def _replayed(ports: Ports, wanted: Recipe, place: Path, staging: Path) -> heartbeat.Ledger:
     backup = ports_of(ports)
     ports.progress.step(f"laying out {wanted.backup.name}")
     backup.engine.archive()
@@ -169,7 +167,7 @@ def in_place(design: Design, ports: Ports, wanted: Recipe) -> Restoration:
     backup = ports_of(ports)
     data = Path(design.layout.data)
     place = data.with_name(f"data.{secrets.token_hex(3)}.restored")
-    done = restore(design, ports, wanted, place)
+    done = restore(ports, wanted, place)
     ports.progress.step("stopping")
     ports.supervisor.shutdown()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
@@ -209,6 +207,9 @@ def extract(
                 backup.dumps.dump(session.address, database, into, table=table)
         finally:
             shutil.rmtree(place, ignore_errors=True)
-        record.detail |= {"target": str(wanted.target), "extracted": f"{database}.{table}".strip(".")}
+        record.detail |= {
+            "target": str(wanted.target),
+            "extracted": f"{database}.{table}".strip("."),
+        }
     seconds = time.monotonic() - began
     return Restoration(wanted.backup.name, str(wanted.target), str(into), seconds, ledger)

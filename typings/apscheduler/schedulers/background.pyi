@@ -1,0 +1,16 @@
+# What the agent uses of APScheduler 3, which has no types of its own.
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
+
+class BackgroundScheduler:
+    def __init__(self, *, timezone: tzinfo, job_defaults: Mapping[str, object]) -> None: ...
+    def add_job(
+        self,
+        func: Callable[[], object],
+        trigger: object | None = None,
+        *,
+        id: str,
+        next_run_time: datetime = ...,
+    ) -> object: ...
+    def start(self) -> None: ...
+    def shutdown(self, wait: bool = True) -> None: ...
