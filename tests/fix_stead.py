@@ -57,6 +57,9 @@ port = {direct}
 memory = "4GB"
 {server}
 
+[backup]
+enabled = {backup}
+
 [networks]
 allow = ["127.0.0.1/32", "::1/128"]
 
@@ -234,6 +237,8 @@ def write_manifest(directory: Path, **given: Any) -> LiveStead:
         "server": "",
         "pooler_extra": "",
         "extra": "",
+        # where backups are not what is tried, they would only take time
+        "backup": "false",
         "direct": direct,
         "pooler": pooler,
         "api": api,
@@ -247,14 +252,14 @@ def write_manifest(directory: Path, **given: Any) -> LiveStead:
 
 
 def toolchain(major: int) -> Path:
-    """Fetch the binaries of a major version, and PgBouncer, once."""
+    """Fetch the binaries of a major version, PgBouncer and Barman, once."""
     cache = cache_directory()
     seed = cache / f"seed-{major}"
-    done = seed / "complete"
+    done = seed / "complete-with-barman"
     with locked(cache / "lock"):
         if not done.exists():
             seed.mkdir(exist_ok=True, mode=0o755)
-            stead = write_manifest(seed, major=major)
+            stead = write_manifest(seed, major=major, backup="true")
             stead.run("doctor", "--fix", timeout=600)
             done.touch()
     return seed / ".pgstead" / "toolchain"

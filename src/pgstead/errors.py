@@ -12,6 +12,7 @@
     │   ├── MissingServerError
     │   ├── MissingLibraryError
     │   ├── MissingPoolerError
+    │   ├── MissingBackupToolError
     │   ├── NoNetworkError
     │   ├── StateDirectoryError
     │   └── NoServerUserError
@@ -20,7 +21,8 @@
     ├── ForeignStateError           exit 1  the state belongs to another stead or major version
     ├── NotRunningError             exit 1  the stead (or a part of it) is not running
     ├── BusyError                   exit 1  another pgstead command holds the lock
-    └── SqlError                    exit 1  the server refused a statement of ours
+    ├── SqlError                    exit 1  the server refused a statement of ours
+    └── BackupError                 exit 1  a backup, its verification or a recovery failed
 
 Anything else that escapes is a bug and is reported as one, with the path of its log.
 """
@@ -154,7 +156,7 @@ class MissingPoolerError(HostError):
 
 
 class MissingBackupToolError(HostError):
-    """Barman, rsync or gpg is missing"""
+    """what makes the backups is missing: Barman, rsync or gpg"""
 
     code = "missing-backup-tool"
 

@@ -18,9 +18,10 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from pgstead.errors import SteadError
-from pgstead.model.backup import BackupPlan, BaseBackup, State, Task
+from pgstead.model.backup import BackupPlan, State, StoredBackup, Task
 from pgstead.model.design import Design
-from pgstead.ports import BackupPorts, Ports
+from pgstead.ports import Ports
+from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import backup as backups
 from pgstead.workflows import heartbeat, verification
 from pgstead.workflows.drill import drill
@@ -106,7 +107,7 @@ class _Backups:
         with self._turn:
             parent = backups.newest(self._backup).name
 
-            def made(cause: str) -> BaseBackup:
+            def made(cause: str) -> StoredBackup:
                 return backups.make(self._ports, cause, parent=parent)
 
             _tried(lambda: backups.retried(made, "schedule"), "an incremental backup")

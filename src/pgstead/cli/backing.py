@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pgstead.cli.console import Console
     from pgstead.cli.invocation import Invocation
     from pgstead.cli.wiring import Wired
-    from pgstead.model.backup import BaseBackup, Run, Target
+    from pgstead.model.backup import Run, StoredBackup, Target
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -52,7 +52,7 @@ def age(moment: datetime | None) -> str:
     return f"{max(0, seconds):.0f} s ago"
 
 
-def backup_json(found: BaseBackup) -> Mapping[str, object]:
+def backup_json(found: StoredBackup) -> Mapping[str, object]:
     """Return a base backup for programs."""
     return {
         "name": found.name,

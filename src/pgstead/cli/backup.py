@@ -13,7 +13,7 @@ from pgstead.cli.console import Console
 from pgstead.cli.invocation import invocation_of
 
 if TYPE_CHECKING:
-    from pgstead.model.backup import BaseBackup
+    from pgstead.model.backup import StoredBackup
 
 NEWEST = "newest"
 
@@ -79,7 +79,7 @@ def _list() -> None:
         console.line("last proven restore: none; `pgstead drill` makes one")
 
 
-def _row(found: BaseBackup) -> tuple[str, ...]:
+def _row(found: StoredBackup) -> tuple[str, ...]:
     return (
         found.name,
         str(found.state),

@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,9 @@ def designed(
     from pgstead.design import compose
     from pgstead.render import compose as rendering
 
+    # what lives for a while is not backed up, so nothing of that need be here
+    without = source.manifest.backup.model_copy(update={"enabled": False})
+    source = replace(source, manifest=source.manifest.model_copy(update={"backup": without}))
     found = survey(source)
     direct, pooler = _free_ports()
     manifest = likeness.manifest_of(

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from pgstead.errors import BackupError
 from pgstead.host import gpg, programs
-from pgstead.model.backup import SERVER, BackupPlan, BaseBackup, State, Target, TargetKind
+from pgstead.model.backup import SERVER, BackupPlan, State, StoredBackup, Target, TargetKind
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
 
@@ -110,13 +110,13 @@ class BarmanProgram:
             raise BackupError("barman made a backup and does not list it")
         return made[-1].name
 
-    def backups(self) -> tuple[BaseBackup, ...]:
+    def backups(self) -> tuple[StoredBackup, ...]:
         """Return what the repository holds, oldest first."""
         told = self._json("list-backups", SERVER)
         names = [str(entry["backup_id"]) for entry in told.get(SERVER, ())]
         return tuple(self.show(name) for name in sorted(names))
 
-    def show(self, name: str) -> BaseBackup:
+    def show(self, name: str) -> StoredBackup:
         """Return one base backup. Raises BackupError where there is none of that name."""
         told: dict[str, Any] = self._json("show-backup", SERVER, name).get(SERVER) or {}
         base: dict[str, Any] = told.get("base_backup_information") or {}
@@ -125,7 +125,7 @@ class BarmanProgram:
         begun = base.get("begin_time_timestamp")
         ended = base.get("end_time_timestamp")
         parent = str(catalog.get("parent_backup_id") or "").strip("- ")
-        return BaseBackup(
+        return StoredBackup(
             name=name,
             state=_STATES.get(str(told.get("status")), State.FAILED),
             kind="incremental" if told.get("backup_type") == "incremental" else "full",

@@ -9,7 +9,7 @@ from pgstead.errors import BackupError
 from pgstead.host import programs
 from pgstead.host.files import problem
 from pgstead.model.host import HostFacts, ServerBuild
-from pgstead.ports import SocketAddress
+from pgstead.ports.backup import SocketAddress
 
 _LONG = 24 * 3600.0
 

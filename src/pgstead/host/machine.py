@@ -24,7 +24,8 @@ from pgstead.host.vault import RepositoryVault
 from pgstead.model.design import Design
 from pgstead.model.host import BackupTools
 from pgstead.model.resources import Certificate
-from pgstead.ports import BackupPorts, Migrations, Ports, Progress
+from pgstead.ports import Migrations, Ports, Progress
+from pgstead.ports.backup import BackupPorts
 
 
 def ports(

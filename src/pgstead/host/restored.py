@@ -17,7 +17,8 @@ from pgstead.host import programs, temporary
 from pgstead.host.files import problem
 from pgstead.host.sql import SocketSql
 from pgstead.model.design import Design
-from pgstead.ports import SocketAddress, Sql
+from pgstead.ports import Sql
+from pgstead.ports.backup import SocketAddress
 
 _PORT = 5432  # of a socket in a directory of its own
 _POLL = 0.05

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pgstead.errors import BackupError
 from pgstead.host import programs
-from pgstead.model.backup import BackupPlan, BaseBackup
+from pgstead.model.backup import BackupPlan, StoredBackup
 from pgstead.model.host import ServerBuild
 
 WAL = "barman_wal"  # where Barman puts the segments, below the data directory
@@ -53,7 +53,7 @@ class RestoredFiles:
             timeout=_LONG,
         )
 
-    def verify(self, place: Path, found: BaseBackup) -> int:
+    def verify(self, place: Path, found: StoredBackup) -> int:
         """Compare every file with the manifest; return how many. Raises BackupError."""
         manifest = Path(self._plan.base, found.name, "data", "backup_manifest")
         ignored = [part for name in _REWRITTEN for part in ("--ignore", name)]
@@ -70,7 +70,7 @@ class RestoredFiles:
             )
         return len(json.loads(manifest.read_text(encoding="utf-8"))["Files"])
 
-    def read_wal(self, place: Path, found: BaseBackup) -> tuple[int, str]:
+    def read_wal(self, place: Path, found: StoredBackup) -> tuple[int, str]:
         """Read every WAL record from the backup on; return the segments, and where it ends.
 
         Raises BackupError where a segment is missing or a record cannot be read before the end.
@@ -115,7 +115,7 @@ def _unreadable(outcome: programs.Outcome, lsn: str) -> BackupError:
     )
 
 
-def _without_gap(segments: list[str], size: int, found: BaseBackup) -> None:
+def _without_gap(segments: list[str], size: int, found: StoredBackup) -> None:
     """Raise BackupError where a segment between the first and the last is missing."""
     numbers = sorted({_place_of(name, size) // size for name in segments})
     if found.begin_wal and _place_of(found.begin_wal, size) // size < numbers[0]:
@@ -132,7 +132,7 @@ def _without_gap(segments: list[str], size: int, found: BaseBackup) -> None:
             )
 
 
-def _stretches(folder: Path, segments: list[str], found: BaseBackup) -> Iterator[_Stretch]:
+def _stretches(folder: Path, segments: list[str], found: StoredBackup) -> Iterator[_Stretch]:
     """Yield the timelines that lead from the backup to the newest one (its history file)."""
     newest = max(int(name[:8], 16) for name in segments)
     history = folder / f"{newest:08X}.history"

@@ -60,7 +60,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class BaseBackup:
+class StoredBackup:
     """A base backup as the repository has it."""
 
     name: str  # Barman's id: "20261121T212617"

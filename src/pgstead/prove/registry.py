@@ -11,6 +11,7 @@ from pgstead.prove import (
     encryption,
     grants,
     pooler,
+    repository,
     roles,
     row_writing,
     schema,
@@ -34,6 +35,7 @@ MODULES = (
     side_doors,
     encryption,
     backup,
+    repository,
 )
 
 

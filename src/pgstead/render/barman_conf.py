@@ -12,7 +12,24 @@ _KB = 1024
 
 def text(design: Design, plan: BackupPlan) -> str:
     """Return the file (https://docs.pgbarman.org, the page on its configuration)."""
-    layout = design.layout
+    layout, values = design.layout, _values(design, plan)
+    lines = [
+        f"; made by pgstead for {design.name!r}; edits are undone by `pgstead up`",
+        "[barman]",
+        f"barman_user = {design.host.os_user}",
+        f"barman_home = {plan.repository}",
+        f"barman_lock_directory = {layout.backup}",
+        f"log_file = {layout.backup / 'barman.log'}",
+        "log_level = INFO",
+        f"path_prefix = {design.build.bindir}",
+        "",
+        f"[{SERVER}]",
+        *(f"{name} = {value}" for name, value in values.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _values(design: Design, plan: BackupPlan) -> dict[str, str]:
     values = {
         "description": design.name,
         "conninfo": f"{_conninfo(design)} dbname=postgres",
@@ -41,20 +58,7 @@ def text(design: Design, plan: BackupPlan) -> str:
         values["encryption"] = "gpg"
         values["encryption_key_id"] = plan.recipient
         values["encryption_passphrase_command"] = f"cat {_quoted(plan.passphrase)}"
-    lines = [
-        f"; made by pgstead for {design.name!r}; edits are undone by `pgstead up`",
-        "[barman]",
-        f"barman_user = {design.host.os_user}",
-        f"barman_home = {plan.repository}",
-        f"barman_lock_directory = {layout.backup}",
-        f"log_file = {layout.backup / 'barman.log'}",
-        "log_level = INFO",
-        f"path_prefix = {design.build.bindir}",
-        "",
-        f"[{SERVER}]",
-        *(f"{name} = {value}" for name, value in values.items()),
-    ]
-    return "\n".join(lines) + "\n"
+    return values
 
 
 def _conninfo(design: Design) -> str:

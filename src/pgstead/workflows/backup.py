@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pgstead.errors import BackupError
-from pgstead.model.backup import BaseBackup, Ending, Run, State, Task
+from pgstead.model.backup import Ending, Run, State, StoredBackup, Task
 from pgstead.model.design import Design
-from pgstead.ports import BackupPorts, Ports
+from pgstead.ports import Ports
+from pgstead.ports.backup import BackupPorts
 
 _ARRIVAL = 60.0  # seconds for WAL to reach the repository
 
@@ -51,7 +52,7 @@ def recorded(backup: BackupPorts, task: Task, cause: str, name: str = "") -> Gen
     backup.catalog.end(record.number, Ending.DONE, backup=record.backup, detail=record.detail)
 
 
-def make(ports: Ports, cause: str, *, parent: str = "") -> BaseBackup:
+def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
     """Make a base backup, and wait until all WAL that it needs is in the repository.
 
     What an earlier run left half-made is removed first.
@@ -73,7 +74,7 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> BaseBackup:
         return found
 
 
-def _settled(backup: BackupPorts, name: str) -> BaseBackup:
+def _settled(backup: BackupPorts, name: str) -> StoredBackup:
     """Return the backup when its WAL has arrived."""
     end = time.monotonic() + _ARRIVAL
     while (found := backup.engine.show(name)).state is State.WAITING and time.monotonic() < end:
@@ -95,7 +96,7 @@ def remove_remains(backup: BackupPorts) -> tuple[str, ...]:
     return tuple(remains)
 
 
-def newest(backup: BackupPorts) -> BaseBackup:
+def newest(backup: BackupPorts) -> StoredBackup:
     """Return the newest base backup that is done. Raises BackupError where there is none."""
     done = [found for found in backup.engine.backups() if found.state is State.DONE]
     if not done:
@@ -132,7 +133,7 @@ def expire(design: Design, ports: Ports, cause: str, *, rehearse: bool = False) 
     return gone
 
 
-def _needed(done: list[BaseBackup], days: int, minimum: int) -> set[str]:
+def _needed(done: list[StoredBackup], days: int, minimum: int) -> set[str]:
     """Return the backups that recovery to any moment of the last days needs."""
     edge = datetime.now(UTC) - timedelta(days=days)
     within = [found for found in done if found.ended is None or found.ended >= edge]
@@ -141,7 +142,7 @@ def _needed(done: list[BaseBackup], days: int, minimum: int) -> set[str]:
     return {n for found in (*within, *before, *newest) for n in _chain(done, found.name)}
 
 
-def _chain(done: list[BaseBackup], name: str) -> set[str]:
+def _chain(done: list[StoredBackup], name: str) -> set[str]:
     """Return a backup with all that it stands on."""
     known = {found.name: found for found in done}
     names: set[str] = set()

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgstead.errors import BackupError
-from pgstead.model.backup import BaseBackup, Target, TargetKind, Task
+from pgstead.model.backup import StoredBackup, Target, TargetKind, Task
 from pgstead.model.design import Design
-from pgstead.ports import BackupPorts, Ports, RestoredSession, Sql
+from pgstead.ports import Ports, Sql
+from pgstead.ports.backup import BackupPorts, RestoredSession
 from pgstead.workflows import heartbeat, inspection
 from pgstead.workflows.backup import newest, ports_of, recorded
 
@@ -66,7 +67,7 @@ def drill(
 
 
 def _drill(
-    design: Design, ports: Ports, backup: BackupPorts, found: BaseBackup, target: Target
+    design: Design, ports: Ports, backup: BackupPorts, found: StoredBackup, target: Target
 ) -> Drilled:
     last = _last_row(ports) if target.kind is TargetKind.LATEST else None
     place = Path(design.layout.backup, f"drill-{secrets.token_hex(4)}")

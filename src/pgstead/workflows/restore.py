@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pgstead.errors import BackupError, UsageError
-from pgstead.model.backup import BaseBackup, Ending, State, Target, TargetKind, Task
+from pgstead.model.backup import Ending, State, StoredBackup, Target, TargetKind, Task
 from pgstead.model.design import Design
-from pgstead.ports import BackupPorts, Ports
+from pgstead.ports import Ports
+from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import heartbeat
 from pgstead.workflows.backup import ports_of, recorded
 
@@ -23,7 +24,7 @@ _REPLAY = 24 * 3600.0  # seconds
 class Recipe:
     """What a restore will do, before it does anything."""
 
-    backup: BaseBackup
+    backup: StoredBackup
     target: Target
     room: int  # bytes that it needs
     free: int  # bytes that there are
@@ -54,7 +55,7 @@ def recipe(ports: Ports, target: Target, place: Path, *, name: str = "") -> Reci
     return Recipe(chosen, target, room, shutil.disk_usage(nearest).free, _estimate(backup, chosen))
 
 
-def _fitting(backup: BackupPorts, target: Target) -> BaseBackup:
+def _fitting(backup: BackupPorts, target: Target) -> StoredBackup:
     """Return the newest base backup that ended before the target."""
     done = [found for found in backup.engine.backups() if found.state is State.DONE]
     if not done:
@@ -87,7 +88,7 @@ def _number(lsn: str) -> int:
         ) from None
 
 
-def _estimate(backup: BackupPorts, chosen: BaseBackup) -> float | None:
+def _estimate(backup: BackupPorts, chosen: StoredBackup) -> float | None:
     """Return how long it may take: as earlier ones, by size."""
     speeds: list[float] = []
     sizes = {found.name: found.cluster_size for found in backup.engine.backups()}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgstead.errors import BackupError
-from pgstead.model.backup import BaseBackup, Target, Task
+from pgstead.model.backup import StoredBackup, Target, Task
 from pgstead.model.design import Design
 from pgstead.ports import Ports
 from pgstead.workflows.backup import ports_of, recorded
@@ -51,7 +51,7 @@ def verify(design: Design, ports: Ports, cause: str, name: str) -> Verified:
     return verified
 
 
-def _looked(ports: Ports, found: BaseBackup, place: Path) -> Verified:
+def _looked(ports: Ports, found: StoredBackup, place: Path) -> Verified:
     backup = ports_of(ports)
     files = backup.files.verify(place, found)
     segments, last = backup.files.read_wal(place, found)

@@ -38,6 +38,9 @@ version = 1
 name = "scratch"
 environment = "development"
 
+[backup]
+enabled = false
+
 [[databases]]
 name = "jeex_idea"
 models = "tests.live.encryption.vault:Base"

@@ -52,6 +52,8 @@ major = 18
 port = {port}
 [pooler]
 enabled = false
+[backup]
+enabled = false
 [[databases]]
 name = "{database}"
 owner = "{database}_owner"

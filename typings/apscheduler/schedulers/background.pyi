@@ -9,7 +9,7 @@ class BackgroundScheduler:
         func: Callable[[], object],
         trigger: object | None = None,
         *,
-        id: str,
+        id: str,  # noqa: A002 - its word
         next_run_time: datetime = ...,
     ) -> object: ...
     def start(self) -> None: ...

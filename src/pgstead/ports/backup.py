@@ -1,0 +1,172 @@
+"""Protocols of what backs up: the repository, the engine, the catalog, and what a restore gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pgstead.model.backup import Ending, Run, StoredBackup, Target, Task
+    from pgstead.model.resources import BackupKey
+    from pgstead.ports import Sql
+
+
+class BackupVault(Protocol):
+    """The repository's directory and the key pair in it."""
+
+    def inspect(self) -> BackupKey | None:
+        """Return the repository as it is, None where there is none."""
+        ...
+
+    def ensure(self) -> None:
+        """Make it. Raises KeysLostError where the key of what lies there is gone."""
+        ...
+
+
+class BackupEngine(Protocol):
+    """What makes base backups, takes WAL away, and lays both out again."""
+
+    def backup(self, *, parent: str = "") -> str:
+        """Make a base backup, on top of another where one is named; return its name."""
+        ...
+
+    def backups(self) -> tuple[StoredBackup, ...]:
+        """Return what the repository holds, oldest first."""
+        ...
+
+    def show(self, name: str) -> StoredBackup:
+        """Return one base backup. Raises BackupError where there is none of that name."""
+        ...
+
+    def sums(self, name: str) -> Mapping[str, str]:
+        """Return the SHA-256 of each file of a base backup, by its name."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a base backup and the WAL that nobody needs then."""
+        ...
+
+    def archive(self) -> None:
+        """Take the segments that have arrived into the repository."""
+        ...
+
+    def switch(self) -> None:
+        """Close the WAL segment that is open now, and wait until it has arrived."""
+        ...
+
+    def check(self) -> tuple[str, ...]:
+        """Return what the engine itself finds wrong."""
+        ...
+
+    def restore(self, name: str, place: Path, target: Target, *, staging: Path) -> None:
+        """Lay a base backup and the WAL up to a target into an empty directory."""
+        ...
+
+    def forget_open_segment(self) -> None:
+        """Receive WAL anew: the segment that was being received is of a history that is over."""
+        ...
+
+
+class BackupCatalog(Protocol):
+    """Each run of a backup, a verification, a drill; written down before it begins."""
+
+    def begin(self, task: Task, cause: str, backup: str = "") -> int:
+        """Write down that a run begins; return its number."""
+        ...
+
+    def end(
+        self,
+        number: int,
+        ending: Ending,
+        *,
+        backup: str | None = None,
+        detail: Mapping[str, object] | None = None,
+        error: str = "",
+    ) -> None:
+        """Write down how it ended."""
+        ...
+
+    def settle(self) -> int:
+        """Mark the runs whose process is gone as killed; return how many."""
+        ...
+
+    def runs(self, task: Task | None = None, *, limit: int = 1000) -> tuple[Run, ...]:
+        """Return the last runs, newest first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SocketAddress:
+    """Where a server listens on a Unix socket."""
+
+    directory: str
+    port: int
+
+
+class LogicalDumps(Protocol):
+    """Dumps that another version can read too."""
+
+    def dump(self, source: SocketAddress, database: str, into: Path, *, table: str = "") -> int:
+        """Dump a database, or a table of it, in one snapshot; return the bytes of the file."""
+        ...
+
+    def globals(self, source: SocketAddress, into: Path) -> int:
+        """Dump roles and memberships, without passwords; return the bytes of the file."""
+        ...
+
+
+class RestoredServer(Protocol):
+    """A server on what was restored: a private socket, no TCP, no archiving."""
+
+    def start(self, place: Path, *, timeout: float) -> RestoredSession:
+        """Start it, and wait until it has replayed what it is to replay."""
+        ...
+
+
+class RestoredSession(Protocol):
+    """A started one; ends with its `with` block."""
+
+    @property
+    def sql(self) -> Sql:
+        """Connections as its superuser."""
+        ...
+
+    @property
+    def address(self) -> SocketAddress:
+        """Where it listens."""
+        ...
+
+    def promote(self) -> None:
+        """End recovery where it stands."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class RestoredFiles(Protocol):
+    """What a restore has laid out, before anything starts."""
+
+    def verify(self, place: Path, found: StoredBackup) -> int:
+        """Compare every file with the manifest; return how many. Raises BackupError."""
+        ...
+
+    def read_wal(self, place: Path, found: StoredBackup) -> tuple[int, str]:
+        """Read every WAL record from the backup on; return the segments, and where it ends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackupPorts:
+    """What backups work with."""
+
+    engine: BackupEngine
+    vault: BackupVault
+    catalog: BackupCatalog
+    restored: RestoredServer
+    files: RestoredFiles
+    dumps: LogicalDumps
