@@ -1,0 +1,210 @@
+"""Sabotages of backups, on a stead that makes them (test_backups.py)."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from pgstead.model.backup import BackupPlan
+from pgstead.model.design import Design
+from tests.sabotage.damage import sabotage
+from tests.sabotage.scene import Scene
+
+WHERE = "backed_up_scene"
+
+
+def plan(scene: Scene) -> BackupPlan:
+    """Return how the stead is backed up."""
+    assert scene.design.backup is not None
+    return scene.design.backup
+
+
+def newest(scene: Scene) -> Path:
+    """Return the folder of the newest base backup."""
+    return max(Path(plan(scene).base).iterdir())
+
+
+@contextmanager
+def catalog(scene: Scene, do: str, undo: str) -> Iterator[None]:
+    """Change the catalog's lines, and change them back."""
+    path = scene.design.layout.backup_catalog
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as opened:
+        opened.execute(do)
+        try:
+            yield
+        finally:
+            opened.execute(undo)
+
+
+@contextmanager
+def moved(path: Path, aside: Path) -> Iterator[None]:
+    """Have a file or a folder elsewhere for a while."""
+    shutil.move(path, aside)
+    try:
+        yield
+    finally:
+        shutil.move(aside, path)
+
+
+@sabotage("BAK-001", where=WHERE)
+def nobody_receives_the_wal(scene: Scene) -> Iterator[Design | None]:
+    """The receiver is stopped, and nobody noticed."""
+    scene.ports.supervisor.stop("wal-receiver")
+    try:
+        yield None
+    finally:
+        scene.ports.supervisor.start("wal-receiver")
+        scene.wait(lambda: bool(scene.rows("SELECT FROM pg_stat_replication")))
+
+
+@sabotage("BAK-002", where=WHERE)
+def the_last_backup_is_old(scene: Scene) -> Iterator[Design | None]:
+    """The schedule did nothing for longer than the manifest allows."""
+    yield replace(scene.design, backup=replace(plan(scene), max_age=0.001))
+
+
+@sabotage("BAK-003", where=WHERE)
+def the_verification_failed(scene: Scene) -> Iterator[Design | None]:
+    """The verification of the newest backup found something."""
+    where = "WHERE task = 'verify'"
+    with catalog(
+        scene,
+        f"UPDATE run SET ending = 'failed' {where} AND ending = 'done'",
+        f"UPDATE run SET ending = 'done' {where} AND ending = 'failed'",
+    ):
+        yield None
+
+
+@sabotage("BAK-004", where=WHERE)
+def the_last_drill_failed(scene: Scene) -> Iterator[Design | None]:
+    """What the last drill restored was not right."""
+    last = "WHERE number = (SELECT max(number) FROM run WHERE task = 'drill')"
+    with catalog(
+        scene,
+        f"UPDATE run SET ending = 'failed', error = 'rows are missing' {last}",
+        f"UPDATE run SET ending = 'done', error = '' {last}",
+    ):
+        yield None
+
+
+@sabotage("BAK-004", where=WHERE)
+def the_last_drill_is_old(scene: Scene) -> Iterator[Design | None]:
+    """Nobody has restored anything for longer than the manifest allows."""
+    yield replace(scene.design, backup=replace(plan(scene), drill_age=0.001))
+
+
+@sabotage("BAK-005", where=WHERE)
+def a_backup_is_plain(scene: Scene) -> Iterator[Design | None]:
+    """Somebody copied the data directory beside the backups as it is."""
+    plain = newest(scene) / "data" / "base.tar"
+    plain.write_bytes(b"PG_VERSION" + b"\0" * 1000)
+    try:
+        yield None
+    finally:
+        plain.unlink()
+
+
+@sabotage("BAK-006", where=WHERE)
+def everybody_may_look_at_the_backups(scene: Scene) -> Iterator[Design | None]:
+    """Somebody opened the repository, for a moment."""
+    with scene.mode(Path(plan(scene).repository), 0o755):
+        yield None
+
+
+@sabotage("BAK-007", where=WHERE)
+def the_slot_is_unbounded(scene: Scene) -> Iterator[Design | None]:
+    """WAL is kept without end for a receiver that may never come back."""
+    with scene.altered(max_slot_wal_keep_size="-1"):
+        yield None
+
+
+@sabotage("BAK-008", where=WHERE)
+def a_segment_is_deleted(scene: Scene) -> Iterator[Design | None]:
+    """Somebody made room in the repository."""
+    segments = sorted(p for p in Path(plan(scene).wals).glob("*/*") if len(p.name) == 24)
+    victim = segments[-2]
+    with moved(victim, scene.state / victim.name):
+        yield None
+
+
+@sabotage("BAK-009", where=WHERE)
+def a_byte_of_a_backup_is_flipped(scene: Scene) -> Iterator[Design | None]:
+    """A disk forgot a bit."""
+    (victim,) = (newest(scene) / "data").glob("base.tar*")
+    place = victim.stat().st_size // 2
+    flip(victim, place)
+    try:
+        yield None
+    finally:
+        flip(victim, place)
+
+
+def flip(path: Path, place: int) -> None:
+    """Turn the bits of one byte over."""
+    with path.open("r+b") as file:
+        file.seek(place)
+        (before,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([before ^ 0xFF]))
+
+
+@sabotage("BAK-010", where=WHERE)
+def a_row_of_the_ledger_is_gone(scene: Scene) -> Iterator[Design | None]:
+    """Somebody deleted a row in the middle."""
+    ((number, at, row),) = scene.rows(
+        "SELECT number, at, hash FROM pgstead_heartbeat.ledger"
+        " WHERE number = (SELECT max(number) - 1 FROM pgstead_heartbeat.ledger)"
+    )
+    scene.rows("DELETE FROM pgstead_heartbeat.ledger WHERE number = %s", number)
+    try:
+        yield None
+    finally:
+        scene.rows("INSERT INTO pgstead_heartbeat.ledger VALUES (%s, %s, %s)", number, at, row)
+
+
+@sabotage("BAK-011", where=WHERE)
+def a_backup_was_removed_by_hand(scene: Scene) -> Iterator[Design | None]:
+    """The catalog knows of a backup that nobody let go of, and that is not there."""
+    with catalog(
+        scene,
+        "INSERT INTO run (task, backup, begun, ended, ending, cause, pid, born)"
+        " SELECT task, '19990101T000000', begun, ended, 'done', 'sabotage', pid, born"
+        " FROM run WHERE task = 'backup' AND ending = 'done' ORDER BY number LIMIT 1",
+        "DELETE FROM run WHERE cause = 'sabotage'",
+    ):
+        yield None
+
+
+@sabotage("BAK-012", where=WHERE)
+def backups_fail(scene: Scene) -> Iterator[Design | None]:
+    """On a day of last week none of the attempts succeeded."""
+    with catalog(
+        scene,
+        "INSERT INTO run (task, backup, begun, ended, ending, cause, error, pid, born)"
+        " SELECT task, '', datetime(begun, '-7 days') || '+00:00',"
+        " datetime(begun, '-7 days') || '+00:00', 'failed', 'sabotage', 'no room', pid, born"
+        " FROM run WHERE task = 'backup' ORDER BY number LIMIT 1",
+        "DELETE FROM run WHERE cause = 'sabotage'",
+    ):
+        yield None
+
+
+SABOTAGES = (
+    nobody_receives_the_wal,
+    the_last_backup_is_old,
+    the_verification_failed,
+    the_last_drill_failed,
+    the_last_drill_is_old,
+    a_backup_is_plain,
+    everybody_may_look_at_the_backups,
+    the_slot_is_unbounded,
+    a_segment_is_deleted,
+    a_byte_of_a_backup_is_flipped,
+    a_row_of_the_ledger_is_gone,
+    a_backup_was_removed_by_hand,
+    backups_fail,
+)

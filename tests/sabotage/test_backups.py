@@ -1,0 +1,44 @@
+"""Promises of backups, on a stead that makes them; each is seen to break, and to be kept again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pgstead.cli.wiring import access_to
+from tests.fix_stead import stead_in
+from tests.sabotage.damage import Sabotage
+from tests.sabotage.register import sabotages
+from tests.sabotage.scene import Scene
+from tests.sabotage.test_sabotage import brief, related, sabotaged
+
+
+@pytest.fixture(scope="module")
+def backed_up_scene() -> Iterator[Scene]:
+    """Give a stead with two base backups, WAL between them, a verification and a drill."""
+    with stead_in(backup="true") as stead:
+        stead.run("up")
+        wired = stead.wired
+        stead.run("backup", "now")
+        with wired.ports.sql.connect() as connection:
+            connection.execute("SELECT pg_switch_wal()")
+        stead.run("backup", "now", "--verify")
+        stead.run("drill")
+        scene = Scene(wired.design, wired.ports, access_to(wired.design, wired.ports))
+        scene.baseline = scene.prove().verdicts()
+        yield scene
+
+
+def test_a_stead_that_is_backed_up_keeps_every_promise(backed_up_scene: Scene) -> None:
+    report = backed_up_scene.prove()
+    assert int(report.exit_status) == 0, brief(report)
+
+
+@pytest.mark.parametrize(
+    "sabotage", [s for s in sabotages() if s.where == "backed_up_scene"], ids=lambda s: s.name
+)
+def test_a_sabotage_of_backups_breaks_its_promises_and_no_other(
+    backed_up_scene: Scene, sabotage: Sabotage
+) -> None:
+    sabotaged(backed_up_scene, sabotage, *related(sabotage))
