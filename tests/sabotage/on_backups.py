@@ -58,7 +58,7 @@ def nobody_receives_the_wal(scene: Scene) -> Iterator[Design | None]:
         yield None
     finally:
         scene.ports.supervisor.start("wal-receiver")
-        scene.wait(lambda: bool(scene.rows("SELECT FROM pg_stat_replication")))
+        scene.wait(lambda: bool(scene.rows("SELECT 1 FROM pg_stat_replication")), 60)
 
 
 @sabotage("BAK-002", where=WHERE)

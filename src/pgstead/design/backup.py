@@ -24,6 +24,13 @@ from pgstead.model.resources import (
 PASSPHRASE = "backup-passphrase"
 SLOT = "pgstead_backup"
 _DAY = 86_400.0
+# What Barman insists on before it begins, whichever of them it calls.
+_FUNCTIONS = (
+    "pg_backup_start(text,boolean)",
+    "pg_backup_stop(boolean)",
+    "pg_create_restore_point(text)",
+    "pg_switch_wal()",
+)
 
 
 def plan(
@@ -93,6 +100,8 @@ def resources(manifest: Manifest, plan: BackupPlan) -> Iterator[Resource]:
     yield BackupKey(plan.repository, 0o700, plan.encrypted)
     yield ReplicationSlot(plan.slot)
     yield Grant("postgres", "database", "postgres", BACKUP, ("CONNECT",))
+    for function in _FUNCTIONS:
+        yield Grant("postgres", "function", f"pg_catalog.{function}", BACKUP, ("EXECUTE",))
     # Barman looks at settings, at who streams, and asks for a checkpoint before it switches.
     for role in ("pg_read_all_settings", "pg_read_all_stats", "pg_checkpoint"):
         yield Membership(role, BACKUP)

@@ -96,6 +96,7 @@ def start_script(program: Program, layout: Layout, command: Sequence[str]) -> st
         "directory": program.directory,
         "data": str(layout.data),
         "config": str(layout.pooler / "pgbouncer.ini"),
+        "passfile": str(layout.passfile("pgstead_backup")),
     }
     lines = ["#!/bin/sh", "# made by pgstead; edits are undone by `pgstead up`"]
     lines += [f"{name}={shlex.quote(value)}" for name, value in values.items()]

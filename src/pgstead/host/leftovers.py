@@ -12,6 +12,10 @@ from pgstead.host import guard, processes
 from pgstead.host.processes import Process
 from pgstead.model.layout import Layout
 
+# Programs of PostgreSQL that Barman starts; when it is killed they go on.
+_STREAMERS = frozenset({"pg_receivewal", "pg_basebackup"})
+_BACKUP_ROLE = "pgstead_backup"
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -89,6 +93,12 @@ def others(layout: Layout) -> list[Process]:
         process.pid: process
         for process in processes.everyone()
         if _is_pooler(processes.arguments(process.pid), config)
+    }
+    mark = f"passfile={layout.passfile(_BACKUP_ROLE)}"
+    found |= {
+        process.pid: process
+        for process in processes.everyone()
+        if process.name in _STREAMERS and mark in " ".join(processes.arguments(process.pid))
     }
     for entry in Path(layout.run, "programs").glob("*/started"):
         process = _recorded(layout, entry)

@@ -20,6 +20,7 @@ from pgstead.host.restored_files import RestoredFiles
 from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
+from pgstead.host.turns import Turns
 from pgstead.host.vault import RepositoryVault
 from pgstead.model.design import Design
 from pgstead.model.host import BackupTools
@@ -64,11 +65,11 @@ def ports(
         migrations=migrations,
         journal=JsonJournal(layout.journal),
         progress=progress,
-        backup=_backup(design, tools),
+        backup=_backup(design, tools, progress),
     )
 
 
-def _backup(design: Design, tools: BackupTools | None) -> BackupPorts | None:
+def _backup(design: Design, tools: BackupTools | None, progress: Progress) -> BackupPorts | None:
     plan, layout = design.backup, design.layout
     if plan is None or tools is None:
         return None
@@ -79,4 +80,5 @@ def _backup(design: Design, tools: BackupTools | None) -> BackupPorts | None:
         restored=LocalRestoredServer(design),
         files=RestoredFiles(plan, design.build),
         dumps=LogicalDumps(design.build, design.host, design.superuser),
+        turns=Turns(layout.backup, progress),
     )

@@ -60,6 +60,7 @@ def take(design: Design, ports: Ports) -> Stead:
 def _on_the_server(design: Design, reading: Reading, ports: Ports) -> Iterator[Resource]:
     yield from server.resources(design, reading)
     yield from roles.resources(design, reading, ports.secrets)
+    yield from backup.grants(design, reading)
     yield from backup.slots(design, reading)
     there = list(databases.resources(design, reading))
     yield from there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -106,6 +107,22 @@ class SocketAddress:
     port: int
 
 
+class Turns(Protocol):
+    """Whose turn it is at the repository; waits for `patience` seconds, then raises BusyError."""
+
+    def making(self, *, patience: float) -> AbstractContextManager[None]:
+        """Be the only one who makes a base backup."""
+        ...
+
+    def reading(self, *, patience: float) -> AbstractContextManager[None]:
+        """Read the repository: nothing in it is let go of meanwhile."""
+        ...
+
+    def letting_go(self, *, patience: float) -> AbstractContextManager[None]:
+        """Be alone with the repository."""
+        ...
+
+
 class LogicalDumps(Protocol):
     """Dumps that another version can read too."""
 
@@ -170,3 +187,4 @@ class BackupPorts:
     restored: RestoredServer
     files: RestoredFiles
     dumps: LogicalDumps
+    turns: Turns

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from pgstead.errors import BackupError
-from pgstead.model.backup import Ending, Run, State, StoredBackup, Task
+from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
 from pgstead.model.design import Design
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
 
+PATIENCE = 6 * 3600.0  # seconds to wait for another backup, verification or drill
 _ARRIVAL = 60.0  # seconds for WAL to reach the repository
 
 
@@ -58,7 +59,10 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
     What an earlier run left half-made is removed first.
     """
     backup = ports_of(ports)
-    with recorded(backup, Task.BACKUP, cause) as record:
+    with (
+        backup.turns.making(patience=PATIENCE),
+        recorded(backup, Task.BACKUP, cause) as record,
+    ):
         remove_remains(backup)
         ports.progress.step("making a base backup")
         record.backup = backup.engine.backup(parent=parent)
@@ -118,9 +122,16 @@ def expire(design: Design, ports: Ports, cause: str, *, rehearse: bool = False) 
     """
     backup = ports_of(ports)
     assert design.backup is not None
+    with backup.turns.letting_go(patience=PATIENCE):
+        return _expire(design.backup, backup, cause, rehearse=rehearse)
+
+
+def _expire(
+    plan: BackupPlan, backup: BackupPorts, cause: str, *, rehearse: bool
+) -> tuple[str, ...]:
     done = [found for found in backup.engine.backups() if found.state is State.DONE]
     last = proven(backup.catalog.runs(Task.DRILL))
-    kept = _needed(done, design.backup.retention, design.backup.minimum)
+    kept = _needed(done, plan.retention, plan.minimum)
     if last is not None:
         kept |= _chain(done, last.backup)
     gone = tuple(found.name for found in done if found.name not in kept)

@@ -18,7 +18,7 @@ from pgstead.model.design import Design
 from pgstead.ports import Ports, Sql
 from pgstead.ports.backup import BackupPorts, RestoredSession
 from pgstead.workflows import heartbeat, inspection
-from pgstead.workflows.backup import newest, ports_of, recorded
+from pgstead.workflows.backup import PATIENCE, newest, ports_of, recorded
 
 _REPLAY = 3600.0  # seconds
 _ARRIVAL = 30.0  # seconds for the last row to be streamed
@@ -46,7 +46,10 @@ def drill(
     """
     backup = ports_of(ports)
     wanted = target or Target()
-    with recorded(backup, Task.DRILL, cause, name) as record:
+    with (
+        backup.turns.reading(patience=PATIENCE),
+        recorded(backup, Task.DRILL, cause, name) as record,
+    ):
         found = backup.engine.show(name) if name else newest(backup)
         record.backup = found.name
         drilled = _drill(design, ports, backup, found, wanted)

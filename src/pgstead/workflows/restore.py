@@ -15,7 +15,7 @@ from pgstead.model.design import Design
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import heartbeat
-from pgstead.workflows.backup import ports_of, recorded
+from pgstead.workflows.backup import PATIENCE, ports_of, recorded
 
 _REPLAY = 24 * 3600.0  # seconds
 
@@ -108,7 +108,10 @@ def restore(ports: Ports, wanted: Recipe, place: Path, *, cause: str = "command"
     backup = ports_of(ports)
     _must_be_empty(place)
     _must_fit(wanted)
-    with recorded(backup, Task.RESTORE, cause, wanted.backup.name) as record:
+    with (
+        backup.turns.reading(patience=PATIENCE),
+        recorded(backup, Task.RESTORE, cause, wanted.backup.name) as record,
+    ):
         began = time.monotonic()
         staging = place.with_name(f".{place.name}.staging")
         try:
@@ -193,7 +196,10 @@ def extract(
         raise UsageError(f"{into} exists already", hint="name another file: --into FILE")
     _must_fit(wanted)
     place = Path(design.layout.backup, f"extract-{secrets.token_hex(4)}")
-    with recorded(backup, Task.RESTORE, "command", wanted.backup.name) as record:
+    with (
+        backup.turns.reading(patience=PATIENCE),
+        recorded(backup, Task.RESTORE, "command", wanted.backup.name) as record,
+    ):
         began = time.monotonic()
         try:
             ports.progress.step(f"laying out {wanted.backup.name}")

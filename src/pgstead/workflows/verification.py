@@ -15,7 +15,7 @@ from pgstead.errors import BackupError
 from pgstead.model.backup import StoredBackup, Target, Task
 from pgstead.model.design import Design
 from pgstead.ports import Ports
-from pgstead.workflows.backup import ports_of, recorded
+from pgstead.workflows.backup import PATIENCE, ports_of, recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,10 @@ def verify(design: Design, ports: Ports, cause: str, name: str) -> Verified:
     Raises BackupError that names the file or the place in the WAL.
     """
     backup = ports_of(ports)
-    with recorded(backup, Task.VERIFY, cause, name) as record:
+    with (
+        backup.turns.reading(patience=PATIENCE),
+        recorded(backup, Task.VERIFY, cause, name) as record,
+    ):
         found = backup.engine.show(name)
         place = Path(design.layout.backup, f"verify-{secrets.token_hex(4)}")
         try:

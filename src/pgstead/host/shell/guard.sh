@@ -6,7 +6,7 @@
 # up because of them nor start beside them. So before it becomes the program, this script ends
 # what is left of the one before.
 #
-# The start script sets: name kind digest stop_signal record log directory data config
+# The start script sets: name kind digest stop_signal record log directory data config passfile
 set -u
 umask 077
 # Standard input stays the pipe that the supervisor made. Were its reading end closed, poll() would
@@ -123,10 +123,37 @@ settle_config() {
     done
 }
 
+# settle_receiver: ends the pg_receivewal that a killed Barman left: it holds the replication slot.
+settle_receiver() {
+    turn=0
+    while :; do
+        found=
+        for file in $(grep -lzF -e "passfile=$passfile" /proc/[0-9]*/cmdline 2>/dev/null); do
+            pid=${file#/proc/}
+            pid=${pid%/cmdline}
+            comm=
+            { read -r comm <"/proc/$pid/comm"; } 2>/dev/null || continue
+            [ "$comm" = pg_receivewal ] || continue
+            born "$pid" || continue
+            found="$found $pid"
+        done
+        [ -n "$found" ] || return 0
+        [ "$turn" -ne 0 ] || say "ending pg_receivewal without Barman:$found"
+        # shellcheck disable=SC2086
+        case $turn in
+        0) kill -s INT $found 2>/dev/null ;;
+        50) kill -s KILL $found 2>/dev/null ;;
+        esac
+        turn=$((turn + 1))
+        sleep 0.1
+    done
+}
+
 settle() {
     case $kind in
     postgres) settle_postgres ;;
     pgbouncer) settle_recorded && settle_config ;;
+    archiver) settle_recorded && settle_receiver ;;
     *) settle_recorded ;;
     esac
 }
