@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pgstead.app import migration_ledger as ledger
 from pgstead.app.migration_ledger import Entry
-from pgstead.app.migration_statements import Statements, driver_of
+from pgstead.app.migration_statements import Observer, Statements, driver_of
 from pgstead.app.migration_watch import Watcher, shown
 from pgstead.errors import BusyError
 
@@ -68,6 +68,7 @@ class Report:
     retyped: list[str] = field(default_factory=list[str])  # columns that have another type now
     reason: str | None = None  # given: why this is done, for the ledger
     patience: Patience = field(default_factory=Patience)
+    observer: Observer | None = None
 
 
 class Runner:
@@ -87,7 +88,9 @@ class Runner:
         self._written: list[Entry] = []  # in a transaction that is not committed yet
         self._types: dict[str, str] = {}
         self._watcher = Watcher(self._beside, self._work.info.backend_pid)
-        self._statements = Statements(self._work, self._beside, self._watcher, recorded=False)
+        self._statements = Statements(
+            self._work, self._beside, self._watcher, recorded=False, observer=report.observer
+        )
 
     def run(self, configure: Callable[[Asked | None], MigrationContext]) -> None:
         """Do the steps. Raises BusyError for a lock that is never to be had."""

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pgstead.cli.migrating import History
+
+if TYPE_CHECKING:
+    from pgstead.ports import Sql
 
 _COUNTED = 100_000  # rows; beyond that it is not worth a scan to know how many
 
 
 def loss_of(history: History, target: str) -> list[str]:
     """Return what going down to a revision would lose, in words; nothing is changed."""
+    from pgstead.cli.wiring import SILENT, wire
+
+    wired = wire(history.invocation.manifest, SILENT, tolerant=True)
+    return loss_on(history, target, wired.ports.sql, wired.design.build.major)
+
+
+def loss_on(history: History, target: str, server: Sql, major: int) -> list[str]:
+    """Do the same for a database on another server, a copy."""
     from psycopg import sql
 
-    from pgstead.cli.wiring import SILENT, wire
     from pgstead.host.revisions import AlembicRevisions
     from pgstead.lint.loss import losses
     from pgstead.observe.reading import Reading
@@ -24,8 +36,7 @@ def loss_of(history: History, target: str) -> list[str]:
     scripts = AlembicRevisions(history.root).written(entry.migrations, roles)
     taken = [s for r in reversed(scripts) if r.name in goes for s in r.downgrade.statements]
     lost: list[str] = []
-    wired = wire(history.invocation.manifest, SILENT, tolerant=True)
-    with Reading(wired.ports.sql, wired.design.build.major) as reading:
+    with Reading(server, major) as reading:
         for schema, table, column in losses(taken):
             count = sql.SQL(
                 "SELECT count(*) AS n FROM (SELECT FROM {} WHERE {} LIMIT {}) AS counted"

@@ -73,7 +73,7 @@ def reference(history: History, console: Console) -> Generator[Reference]:
     from pgstead.cli.wiring import read_manifest
     from pgstead.host import state
 
-    _refuse_own_ways(history)
+    refuse_own_ways(history)
     source = read_manifest(history.invocation.manifest)
     with _directory() as directory:
         place = directory / _STATE
@@ -108,7 +108,7 @@ def definition_of(history: History) -> Definition:
     )
 
 
-def _refuse_own_ways(history: History) -> None:
+def refuse_own_ways(history: History) -> None:
     """Raise SteadError where env.py would go to a database of its own choice."""
     folder = history.root / history.entry.migrations
     found = [*folder.rglob("env.py")]
