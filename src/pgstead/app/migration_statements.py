@@ -37,15 +37,15 @@ class Observer(Protocol):
     """Who looks at what each statement of a revision does: a rehearsal."""
 
     def begins(self, revision: str, direction: str) -> None:
-        """A revision is tried, perhaps not for the first time."""
+        """Expect a revision, perhaps not for the first time."""
         ...
 
     def before(self, statement: str) -> None:
-        """A statement is sent now."""
+        """Take note that a statement is sent now."""
         ...
 
     def after(self, work: psycopg.Connection[Any]) -> None:
-        """It is done; the connection is that of the work, perhaps in its transaction."""
+        """Take note that it is done; `work` is the connection, perhaps in its transaction."""
         ...
 
 

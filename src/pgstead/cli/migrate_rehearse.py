@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pgstead.cli.rehearsing import Asked
     from pgstead.cli.wiring import Wired
     from pgstead.model.history import RevisionFile
-    from pgstead.model.rehearsal import Showed
+    from pgstead.model.rehearsal import Passed, Showed
 
 
 @new_command(
@@ -121,7 +122,9 @@ def _meant(history: History, start: str, target: str) -> list[RevisionFile]:
     from pgstead.plan import history as planned
 
     at = history.found.heads if not start else () if start == "base" else (start,)
-    if start not in ("", "base") and start not in planned.applied(history.files, history.found.heads):
+    if start not in ("", "base") and start not in planned.applied(
+        history.files, history.found.heads
+    ):
         raise UsageError(
             f"{history.entry.name} is not beyond {start}",
             hint="--from takes the copy down; without it, what is pending is rehearsed",
@@ -151,22 +154,21 @@ def _keep(
 
 
 def _plain(showed: Showed) -> dict[str, object]:
-    from dataclasses import asdict
+    """Return what programs are told; times count from the first statement."""
+    from pgstead.cli.console import plain
 
-    told = asdict(showed)
     begin = min((ran.began for passed in showed.passes for ran in passed.statements), default=0.0)
-    told["passes"] = [
-        {**passed, "statements": [_since(ran, begin) for ran in passed["statements"]]}
-        for passed in told["passes"]
+    told = plain(replace(showed, passes=tuple(_since(p, begin) for p in showed.passes)))
+    return cast("dict[str, object]", told)
+
+
+def _since(passed: Passed, begin: float) -> Passed:
+    statements = [
+        replace(
+            ran,
+            began=ran.began - begin,
+            locks=tuple(replace(lock, began=lock.began - begin) for lock in ran.locks),
+        )
+        for ran in passed.statements
     ]
-    return told
-
-
-def _since(told: dict[str, object], begin: float) -> dict[str, object]:
-    """Return an object whose times count from the beginning, as do those of its locks."""
-    locks = told.get("locks", ())
-    assert isinstance(locks, (list, tuple))
-    changed = {**told, "began": round(float(str(told["began"])) - begin, 4)}
-    if "locks" in told:
-        changed["locks"] = [_since(lock, begin) for lock in locks]
-    return changed
+    return replace(passed, statements=tuple(statements))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgstead.app.migration_watch import shown
 from pgstead.model.rehearsal import Held, Ran
-from pgstead.observe.lock_watch import LockWatch
+from pgstead.observe.lock_watch import INTERVAL, LockWatch
 from pgstead.observe.sql_files import query
 
 if TYPE_CHECKING:
@@ -106,9 +106,22 @@ def files_of(rows: Sequence[Sequence[Any]]) -> dict[str, int]:
 def _taken(ran: Ran, until: float, held: Sequence[Held]) -> tuple[Held, ...]:
     """Return the locks that were taken from a statement's begin to the next one's, gravest first.
 
-    A weaker lock on a table that the same statement locks more strongly stops nobody in addition.
+    What is locked more strongly already is left out: a weaker lock stops nobody in addition.
     """
     taken = [lock for lock in held if ran.began <= lock.began < until]
-    strong = {lock.table for lock in taken if lock.stops_writers}
-    kept = [lock for lock in taken if lock.stops_writers or lock.table not in strong]
-    return tuple(sorted(kept, key=lambda lock: (not lock.stops_readers, not lock.stops_writers)))
+    kept = [lock for lock in taken if not any(_covers(other, lock) for other in held)]
+    return tuple(sorted(kept, key=lambda lock: (_weakness(lock), lock.table)))
+
+
+def _covers(other: Held, lock: Held) -> bool:
+    """Say whether another lock on the table stops as many, from no later on and as long."""
+    if other is lock or other.table != lock.table or _weakness(other) > _weakness(lock):
+        return False
+    if _weakness(other) == _weakness(lock) and (other.began, other.mode) >= (lock.began, lock.mode):
+        return False
+    ends = other.began + other.seconds, lock.began + lock.seconds
+    return other.began <= lock.began and ends[0] >= ends[1] - INTERVAL
+
+
+def _weakness(lock: Held) -> int:
+    return 0 if lock.stops_readers else 1 if lock.stops_writers else 2

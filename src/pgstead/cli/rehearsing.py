@@ -211,7 +211,9 @@ def rehearse(asked: Asked, wired: Wired, console: Console) -> Showed:
         sql=wired.ports.sql,
         database=entry.name,
         prefix=history.connection.prefix,
-        roles={purpose: getattr(entry, purpose) for purpose in ("migrator", "readonly", "admin", "app")},
+        roles={
+            purpose: getattr(entry, purpose) for purpose in ("migrator", "readonly", "admin", "app")
+        },
         headroom=2 * sum(size.bytes for size in _written(asked, before)),
     )
     began = time.monotonic()
@@ -265,9 +267,7 @@ def _written(asked: Asked, found: Mapping[str, TableSize]) -> list[TableSize]:
     return [size for name, size in found.items() if name.rpartition(".")[2].lower() in words]
 
 
-def _growth(
-    before: Mapping[str, TableSize], now: Mapping[str, TableSize]
-) -> Mapping[str, float]:
+def _growth(before: Mapping[str, TableSize], now: Mapping[str, TableSize]) -> Mapping[str, float]:
     return {
         name: max(1.0, now[name].bytes / size.bytes)
         for name, size in before.items()

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from pgstead.errors import HostError, StateDirectoryError
 from pgstead.host import programs
 
 if TYPE_CHECKING:
-    import psycopg
-
     from pgstead.ports import Progress, Sql
 
 # What the manual leaves out of a backup; the directories themselves have to be there.
@@ -38,6 +38,7 @@ _LEFT_OUT = frozenset({"postmaster.pid", "postmaster.opts", "backup_label", "tab
 _BATCH = 400  # files that one `cp` gets: their names stay below the limit of execve(2)
 _BATCH_BYTES = 128 * 1024**2
 _SPARE = 256 * 1024**2  # bytes, for WAL and what a server needs to come up
+_SEGMENT = 24  # characters of a WAL segment's name
 _GONE = "No such file or directory"
 _PATIENCE = 3600.0  # seconds for one batch; a network's file system may be slow
 
@@ -96,8 +97,6 @@ def make(
 @contextmanager
 def _session(sql: Sql) -> Generator[psycopg.Connection[dict[str, Any]]]:
     """Give a session that may last; the slot and the backup end with it, whatever happens."""
-    import psycopg
-
     with sql.connect() as session:
         session.execute("SET statement_timeout = 0")
         session.execute("SET idle_session_timeout = 0")
@@ -173,16 +172,23 @@ def _below(data: Path, folder: str) -> Iterator[_File]:
 
 
 def _segments(data: Path, first: str, last: str) -> list[_File]:
-    """Return the WAL from one segment to another. Raises HostError where one is gone."""
-    names = sorted(
-        name for name in os.listdir(data / "pg_wal") if len(name) == 24 and first <= name <= last
-    )
-    if not {first, last} <= set(names):
+    """Return the WAL from one segment on. Raises HostError where one of the backup's is gone.
+
+    Those behind the last one were made ready to be written to, from old ones: without them the
+    copy would have to make its own, which takes as long as writing to them, and the original has
+    not to. What is in them already is replayed, as after a crash.
+    """
+    files = [
+        _File(f"pg_wal/{path.name}", path.stat().st_size)
+        for path in sorted((data / "pg_wal").iterdir())
+        if len(path.name) == _SEGMENT and path.name >= first
+    ]
+    if not {f"pg_wal/{first}", f"pg_wal/{last}"} <= {file.path for file in files}:
         raise HostError(
             "the WAL that was written while the cluster was copied is gone already",
             hint="max_slot_wal_keep_size is too small for it; try when less is written",
         )
-    return [_File(f"pg_wal/{name}", (data / "pg_wal" / name).stat().st_size) for name in names]
+    return files
 
 
 def _batches(files: Sequence[_File]) -> Iterator[list[_File]]:
@@ -216,8 +222,10 @@ class _Copier:
 
     def directories(self) -> None:
         """Make the directories of the cluster."""
-        found = [path for path, _, _ in os.walk(self.data) if "pgsql_tmp" not in path]
-        made = [str(self.target / Path(path).relative_to(self.data)) for path in found]
+        found = [Path(path).relative_to(self.data) for path, _, _ in os.walk(self.data)]
+        # a slot below pg_replslot without its file would stop the server
+        kept = [path for path in found if len(path.parts) < 2 or path.parts[0] not in _EMPTY]
+        made = [str(self.target / path) for path in kept if "pgsql_tmp" not in path.name]
         for at in range(0, len(made), _BATCH):
             self._run("mkdir", "-p", "-m", "700", "--", *made[at : at + _BATCH])
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from psycopg import sql as composed
+
 from pgstead.errors import BusyError, HostError, NotRunningError
 from pgstead.host import backups, guard, processes, programs
 from pgstead.host.backups import Backup
@@ -94,7 +96,9 @@ def sweep(design: Design) -> None:
 def _alone(design: Design) -> Generator[None]:
     files = LocalFiles(design.layout.state)
     files.make_directory(design.layout.rehearsals, mode=0o700)
-    lease = os.open(design.layout.rehearsals / "lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lease = os.open(
+        design.layout.rehearsals / "lease", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
     try:
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -249,9 +253,12 @@ def _wait(directory: Path, sql: SocketSql, user: str) -> None:
     while not sql.answers():
         ended = time.monotonic() - begun > 1 and not _lives(directory)
         if ended or time.monotonic() > until:
-            said = programs.run(["tail", "-n", "3", str(directory / "log")], user=user).out
+            said = programs.run(["tail", "-n", "30", str(directory / "log")], user=user).out
+            lines = said.splitlines()
+            grave = [line for line in lines if "PANIC:" in line or "FATAL:" in line]
+            grave = [line for line in grave if "is starting up" not in line]  # that was said to us
             raise NotRunningError(
-                f"the server on the copy does not come up: {' | '.join(said.splitlines())}",
+                f"the server on the copy does not come up: {' | '.join(grave or lines[-2:])}",
                 hint="`pgstead status` says whether the original is well",
             )
         time.sleep(0.05)
@@ -267,8 +274,6 @@ def _lives(directory: Path) -> bool:
 
 def _roll_back_prepared(sql: SocketSql) -> Generator[str]:
     """End prepared transactions: they would hold their locks for ever, as nobody comes for them."""
-    from psycopg import sql as composed
-
     with sql.connect() as session:
         rows = session.execute("SELECT gid, database FROM pg_prepared_xacts").fetchall()
     for row in rows:

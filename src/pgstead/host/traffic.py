@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 
+from pgstead.errors import SteadError
 from pgstead.model.rehearsal import Waited
 
 if TYPE_CHECKING:
@@ -64,9 +66,11 @@ class Traffic:
         self._open: list[psycopg.Connection[dict[str, Any]]] = []
         self._problem: Exception | None = None
         count = clients if sayings else 0
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(at,), daemon=True) for at in range(count)
+        ]
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -91,22 +95,21 @@ class Traffic:
         with self._turn:
             return tuple(_waited(what, said) for what, said in sorted(self._said.items()))
 
-    def _run(self) -> None:
+    def _run(self, at: int) -> None:
         try:
             with self._sql.connect(self._database) as connection:
                 self._open.append(connection)
                 connection.prepare_threshold = None  # a plan would not survive a changed type
                 for statement in self._setup:
                     connection.execute(statement)
-                self._talk(connection)
-        except Exception as error:  # told by whoever started it
+                self._talk(connection, at)
+        except (psycopg.Error, SteadError) as error:  # told by whoever started it
             self._problem = error
 
-    def _talk(self, connection: psycopg.Connection[dict[str, Any]]) -> None:
-        at = random.randrange(len(self._sayings))  # noqa: S311 - so that not all say the same
+    def _talk(self, connection: psycopg.Connection[dict[str, Any]], at: int) -> None:
         while not self._ended.wait(PAUSE):
-            at = (at + 1) % len(self._sayings)
-            self._say(connection, self._sayings[at])
+            at += 1
+            self._say(connection, self._sayings[at % len(self._sayings)])
 
     def _say(self, connection: psycopg.Connection[dict[str, Any]], saying: Saying) -> None:
         values = random.choice(saying.values) if saying.values else None  # noqa: S311 - no secret
@@ -130,6 +133,5 @@ def _waited(what: str, said: _Said) -> Waited:
     seconds = sorted(said.seconds)
     if not seconds:
         return Waited(what, 0, 0.0, 0.0)
-    return Waited(
-        what, len(seconds), seconds[int(0.99 * (len(seconds) - 1))], seconds[-1], dict(said.errors)
-    )
+    p99 = seconds[math.ceil(0.99 * len(seconds)) - 1]
+    return Waited(what, len(seconds), p99, seconds[-1], dict(said.errors))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 
@@ -25,9 +25,7 @@ _DISK: LiteralString = """
     SELECT (pg_catalog.pg_database_size(current_database())
         + (SELECT coalesce(sum(size), 0) FROM pg_catalog.pg_ls_waldir()))::bigint AS n
 """
-_WAL: LiteralString = (
-    "SELECT (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS n"
-)
+_WAL: LiteralString = "SELECT (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS n"
 
 _Key = tuple[int, str, str]
 
@@ -41,7 +39,7 @@ class LockWatch:
         """Take a connection that nobody else uses, and the sessions' application_name."""
         self._connection = connection
         self._program = program
-        self._query = query("table_locks", major)
+        self._query: LiteralString = query("table_locks", major)
         self._turn = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pgstead-locks", daemon=True)
@@ -50,7 +48,7 @@ class LockWatch:
         self._held: list[Held] = []
         self._peak = 0
 
-    def __enter__(self) -> LockWatch:
+    def __enter__(self) -> Self:
         self.look()
         self._thread.start()
         return self

@@ -41,7 +41,7 @@ def _too_long(showed: Showed, ran: Ran, lock: Held, longest: float) -> Iterator[
         return
     what = "reads or writes" if lock.stops_readers else "writes"
     yield (
-        f"nobody {what} {lock.table} for {seconds:.1f} s, and {longest:g} s are the limit:"
+        f"nobody {what} {lock.table} for {seconds:.2f} s, and {longest:g} s are the limit:"
         f" {ran.revision} takes {lock.mode} with {ran.statement}"
     )
 

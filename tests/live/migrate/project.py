@@ -16,7 +16,7 @@ from tests.cli.program import Said, pgstead
 from tests.live.scratch import Scratch
 from tests.live.service import ROOT
 
-_INI = """\
+INI = """\
 [alembic]
 script_location = migrations
 prepend_sys_path = .
@@ -69,7 +69,7 @@ from pgstead.app import migrations
 
 migrations.run(MetaData(), prefix="RUN_", database="{database}")
 """
-_REVISION = '''\
+REVISION = '''\
 """{message}"""
 
 from alembic import op
@@ -102,7 +102,7 @@ class Project:
     def __post_init__(self) -> None:
         self.connection = self.scratch.add_database(self.database, "RUN_")
         self.versions.mkdir(parents=True)
-        (self.folder / "alembic.ini").write_text(_INI)
+        (self.folder / "alembic.ini").write_text(INI)
         (self.folder / "migrations" / "env.py").write_text(_ENV.format(database=self.database))
         template = ROOT / "systems" / "specgen" / "migrations" / "script.py.mako"
         (self.folder / "migrations" / "script.py.mako").write_text(template.read_text())
@@ -126,7 +126,7 @@ class Project:
         """Write a revision after the last one, or after another."""
         path = self.versions / f"{name}.py"
         path.write_text(
-            _REVISION.format(
+            REVISION.format(
                 message=f"the revision {name}",
                 name=name,
                 parent=repr(parent or self.last),
