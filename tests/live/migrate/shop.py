@@ -48,6 +48,7 @@ class Shop:
 
     stead: LiveStead
     last: str | None = None
+    tables: tuple[str, ...] = ("item", "note")
 
     @property
     def versions(self) -> Path:
