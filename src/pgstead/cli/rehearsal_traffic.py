@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from pgstead.app.migration_watch import shown
 from pgstead.errors import UsageError
 from pgstead.host.traffic import Saying
 from pgstead.observe.contents import Shape
@@ -78,7 +79,7 @@ def of_file(path: Path) -> tuple[list[bytes], list[Saying]]:
         ) from error
     setup = [each.text.encode() for each in found if each.node.kind == "VariableSetStmt"]
     sayings = [
-        Saying(" ".join(each.text.split())[:60], each.text.encode())
+        Saying(shown(each.text), each.text.encode())
         for each in found
         if each.node.kind != "VariableSetStmt"
     ]

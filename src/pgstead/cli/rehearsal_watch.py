@@ -79,10 +79,10 @@ class StatementWatch:
     def statements(self, held: Sequence[Held]) -> tuple[Ran, ...]:
         """Return what ran, each with the locks that it was the first to take."""
         self._close()
-        found = self._ran
+        ends = [*(ran.began for ran in self._ran[1:]), float("inf")]
         return tuple(
-            replace(ran, locks=_taken(ran, after.began if after else float("inf"), held))
-            for ran, after in zip(found, [*found[1:], None], strict=True)
+            replace(ran, locks=_taken(ran, end, held))
+            for ran, end in zip(self._ran, ends, strict=False)  # no statement, and yet an end
         )
 
     def _close(self) -> None:

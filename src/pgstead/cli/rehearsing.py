@@ -151,9 +151,18 @@ class Rehearsal:
             return definition_of(self.history), contents(session, tables)
 
     def _losses(self, start: str) -> Iterator[str]:
-        from pgstead.cli.migrate_loss import loss_on
+        """Yield what a downgrade takes away: what is there, and what may be there by then."""
+        from pgstead.cli.migrate_loss import in_words, loss_on, taken_away
 
-        yield from loss_on(self.history, start, self.copy.sql, self.major)
+        try:
+            lost = loss_on(self.history, start, self.copy.sql, self.major)
+            things = [in_words(thing) for thing in taken_away(self.history, start)]
+        except SteadError as error:
+            self.notes.append(f"what a downgrade loses is not known: {error.message}")
+            return
+        yield from lost
+        told = {line.rpartition(" ")[2] for line in lost}
+        yield from (f"whatever {name} holds by then" for name in things if name not in told)
 
     def _pass(self, direction: str, target: str, *, kept: bool = True) -> Passed:
         """Run Alembic one way with a watch beside it; what fails is told, not raised."""

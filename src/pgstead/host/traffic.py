@@ -102,14 +102,21 @@ class Traffic:
                 connection.prepare_threshold = None  # a plan would not survive a changed type
                 for statement in self._setup:
                     connection.execute(statement)
-                self._talk(connection, at)
+                self._talk(connection, self._part(at))
         except (psycopg.Error, SteadError) as error:  # told by whoever started it
             self._problem = error
 
-    def _talk(self, connection: psycopg.Connection[dict[str, Any]], at: int) -> None:
+    def _part(self, at: int) -> Sequence[Saying]:
+        """Return what one client says: not all the same, or all might be at the one thing."""
+        return self._sayings[at % len(self._sayings) :: len(self._threads)]
+
+    def _talk(
+        self, connection: psycopg.Connection[dict[str, Any]], sayings: Sequence[Saying]
+    ) -> None:
+        at = 0
         while not self._ended.wait(PAUSE):
+            self._say(connection, sayings[at % len(sayings)])
             at += 1
-            self._say(connection, self._sayings[at % len(self._sayings)])
 
     def _say(self, connection: psycopg.Connection[dict[str, Any]], saying: Saying) -> None:
         values = random.choice(saying.values) if saying.values else None  # noqa: S311 - no secret
