@@ -15,7 +15,7 @@ from pgstead.cli.rehearsal_traffic import named_in, of_file, of_tables
 from pgstead.cli.rehearsal_watch import StatementWatch, files_of
 from pgstead.errors import SteadError
 from pgstead.host import copied
-from pgstead.host.traffic import Saying, Traffic
+from pgstead.host.traffic import Traffic
 from pgstead.model.rehearsal import Passed, Showed
 from pgstead.observe import sizes
 from pgstead.observe.contents import Shape, contents, shapes
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pgstead.model.revision import TableSize
 
 PROGRAM = "pgstead migrate"  # the application_name of `History.engine`
+# What INSERT, UPDATE and DELETE take, and what is stronger.
+_CHANGING = frozenset({"ROW EXCLUSIVE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"})
 _SMALL = 1024**2  # bytes; how much smaller tables grow says nothing
 # What the runner tells is about the original's clients; the copy has none.
 _SILENT = Console(Invocation(json=True))
@@ -62,6 +64,7 @@ class Rehearsal:
     differences: list[str] = field(default_factory=list[str])
     lost: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
+    compared: set[str] = field(default_factory=set[str])
     irreversible: str = ""
 
     @property
@@ -83,10 +86,9 @@ class Rehearsal:
         """Go up with others beside, down, and up again; return where it began."""
         if self.asked.start:
             self._step(f"going down to {self.asked.start} first")
-            if self._pass("down", self.asked.start, kept=False).problem:
+            if problem := self._pass("down", self.asked.start, kept=False).problem:
                 raise SteadError(
-                    f"{self.name}: the copy does not go down to {self.asked.start}:"
-                    f" {self.passes[-1].problem if self.passes else 'see above'}",
+                    f"{self.name}: the copy does not go down to {self.asked.start}: {problem}",
                     hint="rehearse what is pending, without --from",
                 )
         start = self.history.found.heads
@@ -114,25 +116,31 @@ class Rehearsal:
             self.differences += differences("after the second way up", at_end, self._looked())
 
     def _up_with_traffic(self) -> Passed:
-        setup, sayings = self._sayings()
+        traffic = self._traffic()
         with self.copy.sql.connect(self.name) as session:
             session.execute("CHECKPOINT")  # what recovery left to be written is no part of this
-        with Traffic(
-            self.copy.sql, self.name, sayings, clients=self.asked.clients, setup=setup
-        ) as traffic:
+        with traffic:
             passed = self._pass("up", self.asked.target)
         if traffic.problem is not None:
             self.notes.append(f"a client of the traffic gave up: {traffic.problem}")
         self.passes[-1] = replace(passed, waits=traffic.waits)
         return passed
 
-    def _sayings(self) -> tuple[Sequence[bytes], list[Saying]]:
+    def _traffic(self) -> Traffic:
+        """Return the clients: as the application with its own statements, else as the superuser.
+
+        A superuser's statements pass by policies, whatever scope an application would be in.
+        """
+        clients = self.asked.clients
         if self.asked.traffic is not None:
-            return of_file(self.asked.traffic)
+            setup, sayings = of_file(self.asked.traffic)
+            door = self.copy.logged_in(self.asked.history.entry.app)
+            return Traffic(door, self.name, sayings, clients=clients, setup=setup)
         with self.copy.sql.connect(self.name) as session:
-            found = [*of_tables(session, self._touched())]
+            sayings = [*of_tables(session, self._touched())]
         # else a trigger could reach something outside of the copy
-        return [b"SET session_replication_role = replica"], found
+        setup = [b"SET session_replication_role = replica"]
+        return Traffic(self.copy.sql, self.name, sayings, clients=clients, setup=setup)
 
     def _touched(self) -> tuple[Shape, ...]:
         with self.copy.sql.connect(self.name) as session:
@@ -146,9 +154,16 @@ class Rehearsal:
 
         self._step("reading what is there, to compare it later")
         tables = self._touched()
+        self.compared |= {table.shown for table in tables}
         with self.copy.sql.connect(self.name) as session:
             session.execute("SET statement_timeout = 0")
             return definition_of(self.history), contents(session, tables)
+
+    def uncompared(self) -> list[str]:
+        """Return the tables that the revisions may have changed without naming them."""
+        locks = [k for p in self.passes for ran in p.statements for k in ran.locks]
+        changed = {k.table for k in locks if k.rows and k.mode in _CHANGING}
+        return sorted(changed - self.compared)
 
     def _losses(self, start: str) -> Iterator[str]:
         """Yield what a downgrade takes away: what is there, and what may be there by then."""
@@ -229,6 +244,8 @@ def rehearse(asked: Asked, wired: Wired, console: Console) -> Showed:
     with console.working(), copied.running(wanted, console) as copy:
         rehearsal = Rehearsal(asked, wired, copy, console, before)
         start = rehearsal.run()
+        if left := rehearsal.uncompared():
+            rehearsal.notes.append(f"rows that were not compared: those of {', '.join(left)}")
     return Showed(
         database=entry.name,
         start=start,

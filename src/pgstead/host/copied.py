@@ -54,6 +54,12 @@ class Copy:
     settings: Mapping[str, str]  # in which it differs from the original
     notes: tuple[str, ...]  # what was done to it before anybody came
 
+    def logged_in(self, role: str) -> SocketSql:
+        """Return the way in as another role; those of the database alone are let in."""
+        return SocketSql(
+            PurePosixPath(self.settings["unix_socket_directories"].strip('"')), _PORT, role
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
