@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
     from pgstead.host.copied import Copy
     from pgstead.model.definition import Definition
-    from pgstead.model.rehearsal import Contents, Held
+    from pgstead.model.rehearsal import Contents
     from pgstead.model.revision import TableSize
 
 PROGRAM = "pgstead migrate"  # the application_name of `History.engine`
@@ -59,12 +59,12 @@ class Rehearsal:
     wired: Wired
     copy: Copy
     console: Console
-    before: Mapping[str, TableSize]  # of the original when it was copied
     passes: list[Passed] = field(default_factory=list[Passed])
     differences: list[str] = field(default_factory=list[str])
     lost: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
     compared: set[str] = field(default_factory=set[str])
+    filled: frozenset[str] = frozenset()  # tables that have rows before the way up
     irreversible: str = ""
 
     @property
@@ -93,6 +93,7 @@ class Rehearsal:
                 )
         start = self.history.found.heads
         at_start = self._looked()
+        self.filled = self._filled(at_start[1])
         if self._up_with_traffic().problem:
             return start
         at_end = self._looked()
@@ -159,6 +160,16 @@ class Rehearsal:
             session.execute("SET statement_timeout = 0")
             return definition_of(self.history), contents(session, tables)
 
+    def _filled(self, counted: Mapping[str, Contents]) -> frozenset[str]:
+        """Return the tables that have rows; the planner's figures count where nobody looked."""
+        with Reading(self.copy.sql, self.major) as reading:
+            found = sizes.tables(reading, self.name)
+        return frozenset(
+            name
+            for name, size in found.items()
+            if (counted[name].rows if name in counted else size.rows)
+        )
+
     def uncompared(self) -> list[str]:
         """Return the tables that the revisions may have changed without naming them."""
         locks = [k for p in self.passes for ran in p.statements for k in ran.locks]
@@ -191,15 +202,11 @@ class Rehearsal:
                 began = time.monotonic()
                 problem = self._migrated(direction, target, watch)
                 seconds = time.monotonic() - began
-        held = [replace(lock, rows=self._has_rows(lock)) for lock in locks.held]
+        held = [replace(lock, rows=lock.table in self.filled) for lock in locks.held]
         passed = Passed(direction, seconds, watch.statements(held), problem)
         if kept:
             self.passes.append(passed)
         return passed
-
-    def _has_rows(self, lock: Held) -> bool:
-        size = self.before.get(lock.table)
-        return size is not None and size.rows > 0
 
     def _migrated(self, direction: str, target: str, watch: StatementWatch) -> str:
         from alembic import command as alembic
@@ -242,7 +249,7 @@ def rehearse(asked: Asked, wired: Wired, console: Console) -> Showed:
     )
     began = time.monotonic()
     with console.working(), copied.running(wanted, console) as copy:
-        rehearsal = Rehearsal(asked, wired, copy, console, before)
+        rehearsal = Rehearsal(asked, wired, copy, console)
         start = rehearsal.run()
         if left := rehearsal.uncompared():
             rehearsal.notes.append(f"rows that were not compared: those of {', '.join(left)}")

@@ -94,11 +94,20 @@ def _passed(showed: Showed, passed: Passed, *, again: bool) -> Iterator[str]:
     yield f"  {way}: {passed.seconds:.2f} s{', failed' if passed.problem else ''}"
     if passed.direction != "up" or again:
         return
-    for ran in passed.statements:
+    told = [ran for ran in passed.statements if _is_worth_a_line(ran)]
+    for ran in told:
         yield f"    {ran.revision}: {ran.statement}"
         yield f"      {'; '.join(_ran(showed, ran))}"
+    if rest := [ran for ran in passed.statements if ran not in told]:
+        seconds = sum(ran.seconds for ran in rest)
+        yield f"    {len(rest)} more in {seconds:.2f} s, which locked no table that had rows"
     for waited in passed.waits:
         yield f"    {_waited(waited)}"
+
+
+def _is_worth_a_line(ran: Ran) -> bool:
+    locked = any(lock.rows for lock in ran.locks)
+    return locked or bool(ran.rewritten) or ran.failed or ran.seconds >= _NOTICED
 
 
 def _ran(showed: Showed, ran: Ran) -> Iterator[str]:

@@ -82,6 +82,14 @@ def test_schemas_and_rows_are_compared_as_far_as_both_have_them() -> None:
     ]
 
 
+def test_statements_that_stop_nobody_are_told_as_one() -> None:
+    quick = Ran("aa02", "up", "COMMENT ON TABLE item IS '...'", 12.0, 0.01)
+    first = replace(SHOWED.passes[0], statements=(RAN, quick, quick))
+    told = "\n".join(lines(replace(SHOWED, passes=(first,)), ()))
+    assert "COMMENT" not in told
+    assert "2 more in 0.02 s, which locked no table that had rows" in told
+
+
 def test_the_report_tells_what_was_seen_and_where_to_look_first() -> None:
     told = "\n".join(lines(SHOWED, problems(SHOWED, 5.0)))
     assert "shop: rehearsed aa02: went well" in told
