@@ -36,6 +36,8 @@ def brief(report: Report, codes: Iterable[str] = ()) -> str:
 
 def related(sabotage: Sabotage) -> tuple[str, ...]:
     """Return what is tried under a sabotage: all of the capabilities that it aims at."""
+    if sabotage.alone:
+        return (*sorted(sabotage.breaks),)
     capabilities = {p.code: p.capability.value for p in promises()}
     return (*dict.fromkeys(capabilities[code] for code in sorted(sabotage.breaks)),)
 

@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
+from pgstead.cli.wiring import access_to
 from pgstead.host import histories, rehearsals
 from pgstead.host.files import LocalFiles
 from pgstead.model.layout import Layout
 from pgstead.model.rehearsal import Rehearsed
-from tests.fix_stead import LiveStead, free_ports, toolchain, workplace
+from tests.fix_stead import LiveStead, free_ports, workplace
 from tests.live.migrate.project import write_history, write_revision
+from tests.sabotage.damage import Sabotage
+from tests.sabotage.register import sabotages
+from tests.sabotage.scene import Scene
+from tests.sabotage.test_sabotage import once_sabotaged, related
 
 pytestmark = pytest.mark.live
 
@@ -66,13 +71,6 @@ class Production(LiveStead):
         layout = Layout(self.wired.design.layout.state, self.wired.design.layout.state.parent)
         rehearsals.keep(layout, LocalFiles(layout.state), Rehearsed("shop", **{**told, **given}))
 
-    def missing(self, *arguments: str) -> list[str]:
-        """Run a command that is refused; return which conditions are not met."""
-        told = self.json(*arguments, status=3)
-        assert told["error"] == "gate"
-        assert all(unmet["way_out"] for unmet in told["unmet"])
-        return [unmet["condition"] for unmet in told["unmet"]]
-
     def at(self) -> str:
         with self.superuser("shop") as connection:
             rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
@@ -115,19 +113,21 @@ def test_all_that_is_not_met_is_told_at_once_and_nothing_is_touched(
     add, drop = "ALTER TABLE item ADD COLUMN size int", "ALTER TABLE item DROP COLUMN size"
     production.revision("aa02", add, drop)
     path = production.revision("aa03", "ALTER TABLE item ALTER COLUMN id TYPE text")
-    for command in (["migrate", "up"], ["up"]):
-        assert production.missing(*command) == ["lint", "rehearsal", "backup"], command
+    told = production.json("migrate", "up", status=3)
+    assert [u["condition"] for u in told["unmet"]] == ["lint", "rehearsal", "backup"]
+    assert "shop: backup: unproven: pgstead makes no backups yet" in told["message"]
+    assert "way out: `pgstead migrate rehearse shop`" in told["message"]
+    assert "--override REASON" in told["hint"]
+    assert told["error"] == "gate"
     path.unlink()
-    said = production.run("migrate", "up", status=3).stderr
-    assert "shop: backup: unproven: pgstead makes no backups yet" in said
-    assert "way out: `pgstead migrate rehearse shop`" in said
-    assert "--override REASON" in said
+    production.rehearsed("aa02")
+    told = production.json("up", status=3)
+    assert [u["condition"] for u in told["unmet"]] == ["backup"]
     assert production.at() == "aa01"
     assert len(production.ledger()) == 1
 
 
 def test_an_override_says_who_went_on_and_what_was_skipped(production: Production) -> None:
-    production.rehearsed("aa02")
     done = production.json("migrate", "up", "--override", "the site is down", "--reason", "t 812")
     (skipped,) = done["shop"]["skipped"]
     assert skipped["condition"] == "backup"
@@ -149,8 +149,8 @@ def test_an_override_says_who_went_on_and_what_was_skipped(production: Productio
 
 
 def test_the_way_back_goes_through_the_same_gate(production: Production) -> None:
-    assert production.missing("migrate", "down", "shop", "-1") == ["backup"]
     done = production.json("migrate", "down", "shop", "-1", "--override", "it was wrong")
+    assert [skipped["condition"] for skipped in done["shop"]["skipped"]] == ["backup"]
     assert done["shop"]["restore_point"].startswith("pgstead-shop-aa02-")
     assert production.at() == "aa01"
 
@@ -161,3 +161,14 @@ def test_bringing_up_goes_through_the_same_gate(production: Production) -> None:
     reason = production.ledger()[-1]["reason"]
     assert "override 'first backup comes tomorrow', skipped backup (unproven)" in reason
     assert "restore point pgstead-shop-aa02-" in reason
+
+
+@pytest.mark.parametrize(
+    "sabotage", [s for s in sabotages() if s.where == "production"], ids=lambda s: s.name
+)
+def test_a_promise_for_production_breaks_under_its_sabotage(
+    production: Production, sabotage: Sabotage
+) -> None:
+    wired = production.wired
+    scene = Scene(wired.design, wired.ports, access_to(wired.design, wired.ports))
+    once_sabotaged(scene, sabotage, *related(sabotage))
