@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from pgstead.model.design import DatabasePlan, Design, Program
-    from pgstead.model.gate import BaseBackup, Unproven
+    from pgstead.model.gate import VerifiedBackup, Unproven
     from pgstead.model.resources import Certificate, Cluster
     from pgstead.model.revision import Remark, RevisionScript
 
@@ -234,7 +234,7 @@ class Gate(Protocol):
 class Backups(Protocol):
     """What is known of base backups."""
 
-    def last_verified(self) -> BaseBackup | Unproven | None:
+    def last_verified(self) -> VerifiedBackup | Unproven | None:
         """Return the newest one that was restored and checked; None where none ever was."""
         ...
 

@@ -70,8 +70,12 @@ class MigrationGate:
     def refuse(self, databases: Sequence[str]) -> None:
         """Look at what is pending in these databases (`ports.Gate`, for `pgstead up`)."""
         entries = chosen(databases, self.invocation)
-        histories = [History(entry, self.invocation) for entry in entries]
-        self.examine([Wanted(history, self.pending(history)) for history in histories])
+        found = [History(entry, self.invocation) for entry in entries]
+        self.examine([Wanted(h, self.pending(h)) for h in found if self.counts(h)])
+
+    def counts(self, history: History) -> bool:
+        """Say whether anything is looked at or written down; else nothing costs time."""
+        return self._environment(history) in _SERVED
 
     def pending(self, history: History) -> tuple[RevisionFile, ...]:
         """Return what a database does not have yet, in the order in which it runs."""
@@ -105,7 +109,9 @@ class MigrationGate:
 
     def _environment(self, history: History) -> Environment:
         """Return the stricter one of what the manifest says and what the last `up` made."""
-        stated = self._wired.design.environment
+        from pgstead.cli.wiring import read_manifest
+
+        stated = read_manifest(self.invocation.manifest).manifest.environment
         try:
             made = history.connection.environment
         except SteadError:
@@ -282,9 +288,10 @@ class GatedMigrations:
     def upgrade(self, plan: DatabasePlan, design: Design, *, reason: str = "") -> None:
         """Set the restore point, then run them. Raises GateError or SteadError."""
         history = History(chosen([plan.name], self.invocation)[0], self.invocation)
-        passage = self.gate.enter(Wanted(history, self.gate.pending(history)))
-        told = " ".join(filter(None, (reason, passage.remark)))
-        self.inner.upgrade(plan, design, reason=told)
+        if self.gate.counts(history):
+            passage = self.gate.enter(Wanted(history, self.gate.pending(history)))
+            reason = " ".join(filter(None, (reason, passage.remark)))
+        self.inner.upgrade(plan, design, reason=reason)
 
 
 def _refusal(missing: dict[str, tuple[Unmet, ...]]) -> GateError:

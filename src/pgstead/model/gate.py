@@ -27,7 +27,7 @@ class Unproven:
 
 
 @dataclass(frozen=True, slots=True)
-class BaseBackup:
+class VerifiedBackup:
     """A base backup that was restored and checked."""
 
     name: str
@@ -50,7 +50,7 @@ class Looked:
     revisions: Mapping[str, str]  # what is to run -> the digest of its text
     refused: tuple[str, ...] | Unproven  # the lint's errors, a line each
     rehearsed: Rehearsed | Unproven | None
-    backup: BaseBackup | Unproven | None
+    backup: VerifiedBackup | Unproven | None
     restore_point: Unproven | None  # why none can be set; None: one can
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from pgstead.manifest.quantities import written_duration
-from pgstead.model.gate import Ages, BaseBackup, Condition, Looked, Unmet, Unproven
+from pgstead.model.gate import Ages, VerifiedBackup, Condition, Looked, Unmet, Unproven
 from pgstead.model.rehearsal import Rehearsed
 
 MARK = "gate:"  # how the gate's words begin in the ledger; `prove` looks for it
@@ -110,7 +110,7 @@ def _backup(looked: Looked, age: float, now: datetime) -> Unmet | None:
             return Unmet(Condition.BACKUP, reason, way, unproven=True)
         case None:
             return Unmet(Condition.BACKUP, "no base backup was ever verified", way)
-        case BaseBackup(name, ended):
+        case VerifiedBackup(name, ended):
             old = _too_old(ended, age, now)
             told = f"{name}, the last one that was verified, is {old}"
             return None if old is None else Unmet(Condition.BACKUP, told, way)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgstead.model.gate import Ages, BaseBackup, Condition, Looked, Unmet, Unproven
+from pgstead.model.gate import Ages, VerifiedBackup, Condition, Looked, Unmet, Unproven
 from pgstead.model.rehearsal import Rehearsed
 from pgstead.plan import gate
 
@@ -28,8 +28,8 @@ def rehearsed(**given: object) -> Rehearsed:
     return Rehearsed(**{**whole, **given})  # type: ignore[arg-type]
 
 
-def backup(age: timedelta = timedelta(hours=1)) -> BaseBackup:
-    return BaseBackup("base-1", NOW - age)
+def backup(age: timedelta = timedelta(hours=1)) -> VerifiedBackup:
+    return VerifiedBackup("base-1", NOW - age)
 
 
 def looked(**given: object) -> Looked:
