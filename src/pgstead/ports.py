@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from pgstead.model.design import DatabasePlan, Design, Program
-    from pgstead.model.gate import VerifiedBackup, Unproven
+    from pgstead.model.gate import Unproven, VerifiedBackup
     from pgstead.model.resources import Certificate, Cluster
     from pgstead.model.revision import Remark, RevisionScript
 

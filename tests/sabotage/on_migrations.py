@@ -148,6 +148,23 @@ def a_revision_is_applied_past_the_gate(scene: Scene) -> Iterator[Design | None]
         yield None
 
 
+@sabotage("MGR-008", where="scene at length", alone=True)
+def a_default_was_changed_by_hand(scene: Scene) -> Iterator[Design | None]:
+    """What is inserted from now on is not what the migrations say; nothing else notices."""
+    ((column, default),) = scene.rows(
+        "SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d"
+        " JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
+        " WHERE d.adrelid = 'exports'::regclass AND a.atttypid <> 'uuid'::regtype"
+        " ORDER BY a.attnum LIMIT 1",
+        database=scene.plan.name,
+    )
+    with scene.done_and_undone(
+        f"ALTER TABLE exports ALTER {column} DROP DEFAULT",
+        f"ALTER TABLE exports ALTER {column} SET DEFAULT {default}",
+    ):
+        yield None
+
+
 SABOTAGES = (
     a_revision_is_edited_after_it_was_applied,
     an_applied_revision_is_deleted,
@@ -157,4 +174,5 @@ SABOTAGES = (
     migrations_run_by_plain_alembic,
     migrations_run_without_transactions,
     a_revision_is_applied_past_the_gate,
+    a_default_was_changed_by_hand,
 )

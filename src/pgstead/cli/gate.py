@@ -106,6 +106,8 @@ class MigrationGate:
         for name, found in missing.items():
             passage = self._passages[name]
             self._passages[name] = replace(passage, override=self.override or "", skipped=found)
+        if self.override is not None and not missing:
+            self.console.hint("--override skips nothing: all is met, or this is not production")
 
     def _environment(self, history: History) -> Environment:
         """Return the stricter one of what the manifest says and what the last `up` made."""

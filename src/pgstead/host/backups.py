@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgstead.model.gate import VerifiedBackup, Unproven
+from pgstead.model.gate import Unproven, VerifiedBackup
 
 
 class NoBackups:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from pgstead.manifest.quantities import written_duration
-from pgstead.model.gate import Ages, VerifiedBackup, Condition, Looked, Unmet, Unproven
+from pgstead.model.gate import Ages, Condition, Looked, Unmet, Unproven, VerifiedBackup
 from pgstead.model.rehearsal import Rehearsed
 
 MARK = "gate:"  # how the gate's words begin in the ledger; `prove` looks for it

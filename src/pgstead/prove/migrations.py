@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pgstead.model.address import Capability
 from pgstead.model.design import Environment
-from pgstead.prove.finding import CannotTryError, Finding
+from pgstead.prove.finding import CannotTryError, Finding, answer, timed
 from pgstead.prove.history_files import WrittenRevision, reached, written
 from pgstead.prove.promise import promise
 from pgstead.prove.trial_migrations import PATIENCE, trials
@@ -200,6 +203,48 @@ def the_gate_was_gone_through(w: Witness) -> Iterator[Finding]:
         )
 
 
+@promise(
+    "MGR-008",
+    "the schema is what the migrations make, down to comments and grants, and what the models say",
+    requirement="MIG-3 MIG-5 MIG-12",
+    capability=MIGRATIONS,
+    needs=("direct", "schema"),
+    limit=600.0,
+    long=True,
+)
+def nothing_was_changed_by_hand(w: Witness) -> Iterator[Finding]:
+    manifest = str(w.design.layout.manifest_directory)
+    for plan in w.migrated:
+        command = ["migrate", "check", plan.name, "--json", "-C", manifest]
+        with timed() as watch:
+            done = subprocess.run(
+                [sys.executable, "-m", "pgstead", *command],
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                text=True,
+                check=False,
+            )
+        said = done.stdout or done.stderr
+        told = answer(f"pgstead {' '.join(command)}", said, done.returncode, watch)
+        if done.returncode not in {0, 3}:
+            yield told.unproven("it could not be compared")
+            continue
+        yield told.shows(
+            holds=not done.returncode,
+            expected="no difference",
+            said=_differences(done.stdout, plan.name),
+            hint=f"`pgstead migrate check {plan.name}` says what each means, and the way out",
+        )
+
+
+def _differences(text: str, database: str) -> str:
+    found = json.loads(text)[database]
+    drifts = [f"{d['object']} is {d['how']}" for d in found["drifts"]]
+    others = [f"{p['kind']}: {p['says']}" for p in found["problems"]]
+    more = [found["not_compared"]] if found["not_compared"] else []
+    return "; ".join([*drifts, *others, *found["unwritten"], *more]) or "all agrees"
+
+
 PROMISES = (
     what_was_applied_is_what_is_written,
     the_memory_is_the_migrators,
@@ -208,4 +253,5 @@ PROMISES = (
     one_works_at_a_time,
     failures_leave_nothing,
     the_gate_was_gone_through,
+    nothing_was_changed_by_hand,
 )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgstead.model.gate import Ages, VerifiedBackup, Condition, Looked, Unmet, Unproven
+from pgstead.model.gate import Ages, Condition, Looked, Unmet, Unproven, VerifiedBackup
 from pgstead.model.rehearsal import Rehearsed
 from pgstead.plan import gate
 
