@@ -117,6 +117,15 @@ def a_migration_was_left_half_done(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@sabotage("MGR-003", also=("SCH-002",), alone=True)
+def an_index_was_left_by_a_rebuild(scene: Scene) -> Iterator[Design | None]:
+    """What a REINDEX CONCURRENTLY that was killed leaves beside the index itself."""
+    with scene.done_and_undone(
+        "CREATE INDEX idx_sabotage_ccnew ON users (created_at)", "DROP INDEX idx_sabotage_ccnew"
+    ):
+        yield None
+
+
 @sabotage("MGR-004", "MGR-005")
 def migrations_run_by_plain_alembic(scene: Scene) -> Iterator[Design | None]:
     """An env.py as `alembic init` writes it: it waits for locks as long as it takes."""
@@ -171,6 +180,7 @@ SABOTAGES = (
     the_ledger_tells_of_another_text,
     the_application_may_rewrite_the_ledger,
     a_migration_was_left_half_done,
+    an_index_was_left_by_a_rebuild,
     migrations_run_by_plain_alembic,
     migrations_run_without_transactions,
     a_revision_is_applied_past_the_gate,

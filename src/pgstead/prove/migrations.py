@@ -147,8 +147,8 @@ def migrations_give_way(w: Witness) -> Iterator[Finding]:
 def one_works_at_a_time(w: Witness) -> Iterator[Finding]:
     for told in trials(w).values():
         seen = told.value
-        if not seen.entered:
-            yield told.unproven("no runner began the revision")
+        if not (seen.entered and seen.met):
+            yield told.unproven("the second runner was not seen while the first one worked")
             continue
         yield told.shows(
             holds=seen.entered == 1 and seen.changed, expected="one runner in it", hint=_RUN

@@ -9,13 +9,13 @@ others. A database is made for it and dropped; nothing of the stead's own is tou
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0  # seconds that a writer is willing to stand behind a migration
 _LONGEST = 40.0  # seconds for a runner, on a machine that is busy otherwise
-_CHANCE = 8.0  # seconds for the second runner to come as far as it gets
+_CHANCE = 15.0  # seconds for the second runner to come as far as it gets
 _STALE = 600  # seconds after which a scratch database is one that a killed run left
 _WAITS = "waiting for another migration"
+_ERROR = re.compile(r"\w+(\.\w+)+: ")  # how Python begins the last line of a traceback
 
 # Whatever env.py does: nothing happens in a database that is not the trial's.
 _GUARD = (
@@ -69,9 +70,11 @@ def downgrade():
     pass
 '''
 _PROGRAM = dedent("""
+    import logging
     import sys
     from alembic import command
     from alembic.config import Config
+    logging.basicConfig(level=logging.WARNING)
     config = Config("alembic.ini")
     config.set_main_option("version_locations", sys.argv[1].replace("%", "%%"))
     command.upgrade(config, "head")
@@ -90,6 +93,7 @@ class Seen:
     waited: bool  # a runner was seen to wait for the table
     written: bool  # a writer got through while it did
     entered: int  # how many processes began the first revision
+    met: bool  # the second runner was there meanwhile: in it too, or saying that it waits
     versions: tuple[str, ...]
     changed: bool  # the first revision got through
     half: bool  # something of the failed revision is there
@@ -97,16 +101,14 @@ class Seen:
 
 
 def trials(w: Witness) -> Mapping[str, Answer[Seen]]:
-    """Try all databases at once, once a run. Raises CannotTryError where none can be tried."""
+    """Try all databases, once a run. Raises CannotTryError where one cannot be tried."""
     return w.once("trial migrations", lambda: _all(w))
 
 
 def _all(w: Witness) -> Mapping[str, Answer[Seen]]:
+    """Try one after the other: a trial has five sessions, which is what a superuser is kept."""
     _sweep(w)
-    plans = w.migrated
-    with ThreadPoolExecutor(max_workers=len(plans) or 1) as pool:
-        started = {plan.name: pool.submit(_one, w, plan) for plan in plans}
-        return {name: trial.result() for name, trial in started.items()}
+    return {plan.name: _one(w, plan) for plan in w.migrated}
 
 
 def _one(w: Witness, plan: DatabasePlan) -> Answer[Seen]:
@@ -153,26 +155,29 @@ class _Trial:
                     runners += [self._start(n) for n in range(2)]
                     waited = self._until(lambda: _count(writer, _WAITING) > 0, runners)
                     written = waited and _gets_through(writer)
-                    self._until(self._both_came, runners, _CHANCE)
+                    met = self._until(self._both_came, runners, _CHANCE)
                 for runner in runners:
                     runner.wait(_LONGEST)
             except subprocess.TimeoutExpired as error:
                 raise CannotTryError(f"a runner did not end within {_LONGEST:g} s") from error
             finally:
                 _end(runners)
-            return self._result(writer, waited=waited, written=written)
+            return self._result(writer, waited=waited, written=written, met=met)
 
-    def _result(self, session: psycopg.Connection[Any], *, waited: bool, written: bool) -> Seen:
+    def _result(
+        self, session: psycopg.Connection[Any], *, waited: bool, written: bool, met: bool
+    ) -> Seen:
         versions = session.execute("SELECT version_num FROM alembic_version").fetchall()
         more = (
             "SELECT count(*) FROM pg_catalog.pg_attribute"
             " WHERE attrelid = 'busy'::regclass AND attname = 'more'"
         )
-        said = [line for line in self._said().splitlines() if "rror" in line]
+        said = [line for line in self._said().splitlines() if _ERROR.match(line)]
         return Seen(
             waited=waited,
             written=written,
             entered=len([*self.place.glob("in-*")]),
+            met=met,
             versions=tuple(row["version_num"] for row in versions),
             changed=_count(session, more) > 0,
             half=_count(session, "SELECT count(to_regclass('half'))") > 0,
@@ -249,13 +254,13 @@ def _end(runners: list[subprocess.Popen[bytes]]) -> None:
 def _database(w: Witness) -> Generator[str]:
     """Give a database of one's own; its name says when it was made."""
     name = f"{PREFIX}{int(time.time())}_{secrets.token_hex(4)}"
-    with w.backstage(write=True) as session:
-        session.connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
-        )
-        try:
-            yield name
-        finally:
+    make = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
+    try:
+        with w.backstage(write=True) as session:
+            session.connection.execute(make)
+        yield name
+    finally:
+        with w.backstage(write=True) as session:
             _drop(session.connection, name)
 
 
