@@ -89,7 +89,7 @@ def the_ledger_tells_of_another_text(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("MGR-002", alone=True)
+@sabotage("MGR-002", also=("DBS-010",), alone=True)
 def the_application_may_rewrite_the_ledger(scene: Scene) -> Iterator[Design | None]:
     """What was applied when can be made unsaid."""
     app = scene.plan.app
@@ -160,17 +160,14 @@ def a_revision_is_applied_past_the_gate(scene: Scene) -> Iterator[Design | None]
 @sabotage("MGR-008", where="scene at length", alone=True)
 def a_default_was_changed_by_hand(scene: Scene) -> Iterator[Design | None]:
     """What is inserted from now on is not what the migrations say; nothing else notices."""
-    ((column, default),) = scene.rows(
-        "SELECT a.attname, pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d"
+    ((default,),) = scene.rows(
+        "SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef AS d"
         " JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
-        " WHERE d.adrelid = 'exports'::regclass AND a.atttypid <> 'uuid'::regtype"
-        " ORDER BY a.attnum LIMIT 1",
+        " WHERE d.adrelid = 'exports'::regclass AND a.attname = 'created_at'",
         database=scene.plan.name,
     )
-    with scene.done_and_undone(
-        f"ALTER TABLE exports ALTER {column} DROP DEFAULT",
-        f"ALTER TABLE exports ALTER {column} SET DEFAULT {default}",
-    ):
+    change = "ALTER TABLE exports ALTER created_at SET DEFAULT {}"
+    with scene.done_and_undone(change.format("clock_timestamp()"), change.format(default)):
         yield None
 
 
