@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -172,3 +175,17 @@ def test_a_promise_for_production_breaks_under_its_sabotage(
     wired = production.wired
     scene = Scene(wired.design, wired.ports, access_to(wired.design, wired.ports))
     once_sabotaged(scene, sabotage, *related(sabotage))
+
+
+def test_plain_alembic_says_that_nobody_looked(production: Production) -> None:
+    connection = production.state / "connections" / "shop.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "downgrade", "-1"],
+        cwd=production.history,
+        env={**os.environ, "PGSTEAD_CONNECTION": str(connection)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "plain alembic asks for no rehearsal, backup or restore point" in done.stderr
+    assert production.ledger()[-1]["reason"] is None
