@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from tests.sabotage import on_databases, on_encryption, on_pooler, on_roles, on_server, on_tenancy
+from tests.sabotage import (
+    on_databases,
+    on_encryption,
+    on_migrations,
+    on_pooler,
+    on_roles,
+    on_server,
+    on_tenancy,
+)
 from tests.sabotage.damage import Sabotage
 
-MODULES = (on_server, on_roles, on_databases, on_pooler, on_tenancy, on_encryption)
+MODULES = (on_server, on_roles, on_databases, on_migrations, on_pooler, on_tenancy, on_encryption)
 
 
 def sabotages() -> tuple[Sabotage, ...]:

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 from psycopg import sql as composed
 
 from pgstead.errors import BusyError, HostError, NotRunningError
-from pgstead.host import backups, guard, processes, programs
-from pgstead.host.backups import Backup
+from pgstead.host import guard, live_copy, processes, programs
+from pgstead.host.live_copy import Backup
 from pgstead.host.files import LocalFiles
 from pgstead.host.sql import SocketSql
 
@@ -136,7 +136,7 @@ def _keeper(directory: Path, wanted: Wanted, progress: Progress) -> Generator[Co
     keeper = _start_keeper(directory, design, server)
     try:
         progress.step("copying the cluster")
-        backup = backups.make(
+        backup = live_copy.make(
             wanted.sql,
             Path(design.layout.data),
             directory / "data",
@@ -217,9 +217,9 @@ def _configure(directory: Path, wanted: Wanted) -> None:
     roles = dict.fromkeys([design.superuser, *wanted.roles.values()])
     ident = "".join(f"{_MAP} {_quoted(u)} {_quoted(r)}\n" for u in users for r in roles)
     user = design.host.server_user
-    backups.put(directory / "pg_hba.conf", f"local all all peer map={_MAP}\n", user=user)
-    backups.put(directory / "pg_ident.conf", ident, user=user)
-    backups.duplicate(Path(design.layout.server / "pgstead.conf"), directory, user=user)
+    live_copy.put(directory / "pg_hba.conf", f"local all all peer map={_MAP}\n", user=user)
+    live_copy.put(directory / "pg_ident.conf", ident, user=user)
+    live_copy.duplicate(Path(design.layout.server / "pgstead.conf"), directory, user=user)
 
 
 def _quoted(name: str) -> str:

@@ -67,7 +67,7 @@ from sqlalchemy import MetaData
 
 from pgstead.app import migrations
 
-migrations.run(MetaData(), prefix="RUN_", database="{database}")
+migrations.run(MetaData(), prefix="{prefix}", database="{database}")
 """
 REVISION = '''\
 """{message}"""
@@ -89,6 +89,32 @@ def downgrade():
 '''
 
 
+def write_history(folder: Path, prefix: str, database: str) -> None:
+    """Write all of a history but revisions."""
+    (folder / "migrations" / "versions").mkdir(parents=True)
+    (folder / "alembic.ini").write_text(_INI)
+    env = _ENV.format(prefix=prefix, database=database)
+    (folder / "migrations" / "env.py").write_text(env)
+    template = ROOT / "systems" / "specgen" / "migrations" / "script.py.mako"
+    (folder / "migrations" / "script.py.mako").write_text(template.read_text())
+
+
+def write_revision(
+    path: Path, name: str, upgrade: str, downgrade: str, parent: str | tuple[str, ...] | None
+) -> Path:
+    """Write a revision."""
+    path.write_text(
+        _REVISION.format(
+            message=f"the revision {name}",
+            name=name,
+            parent=repr(parent),
+            upgrade=indent(dedent(upgrade).strip(), "    "),
+            downgrade=indent(dedent(downgrade).strip(), "    "),
+        )
+    )
+    return path
+
+
 @dataclass
 class Project:
     """A folder with an alembic.ini, and a database of its own."""
@@ -101,11 +127,7 @@ class Project:
 
     def __post_init__(self) -> None:
         self.connection = self.scratch.add_database(self.database, "RUN_")
-        self.versions.mkdir(parents=True)
-        (self.folder / "alembic.ini").write_text(INI)
-        (self.folder / "migrations" / "env.py").write_text(_ENV.format(database=self.database))
-        template = ROOT / "systems" / "specgen" / "migrations" / "script.py.mako"
-        (self.folder / "migrations" / "script.py.mako").write_text(template.read_text())
+        write_history(self.folder, "RUN_", self.database)
         # as if the command had brought the server up
         (self.folder / "pgstead.toml").write_text(
             _MANIFEST.format(database=self.database, port=self.scratch.port)
@@ -125,15 +147,7 @@ class Project:
     ) -> Path:
         """Write a revision after the last one, or after another."""
         path = self.versions / f"{name}.py"
-        path.write_text(
-            REVISION.format(
-                message=f"the revision {name}",
-                name=name,
-                parent=repr(parent or self.last),
-                upgrade=indent(dedent(upgrade).strip(), "    "),
-                downgrade=indent(dedent(downgrade).strip(), "    "),
-            )
-        )
+        write_revision(path, name, upgrade, downgrade, parent or self.last)
         self.last = name
         return path
 
