@@ -41,6 +41,7 @@ class Statements:
     beside: psycopg.Connection[Any]
     watcher: Watcher
     recorded: bool  # there is a ledger to note in
+    sent: list[str] = field(default_factory=list[str])  # of this revision
     _revision: str = ""
     _direction: str = ""
     _done: Counter[str] = field(default_factory=Counter[str])
@@ -59,6 +60,7 @@ class Statements:
         """Expect a revision; read what an earlier run of it left."""
         self._revision, self._direction = revision, direction
         self._current, self._key = None, ""
+        self.sent.clear()
         self._uncommitted.clear()
         self._done.clear()
         self._begun.clear()
@@ -122,6 +124,7 @@ class Statements:
             self._key = key
             self._prepare(statement, key)
         self.watcher.begins(statement)
+        self.sent.append(statement)
         return statement, parameters
 
     def _settled(self, statement: str, key: str) -> bool:

@@ -200,9 +200,9 @@ class History:
 
 def _explained(error: Any, database: str, place: str) -> SteadError:
     """Return what PostgreSQL said as an error of ours: the words, the statement, the way on."""
-    # without the detail, which may hold a row's values
-    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
-    words = primary or " ".join(str(error.orig).split())
+    from pgstead.app.migration_violations import without_values
+
+    words = without_values(error.orig)  # nor the detail, which may hold a row's values
     if error.statement is None:
         return NotRunningError(
             f"{place} does not let us in: {words}",

@@ -148,12 +148,17 @@ def test_a_statement_that_fails_is_told_with_the_servers_words(project: Project)
     assert project.rows("SELECT to_regclass('item')") == [(None,)]
 
 
-def test_rows_that_violate_a_constraint_are_not_shown(project: Project) -> None:
-    rows = "INSERT INTO item VALUES (1, 'Ann'), (2, 'Ann')"
-    project.sql("aa01", TABLE, rows, "CREATE UNIQUE INDEX item_name ON item (name)")
-    said = project.pgstead("up", status=1).err
-    assert 'could not create unique index "item_name"' in said
-    assert "Ann" not in said
+def test_rows_that_violate_a_constraint_are_told_by_their_keys_alone(project: Project) -> None:
+    project.sql("aa01", TABLE, "INSERT INTO item VALUES (1, 'Ann'), (2, 'Ann'), (3, 'Bob')")
+    project.up()
+    project.sql("aa02", "CREATE UNIQUE INDEX item_name ON item (name)")
+    for said in (project.pgstead("up", status=1).err, project.up(fails=True)):
+        assert "rows violate unique constraint item_name of item (name): 2 row(s), id 1, 2;" in said
+        assert "hint: nothing of this revision was kept; decide which" in said
+        assert "Ann" not in said
+        assert "Traceback" not in said
+    project.execute("UPDATE item SET name = 'Eve' WHERE id = 2")
+    assert "aa02 applied" in project.pgstead("up").out
 
 
 def test_a_server_that_does_not_answer_is_an_error_and_no_traceback(project: Project) -> None:
