@@ -6,7 +6,7 @@ session.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,9 +127,9 @@ class Demand:
 
     table: Table
     columns: tuple[str, ...]
-    rows: sql.Composable  # selects the keys of those that do not
+    rows: sql.Composed  # selects the keys of those that do not
     others: tuple[Table, ...] = ()  # that are read for it
-    before: sql.Composable | None = None  # what the query needs
+    before: sql.Composed | None = None  # what the query needs
     type: str = ""  # that values do not fit into
 
     @property
@@ -299,7 +299,7 @@ def _raw(text: str) -> sql.SQL:
     return sql.SQL(text)  # pyright: ignore[reportArgumentType]
 
 
-def _list(parts: Any) -> sql.Composed:
+def _list(parts: Iterable[sql.Composable]) -> sql.Composed:
     return sql.SQL(", ").join(parts)
 
 
