@@ -8,7 +8,7 @@ from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import invocation_of
 from pgstead.cli.migrate_loss import loss_of
-from pgstead.cli.migrate_run import Way, print_done, refuse_broken, run
+from pgstead.cli.migrate_run import Way, print_done, refuse_broken, refuse_lost, run
 from pgstead.cli.migrating import History, chosen
 from pgstead.errors import NotAllowedError, UsageError
 
@@ -35,6 +35,7 @@ def command(database: str, revision: str, allow_loss: bool, reason: str | None) 
     console = Console(invocation)
     history = History(chosen([database], invocation)[0], invocation)
     refuse_broken(history, several="")
+    refuse_lost(history)
     target = _target(history, revision)
     if lost := loss_of(history, target):
         if not allow_loss:

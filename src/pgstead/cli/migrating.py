@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pgstead.model.history import HistoryProblem, Remembered, RevisionFile
 
 
+_FULL = "53100"  # disk_full
+
+
 def chosen(names: Sequence[str], invocation: Invocation) -> list[DatabaseEntry]:
     """Return the databases that are meant: those that are named, else all with migrations."""
     from pgstead.cli.wiring import read_manifest
@@ -173,6 +176,7 @@ class History:
         from contextlib import ExitStack
 
         from alembic.util import CommandError
+        from sqlalchemy.exc import DBAPIError
 
         from pgstead.app.migrations import REPORT
         from pgstead.host.standing import alembic_in
@@ -192,10 +196,35 @@ class History:
                     f"{self.entry.name}: {said}",
                     hint=hint or f"`pgstead migrate check {self.entry.name}` looks for the cause",
                 ) from error
+            except Exception as error:
+                place = _in_files(error, folder)
+                if isinstance(error, SteadError | DBAPIError) or not place:
+                    raise
+                raise SteadError(
+                    f"{self.entry.name}: {place}: {type(error).__name__}: {error}",
+                    hint="mend that file; nothing of a revision that failed is kept, or"
+                    f" `pgstead migrate status {self.entry.name}` says what is",
+                ) from error
 
     def _roles(self) -> Mapping[str, str]:
         entry = self.entry
         return {p: getattr(entry, p) for p in ("app", "admin", "readonly", "migrator", "owner")}
+
+
+def _in_files(error: Exception, folder: Path) -> str:
+    """Return where in the user's revisions an error comes from; empty where it is our own.
+
+    env.py is in the trace of everything: it counts where nothing came of calling it.
+    """
+    from traceback import extract_tb
+
+    if isinstance(error, ImportError) and not [*folder.rglob("env.py")]:
+        return str(folder)
+    frames = extract_tb(error.__traceback__)
+    own = [f for f in frames if Path(f.filename).is_relative_to(folder)]
+    if not own or (own[-1].name == "<module>" and own[-1].filename.endswith("env.py")):
+        own = own if frames[-1:] == own[-1:] else []
+    return f"{Path(own[-1].filename).relative_to(folder)}:{own[-1].lineno}" if own else ""
 
 
 def _explained(error: Any, database: str, place: str) -> SteadError:
@@ -210,10 +239,13 @@ def _explained(error: Any, database: str, place: str) -> SteadError:
         )
     from pgstead.app.migration_watch import shown
 
-    return SteadError(
-        f"{database}: {words}; statement: {shown(error.statement)}",
-        hint="nothing of this revision was kept, or `pgstead migrate status` says what was",
-    )
+    hint = "nothing of this revision was kept, or `pgstead migrate status` says what was"
+    if getattr(error.orig, "sqlstate", None) == _FULL:
+        hint += (
+            "; make room, then run it again: what is written anew (a table with its indexes) is"
+            " there twice until it commits"
+        )
+    return SteadError(f"{database}: {words}; statement: {shown(error.statement)}", hint=hint)
 
 
 class _Telling(logging.Handler):
