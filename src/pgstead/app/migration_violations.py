@@ -236,7 +236,8 @@ def _in_words(
         what = f"rows do not fit the type {demand.type}{of}"
     return SteadError(
         f"{what}{listed}: {_how_many(told, demand, found)}; statement: {shown(told.statement)}",
-        hint=f"nothing of this revision was kept; {_HINTS.get(told.state, _HINT_OF_TYPES)}",
+        hint="nothing of this revision was kept, or `pgstead migrate status` says what was;"
+        f" {_HINTS.get(told.state, _HINT_OF_TYPES)}",
     )
 
 

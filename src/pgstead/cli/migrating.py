@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _FULL = "53100"  # disk_full
+_DENIED = "42501"  # insufficient_privilege
 
 
 def chosen(names: Sequence[str], invocation: Invocation) -> list[DatabaseEntry]:
@@ -159,9 +160,10 @@ class History:
             raise _explained(error, self.entry.name, target.place) from error
         except psycopg.Error as error:
             words = " ".join(str(error).split())
-            raise SteadError(
-                f"{self.entry.name}: {words}", hint="run it again: what is in is not done twice"
-            ) from error
+            hint = "run it again: what is in is not done twice"
+            if error.sqlstate == _DENIED:
+                hint = "migrations run as the migrator; `pgstead up` mends what he may do"
+            raise SteadError(f"{self.entry.name}: {words}", hint=hint) from error
         finally:
             engine.dispose()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from tests.cli.program import Said, pgstead
+from tests.cli.program import Said, inside, pgstead
 from tests.live.scratch import Scratch
 from tests.live.service import ROOT
 
@@ -167,7 +167,13 @@ class Project:
         return said
 
     def pgstead(self, *arguments: str, status: int = 0) -> Said:
-        """Run `pgstead migrate ...` beside the manifest."""
+        """Run `pgstead migrate ...` beside the manifest, in this process."""
+        said = inside("migrate", *arguments, directory=self.folder)
+        assert said.status == status, said
+        return said
+
+    def program(self, *arguments: str, status: int = 0) -> Said:
+        """Run the same as a shell would."""
         said = pgstead("migrate", *arguments, directory=self.folder, timeout=240)
         assert said.status == status, said
         return said

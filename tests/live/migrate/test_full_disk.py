@@ -105,7 +105,7 @@ def test_without_room_for_a_rewrite_nothing_is_done_and_the_room_is_given_back(
     )
     project.sql("aa01", table.format("item", _ROWS), table.format("ballast", _BALLAST))
     project.sql("aa02", "ALTER TABLE item ADD PRIMARY KEY (id)")
-    project.up()
+    project.pgstead("up")
     before, used = definition_of(project), size(project)
     project.sql("aa03", "ALTER TABLE item ADD COLUMN at timestamptz DEFAULT clock_timestamp()")
     said = project.pgstead("up", status=1).err

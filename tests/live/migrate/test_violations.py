@@ -193,7 +193,7 @@ def filled(scratch: Scratch, tmp_path_factory: pytest.TempPathFactory) -> Projec
     """Give a database with rows, at its first revision."""
     project = Project(scratch, tmp_path_factory.mktemp("violated") / "project", "violated")
     project.sql("aa01", "SELECT 1")
-    project.up()
+    project.pgstead("up")
     with scratch.admin(project.database) as admin:
         admin.execute("SET role = violated_owner")
         admin.execute(b"RESET ROLE; CREATE EXTENSION btree_gist; SET ROLE violated_owner")
