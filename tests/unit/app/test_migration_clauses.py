@@ -41,7 +41,7 @@ from pgstead.app.migration_clauses import (
         ("CREATE UNIQUE INDEX ON t (a)", Unique("t", "", ("a",))),
         ("CREATE INDEX i ON t (a)", None),
         (
-            "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a, b) REFERENCES s.p (x, y) ON DELETE CASCADE",
+            "ALTER TABLE t ADD CONSTRAINT f FOREIGN KEY (a, b) REFERENCES s.p (x, y)",
             Reference("t", "f", ("a", "b"), "s.p", ("x", "y")),
         ),
         ("ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES p", Reference("t", "", ("a",), "p")),
