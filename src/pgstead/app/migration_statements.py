@@ -58,6 +58,7 @@ class Statements:
     watcher: Watcher
     recorded: bool  # there is a ledger to note in
     observer: Observer | None = None
+    sent: list[str] = field(default_factory=list[str])  # of this revision
     _revision: str = ""
     _direction: str = ""
     _done: Counter[str] = field(default_factory=Counter[str])
@@ -76,6 +77,7 @@ class Statements:
         """Expect a revision; read what an earlier run of it left."""
         self._revision, self._direction = revision, direction
         self._current, self._key = None, ""
+        self.sent.clear()
         self._uncommitted.clear()
         self._done.clear()
         self._begun.clear()
@@ -143,6 +145,7 @@ class Statements:
         self.watcher.begins(statement)
         if self._revision and self.observer is not None:
             self.observer.before(statement)
+        self.sent.append(statement)
         return statement, parameters
 
     def _settled(self, statement: str, key: str) -> bool:

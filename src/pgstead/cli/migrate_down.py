@@ -11,7 +11,7 @@ from pgstead.cli.console import Console
 from pgstead.cli.gate import MigrationGate, Wanted
 from pgstead.cli.invocation import invocation_of
 from pgstead.cli.migrate_loss import loss_of
-from pgstead.cli.migrate_run import Way, print_done, refuse_broken, run
+from pgstead.cli.migrate_run import Way, print_done, refuse_broken, refuse_lost, run
 from pgstead.cli.migrating import History, chosen
 from pgstead.errors import NotAllowedError, UsageError
 
@@ -51,6 +51,7 @@ def command(
     console = Console(invocation)
     history = History(chosen([database], invocation)[0], invocation)
     refuse_broken(history, several="")
+    refuse_lost(history)
     target = _target(history, revision)
     gate = MigrationGate(invocation, console, override)
     goes = Wanted(history, _taken_back(history, target), linted=False)

@@ -45,6 +45,13 @@ def refuse_broken(history: History, *, several: str) -> None:
         raise SteadError(f"{history.entry.name}: {problem.says}", hint=hint)
 
 
+def refuse_lost(history: History) -> None:
+    """Raise SteadError where the database is at a revision that no file has."""
+    for problem in history.problems:
+        if problem.kind in ("deleted", "foreign"):
+            raise SteadError(f"{history.entry.name}: {problem.says}", hint=problem.way_out)
+
+
 def run(
     history: History, way: Way, target: str, console: Console, reason: str | None = None
 ) -> Report:
@@ -53,6 +60,7 @@ def run(
 
     from pgstead.app.migration_runner import Report
 
+    refuse_lost(history)
     report = Report(reason=reason)
     with history.alembic(console, report=report) as config:
         if way is Way.UP:

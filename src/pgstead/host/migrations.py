@@ -115,8 +115,9 @@ def _read_heads(folder: Path) -> list[str]:
     try:
         scripts = ScriptDirectory.from_config(config)
         return sorted(scripts.get_heads())
-    except CommandError as error:
+    except Exception as error:  # the files of the revisions are executed here
+        told = error if isinstance(error, CommandError) else f"{type(error).__name__}: {error}"
         raise SteadError(
-            f"the migrations in {folder} cannot be read: {error}",
+            f"the migrations in {folder} cannot be read: {told}",
             hint="run `alembic heads` there",
         ) from error

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from tests.cli.program import Said, pgstead
+from tests.cli.program import Said, inside, pgstead
 from tests.live.scratch import Scratch
 from tests.live.service import ROOT
 
@@ -92,7 +92,7 @@ def downgrade():
 def write_history(folder: Path, prefix: str, database: str) -> None:
     """Write all of a history but revisions."""
     (folder / "migrations" / "versions").mkdir(parents=True)
-    (folder / "alembic.ini").write_text(_INI)
+    (folder / "alembic.ini").write_text(INI)
     env = _ENV.format(prefix=prefix, database=database)
     (folder / "migrations" / "env.py").write_text(env)
     template = ROOT / "systems" / "specgen" / "migrations" / "script.py.mako"
@@ -104,7 +104,7 @@ def write_revision(
 ) -> Path:
     """Write a revision."""
     path.write_text(
-        _REVISION.format(
+        REVISION.format(
             message=f"the revision {name}",
             name=name,
             parent=repr(parent),
@@ -181,7 +181,13 @@ class Project:
         return said
 
     def pgstead(self, *arguments: str, status: int = 0) -> Said:
-        """Run `pgstead migrate ...` beside the manifest."""
+        """Run `pgstead migrate ...` beside the manifest, in this process."""
+        said = inside("migrate", *arguments, directory=self.folder)
+        assert said.status == status, said
+        return said
+
+    def program(self, *arguments: str, status: int = 0) -> Said:
+        """Run the same as a shell would."""
         said = pgstead("migrate", *arguments, directory=self.folder, timeout=240)
         assert said.status == status, said
         return said

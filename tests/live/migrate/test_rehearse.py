@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pgstead.errors import HostError, StateDirectoryError
-from pgstead.host import backups, processes, rehearsals
+from pgstead.host import live_copy, processes, rehearsals
 from tests.fix_stead import PGSTEAD
 from tests.live.migrate.shop import Shop, shop
 
@@ -216,7 +216,7 @@ def test_no_room_and_what_cannot_be_copied_are_told_before_anything_is_copied(
     target = Path(wired.design.layout.server) / "never"
 
     def copied(headroom: int) -> None:
-        backups.make(
+        live_copy.make(
             wired.ports.sql,
             Path(wired.design.layout.data),
             target,
