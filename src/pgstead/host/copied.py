@@ -25,8 +25,8 @@ from psycopg import sql as composed
 
 from pgstead.errors import BusyError, HostError, NotRunningError
 from pgstead.host import guard, live_copy, processes, programs
-from pgstead.host.live_copy import Backup
 from pgstead.host.files import LocalFiles
+from pgstead.host.live_copy import Backup
 from pgstead.host.sql import SocketSql
 
 if TYPE_CHECKING:
