@@ -6,6 +6,7 @@
     │   └── BudgetError             exit 2  the connection or memory budget does not add up
     ├── DriftError                  exit 3  the plan is not empty
     ├── NotAllowedError             exit 3  the plan holds an impact that was not allowed
+    │   └── GateError               exit 3  a condition for production is not met
     ├── InitializationError         exit 5  the first initialization failed
     ├── HostError                   exit 1  the machine lacks or refuses something
     │   ├── PortTakenError
@@ -111,6 +112,23 @@ class NotAllowedError(SteadError):
 
     code = "not-allowed"
     exit_status = ExitStatus.DRIFT
+
+
+class GateError(NotAllowedError):
+    """a condition for migrating a production database is not met"""
+
+    code = "gate"
+
+    def __init__(
+        self, message: str, *, hint: str = "", unmet: tuple[dict[str, object], ...] = ()
+    ) -> None:
+        """List each condition: its database, what is wrong, the way out."""
+        super().__init__(message, hint=hint)
+        self.unmet = unmet
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what `--json` prints, with every condition."""
+        return {**super().as_dict(), "unmet": list(self.unmet)}
 
 
 class InitializationError(SteadError):

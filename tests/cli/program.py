@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+
+from pgstead.cli.main import main
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,11 @@ def pgstead(
         check=False,
     )
     return Said(done.returncode, done.stdout, done.stderr)
+
+
+def inside(*arguments: str, directory: Path) -> Said:
+    """Run the same in this process, where to start one would be most of the work."""
+    out, err = io.StringIO(), io.StringIO()
+    with chdir(directory), redirect_stdout(out), redirect_stderr(err):
+        status = main(arguments)
+    return Said(status, out.getvalue(), err.getvalue())

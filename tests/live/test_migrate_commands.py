@@ -11,6 +11,7 @@ from pgstead.cli.invocation import Invocation
 from pgstead.cli.migrate_run import tell_of_types
 from pgstead.cli.migrating import History, chosen
 from pgstead.cli.wiring import SILENT
+from tests.cli.program import Said, inside
 from tests.fix_stead import LiveStead
 
 pytestmark = pytest.mark.live
@@ -18,18 +19,25 @@ pytestmark = pytest.mark.live
 HEAD, PARENT = "b41c97d2e8f3", "8f2e60b4c7d1"
 
 
+def migrate(stead: LiveStead, *arguments: str, status: int = 0) -> Said:
+    """Run `pgstead migrate ...` beside the stead's manifest, in this process."""
+    said = inside("migrate", *arguments, directory=stead.directory)
+    assert said.status == status, said
+    return said
+
+
 @pytest.fixture
 def whole(stead: LiveStead) -> Iterator[LiveStead]:
     """Give the shared stead; afterwards it is at head again."""
     yield stead
-    stead.run("migrate", "up", "jeex_idea", "-q")
+    migrate(stead, "up", "jeex_idea", "-q")
 
 
 def test_a_stead_that_is_up_agrees_with_its_migrations_and_models(whole: LiveStead) -> None:
     assert whole.run("migrate", "check").stdout == "jeex_idea: all agrees\n"
-    assert "nothing pending" in whole.run("migrate", "status").stdout
-    assert "nothing to do" in whole.run("migrate", "up").stdout
-    assert "applied" in whole.run("migrate", "history").stdout
+    assert "nothing pending" in migrate(whole, "status").out
+    assert "nothing to do" in migrate(whole, "up").out
+    assert "applied" in migrate(whole, "history").out
 
 
 def test_drift_and_what_no_migration_makes_are_told_in_one_look(whole: LiveStead) -> None:
@@ -37,10 +45,8 @@ def test_drift_and_what_no_migration_makes_are_told_in_one_look(whole: LiveStead
         connection.execute("ALTER TABLE projects NO FORCE ROW LEVEL SECURITY")
         connection.execute("ALTER TABLE users ADD COLUMN odd int")
     try:
-        said = whole.run("migrate", "check", "jeex_idea", status=3).stdout
-        refused = whole.run(
-            *("migrate", "reconcile", "jeex_idea", HEAD, "--reason", "x"), status=3
-        ).stderr
+        said = migrate(whole, "check", "jeex_idea", status=3).out
+        refused = migrate(whole, "reconcile", "jeex_idea", HEAD, "--reason", "x", status=3).err
     finally:
         with whole.superuser("jeex_idea") as connection:
             connection.execute("ALTER TABLE projects FORCE ROW LEVEL SECURITY")
@@ -54,10 +60,10 @@ def test_drift_and_what_no_migration_makes_are_told_in_one_look(whole: LiveStead
 def test_a_stamp_by_hand_is_reconciled_after_the_schema_was_compared(whole: LiveStead) -> None:
     with whole.superuser("jeex_idea") as connection:
         connection.execute("UPDATE alembic_version SET version_num = 'ffff'")
-    assert "foreign: " in whole.run("migrate", "status", status=3).stdout
-    whole.run("migrate", "reconcile", "jeex_idea", HEAD, "--reason", "stamped by mistake")
-    assert "nothing pending" in whole.run("migrate", "status").stdout
-    ledger = whole.run("migrate", "history", "--ledger").stdout
+    assert "foreign: " in migrate(whole, "status", status=3).out
+    migrate(whole, "reconcile", "jeex_idea", HEAD, "--reason", "stamped by mistake")
+    assert "nothing pending" in migrate(whole, "status").out
+    ledger = migrate(whole, "history", "--ledger").out
     assert "reconcile" in ledger
     assert "stamped by mistake" in ledger
 
@@ -66,12 +72,12 @@ def test_a_downgrade_says_what_it_loses_before_it_does(whole: LiveStead) -> None
     with whole.superuser("jeex_idea") as connection:
         connection.execute("INSERT INTO users (email, name) VALUES ('loss@example.com', 'L')")
     try:
-        refused = whole.run("migrate", "down", "jeex_idea", "base", status=3).stderr
+        refused = migrate(whole, "down", "jeex_idea", "base", status=3).err
         assert "row(s) of users" in refused
-        said = whole.run("migrate", "down", "jeex_idea", "-1").stdout
+        said = migrate(whole, "down", "jeex_idea", "-1").out
         assert f"{HEAD} taken back" in said
-        assert "1 pending" in whole.run("migrate", "status", status=3).stdout
-        assert f"{HEAD} applied" in whole.run("migrate", "up").stdout
+        assert "1 pending" in migrate(whole, "status", status=3).out
+        assert f"{HEAD} applied" in migrate(whole, "up").out
     finally:
         with whole.superuser("jeex_idea") as connection:
             connection.execute("DELETE FROM users WHERE email = 'loss@example.com'")

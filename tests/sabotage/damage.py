@@ -26,6 +26,7 @@ class Sabotage:
     shakes: tuple[str, ...]  # what it breaks with some versions and not with others
     disruptive: bool
     where: str  # the fixture of the stead that it is done to
+    alone: bool  # nothing else of the capability is tried with it: that would take too long
     damage: Callable[[Scene], AbstractContextManager[Design | None]]
 
     @property
@@ -45,6 +46,7 @@ def sabotage(
     shakes: tuple[str, ...] = (),
     disruptive: bool = False,
     where: str = "scene",
+    alone: bool = False,
 ) -> Callable[[Body], Sabotage]:
     """Make a sabotage of a generator that damages, yields (a forged design or None), and mends."""
 
@@ -58,6 +60,7 @@ def sabotage(
             shakes=shakes,
             disruptive=disruptive,
             where=where,
+            alone=alone,
             damage=contextmanager(body),
         )
 

@@ -141,7 +141,7 @@ def the_connection_file_is_lax(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("SCH-001")
+@sabotage("SCH-001", shakes=("MGR-001",))
 def the_revision_is_unknown(scene: Scene) -> Iterator[Design | None]:
     """The database says that it is at a revision that nobody wrote."""
     ((head,),) = scene.rows("SELECT version_num FROM alembic_version", database=scene.plan.name)

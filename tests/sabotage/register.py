@@ -6,6 +6,7 @@ from tests.sabotage import (
     on_backups,
     on_databases,
     on_encryption,
+    on_migrations,
     on_pooler,
     on_roles,
     on_server,
@@ -13,7 +14,16 @@ from tests.sabotage import (
 )
 from tests.sabotage.damage import Sabotage
 
-MODULES = (on_server, on_roles, on_databases, on_pooler, on_tenancy, on_encryption, on_backups)
+MODULES = (
+    on_server,
+    on_roles,
+    on_databases,
+    on_migrations,
+    on_pooler,
+    on_tenancy,
+    on_encryption,
+    on_backups,
+)
 
 
 def sabotages() -> tuple[Sabotage, ...]:

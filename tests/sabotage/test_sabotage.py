@@ -15,6 +15,7 @@ from tests.sabotage.register import sabotages
 from tests.sabotage.scene import Scene
 
 QUIET = [s for s in sabotages() if not s.disruptive and s.where == "scene"]
+LONG = [s for s in sabotages() if s.where == "scene at length"]
 LOUD = [s for s in sabotages() if s.disruptive]
 
 
@@ -36,6 +37,8 @@ def brief(report: Report, codes: Iterable[str] = ()) -> str:
 
 def related(sabotage: Sabotage) -> tuple[str, ...]:
     """Return what is tried under a sabotage: all of the capabilities that it aims at."""
+    if sabotage.alone:
+        return (*sorted(sabotage.breaks),)
     capabilities = {p.code: p.capability.value for p in promises()}
     return (*dict.fromkeys(capabilities[code] for code in sorted(sabotage.breaks)),)
 
@@ -85,6 +88,15 @@ def once_sabotaged(scene: Scene, sabotage: Sabotage, *select: str) -> None:
 @pytest.mark.parametrize("sabotage", QUIET, ids=lambda s: s.name)
 def test_a_sabotage_breaks_its_promises_and_no_other(scene: Scene, sabotage: Sabotage) -> None:
     """Among the promises of the capabilities that it touches."""
+    sabotaged(scene, sabotage, *related(sabotage))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("sabotage", LONG, ids=lambda s: s.name)
+def test_a_promise_that_is_tried_at_length_breaks_under_its_sabotage(
+    scene: Scene, sabotage: Sabotage
+) -> None:
+    """A throwaway server is brought up for each attempt."""
     sabotaged(scene, sabotage, *related(sabotage))
 
 

@@ -122,7 +122,7 @@ def write(connection: psycopg.Connection[Any], entries: Iterable[Entry]) -> None
             "source": entry.source,
             "seconds": entry.seconds,
             "tries": entry.tries,
-            "person": _person(),
+            "person": person(),
             "reason": entry.reason,
         }
         connection.execute(_APPLIED, values)
@@ -205,7 +205,7 @@ def _row(connection: psycopg.Connection[Any], statement: LiteralString) -> tuple
     return row
 
 
-def _person() -> str:
+def person() -> str:
     """Return who sits at the keyboard, as far as the machine knows."""
     try:
         name = getpass.getuser()

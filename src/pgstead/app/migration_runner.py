@@ -22,8 +22,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from pgstead.app import migration_ledger as ledger
+from pgstead.app import migration_violations as violations
 from pgstead.app.migration_ledger import Entry
-from pgstead.app.migration_statements import Statements, driver_of
+from pgstead.app.migration_statements import Observer, Statements, driver_of
 from pgstead.app.migration_watch import Watcher, shown
 from pgstead.errors import BusyError
 
@@ -68,6 +69,7 @@ class Report:
     retyped: list[str] = field(default_factory=list[str])  # columns that have another type now
     reason: str | None = None  # given: why this is done, for the ledger
     patience: Patience = field(default_factory=Patience)
+    observer: Observer | None = None
 
 
 class Runner:
@@ -87,7 +89,9 @@ class Runner:
         self._written: list[Entry] = []  # in a transaction that is not committed yet
         self._types: dict[str, str] = {}
         self._watcher = Watcher(self._beside, self._work.info.backend_pid)
-        self._statements = Statements(self._work, self._beside, self._watcher, recorded=False)
+        self._statements = Statements(
+            self._work, self._beside, self._watcher, recorded=False, observer=report.observer
+        )
 
     def run(self, configure: Callable[[Asked | None], MigrationContext]) -> None:
         """Do the steps. Raises BusyError for a lock that is never to be had."""
@@ -165,7 +169,10 @@ class Runner:
         except BaseException as error:
             self._watcher.ended()
             self._undo()
-            if not isinstance(error, Exception) or _sqlstate(error) not in _AGAIN:
+            if not isinstance(error, Exception):
+                raise
+            if _sqlstate(error) not in _AGAIN:
+                self._explain(error)
                 raise
             self._give_way(error)
             return False
@@ -178,6 +185,12 @@ class Runner:
             self._statements.clean()
         except (psycopg.Error, DBAPIError) as error:
             _log.warning("what the failed statement left could not be removed: %s", error)
+
+    def _explain(self, error: Exception) -> None:
+        """Raise SteadError where rows are the reason; their values are in no trace of it."""
+        told = violations.explained(self._work, error, self._statements.sent)
+        if told is not None:
+            raise told from None
 
     def _give_way(self, error: Exception) -> None:
         patience, blockers = self._report.patience, self._watcher.blockers

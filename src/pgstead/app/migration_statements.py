@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import psycopg
 from sqlalchemy import Connection, event
@@ -33,6 +33,22 @@ _READS = re.compile(r"\s*(?:SELECT|SHOW|SET|RESET|WITH|VALUES|TABLE|EXPLAIN)\b",
 _NOTHING = "SELECT"  # no column, one row: stands in for what is done already
 
 
+class Observer(Protocol):
+    """Who looks at what each statement of a revision does: a rehearsal."""
+
+    def begins(self, revision: str, direction: str) -> None:
+        """Expect a revision, perhaps not for the first time."""
+        ...
+
+    def before(self, statement: str) -> None:
+        """Take note that a statement is sent now."""
+        ...
+
+    def after(self, work: psycopg.Connection[Any]) -> None:
+        """Take note that it is done; `work` is the connection, perhaps in its transaction."""
+        ...
+
+
 @dataclass
 class Statements:
     """What happens to the statements of the revision that runs now."""
@@ -41,6 +57,8 @@ class Statements:
     beside: psycopg.Connection[Any]
     watcher: Watcher
     recorded: bool  # there is a ledger to note in
+    observer: Observer | None = None
+    sent: list[str] = field(default_factory=list[str])  # of this revision
     _revision: str = ""
     _direction: str = ""
     _done: Counter[str] = field(default_factory=Counter[str])
@@ -59,9 +77,12 @@ class Statements:
         """Expect a revision; read what an earlier run of it left."""
         self._revision, self._direction = revision, direction
         self._current, self._key = None, ""
+        self.sent.clear()
         self._uncommitted.clear()
         self._done.clear()
         self._begun.clear()
+        if revision and self.observer is not None:
+            self.observer.begins(revision, direction)
         if revision and self.recorded:
             for left in ledger.unfinished(self.beside, revision, direction):
                 if left.done:
@@ -122,6 +143,9 @@ class Statements:
             self._key = key
             self._prepare(statement, key)
         self.watcher.begins(statement)
+        if self._revision and self.observer is not None:
+            self.observer.before(statement)
+        self.sent.append(statement)
         return statement, parameters
 
     def _settled(self, statement: str, key: str) -> bool:
@@ -164,6 +188,8 @@ class Statements:
         _many: bool,  # noqa: FBT001 - SQLAlchemy's signature
     ) -> None:
         self.watcher.ended()
+        if self._revision and self.observer is not None:
+            self.observer.after(self.work)
         if not self._key:
             return
         done = Unfinished(shown(statement), self._key, done=True)

@@ -219,6 +219,17 @@ def _change(engine: Engine, metadata: MetaData, file: ConnectionFile | None) -> 
         runner.run(configure)
         connection.execute(text(_PROTECT_VERSION))
         connection.commit()
+        if report.entries and file is not None and file.environment == "production":
+            _say_whether_gated(report)
+
+
+def _say_whether_gated(report: Report) -> None:
+    """Say that what ran in production was looked at by nobody, where that is so."""
+    if "[gate:" not in (report.reason or ""):
+        _log.warning(
+            "production, and plain alembic asks for no rehearsal, backup or restore point:"
+            " `pgstead migrate up` does, and says so in the ledger"
+        )
 
 
 def _reason() -> str | None:

@@ -185,10 +185,13 @@ def _migrate(run: _Run, operation: Operation) -> None:
 
 
 def _settle_before(run: _Run, operation: Operation) -> None:
-    """Reload before SQL that may depend on it; restarts wait for the end of the plan."""
+    """Reload before SQL that may depend on it; restarts wait for the end of the plan.
+
+    Also where a restart comes: a new database's migrator is let in by pg_hba.conf as it is now.
+    """
     if operation.address.kind in (Kind.SETTING, Kind.OVERRIDE, Kind.PROCESS):
         return
-    if "reload" in run.later and "restart" not in run.later and run.ports.sql.answers():
+    if "reload" in run.later and run.ports.sql.answers():
         server.reload(run.session)
         run.later.discard("reload")
 

@@ -19,6 +19,7 @@ SUBCOMMANDS: Mapping[str, str] = {
     "new": "Write a revision of what the models have and the database has not.",
     "check": "Look for drift, and for what is wrong with the history.",
     "lint": "Say what migrations would break, before they run.",
+    "rehearse": "Try it on a copy of the data: locks, waits, rewrites, and the way back.",
     "history": "Say when, by whom and how each revision was applied.",
     "sql": "Print the statements, and run none.",
     "reconcile": "Say where a database really is, after its schema was compared.",

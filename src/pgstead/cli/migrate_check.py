@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -38,59 +40,83 @@ def command(databases: tuple[str, ...], files: bool) -> int:
     """
     invocation = invocation_of()
     console = Console(invocation)
+    histories = [History(entry, invocation) for entry in chosen(databases, invocation)]
+    compared = {} if files else _compared(histories, console)
     found: dict[str, dict[str, object]] = {}
     clean = True
-    for entry in chosen(databases, invocation):
-        history = History(entry, invocation)
-        drifts, unwritten, note = ((), [], "") if files else _compared(history, console)
-        clean = clean and not (history.problems or drifts or unwritten or note)
-        found[entry.name] = {
+    for history in histories:
+        name = history.entry.name
+        seen = compared.get(name, Compared())
+        clean = clean and not (history.problems or seen.told)
+        found[name] = {
             "at": history.found.heads,
             "pending": [file.name for file in history.pending],
             "problems": history.problems,
-            "drifts": drifts,
-            "unwritten": unwritten,
-            "not_compared": note,
+            "drifts": seen.drifts,
+            "unwritten": seen.unwritten,
+            "not_compared": seen.note,
         }
         if not invocation.json:
-            _print(console, history, drifts, unwritten, note)
+            _print(console, history, seen)
     if invocation.json:
         console.data(found)
     return ExitStatus.DONE if clean else ExitStatus.DRIFT
 
 
-def _compared(history: History, console: Console) -> tuple[tuple[Drift, ...], list[str], str]:
-    """Return drift, what is not written as a migration, and why nothing could be compared."""
-    from pgstead.cli.migrate_reference import reference
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a comparison with the migrations found, or why there was none."""
+
+    drifts: tuple[Drift, ...] = ()
+    unwritten: tuple[str, ...] = ()  # what the models have and no migration makes
+    note: str = ""
+
+    @property
+    def told(self) -> int:
+        """How many things there are to look at."""
+        return len(self.drifts) + len(self.unwritten) + bool(self.note)
+
+
+def _compared(histories: Sequence[History], console: Console) -> dict[str, Compared]:
+    """Compare all databases that can be compared, on one server."""
+    from pgstead.cli.migrate_reference import references
+
+    found = {h.entry.name: Compared(note=_hindrance(h)) for h in histories}
+    can = [history for history in histories if not found[history.entry.name].note]
+    with references(can, console) as all_made:
+        for history, made in zip(can, all_made, strict=True):
+            made.upgrade(history.found.heads)
+            drifts = made.drifts(history)
+            made.upgrade(["heads"])
+            unwritten = made.unwritten() if history.entry.models else []
+            found[history.entry.name] = Compared(drifts, tuple(unwritten))
+    return found
+
+
+def _hindrance(history: History) -> str:
+    """Return why nothing can be compared; empty where it can."""
     from pgstead.plan import history as planned
 
     if any(planned.problems(history.files, history.entry.name)):
-        return (), [], "nothing can be compared before the files are mended"
+        return "nothing can be compared before the files are mended"
     known = {file.name for file in history.files}
     if set(history.found.heads) - known:
-        return (), [], "nothing can be compared: no file has the revision that the database is at"
-    with reference(history, console) as made:
-        made.upgrade(history.found.heads)
-        drifts = made.drifts(history)
-        made.upgrade(["heads"])
-        unwritten = made.unwritten() if history.entry.models else []
-    return drifts, unwritten, ""
+        return "nothing can be compared: no file has the revision that the database is at"
+    return ""
 
 
-def _print(
-    console: Console, history: History, drifts: tuple[Drift, ...], unwritten: list[str], note: str
-) -> None:
+def _print(console: Console, history: History, seen: Compared) -> None:
     name = history.entry.name
-    told = len(history.problems) + len(drifts) + len(unwritten) + bool(note)
+    told = len(history.problems) + seen.told
     console.line(f"{name}: {f'{told} to look at' if told else 'all agrees'}")
     print_problems(console, history)
-    print_drifts(console, drifts)
-    for line in unwritten:
+    print_drifts(console, seen.drifts)
+    for line in seen.unwritten:
         console.line(f"  models: {line}")
-    if unwritten:
+    if seen.unwritten:
         console.line(f"    way out: `pgstead migrate new {name} -m ...` writes it as a migration")
-    if note:
-        console.line(f"  {note}")
+    if seen.note:
+        console.line(f"  {seen.note}")
 
 
 def print_drifts(console: Console, drifts: tuple[Drift, ...]) -> None:

@@ -70,6 +70,7 @@ def _plain(history: History) -> list[dict[str, object]]:
                 "at": line.at.isoformat() if line and file.name in done else None,
                 "by": line.person if line and file.name in done else None,
                 "seconds": line.seconds if line and file.name in done else None,
+                "reason": line.reason if line and file.name in done else None,
             }
         )
     return rows
@@ -80,7 +81,8 @@ def _rows(history: History) -> list[tuple[str, ...]]:
     for row in _plain(history):
         state = "applied" if row["applied"] else "pending"
         when = f"{str(row['at'])[:16]} by {row['by']}" if row["at"] else ""
-        rows.append((str(row["revision"]), state, when, str(row["message"])))
+        why = str(row["reason"] or "")
+        rows.append((str(row["revision"]), state, when, str(row["message"]), why))
     return rows
 
 

@@ -30,14 +30,14 @@ def command(database: str, revision: str, reason: str, despite_drift: bool) -> N
     schema has to be the one that the migrations up to REV make. Nothing but the revision and the
     ledger is changed; the ledger says who did it, and why.
     """
-    from pgstead.cli.migrate_reference import reference
+    from pgstead.cli.migrate_reference import references
 
     invocation = invocation_of()
     console = Console(invocation)
     history = History(chosen([database], invocation)[0], invocation)
     refuse_broken(history, several="")
     target = history.named(revision)
-    with reference(history, console) as made:
+    with references([history], console) as (made,):
         made.upgrade([target])
         drifts = made.drifts(history)
     if drifts and not despite_drift:

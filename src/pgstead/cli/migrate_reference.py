@@ -1,4 +1,4 @@
-"""What the migrations build: a database on a throwaway server, and how another one differs.
+"""What the migrations build: databases on a throwaway server, and how others differ from them.
 
 The server is of the manifest's own binaries, roles, default privileges and extensions, so that
 whatever differs is the doing of somebody. The database that is compared is only selected from.
@@ -67,23 +67,31 @@ class Reference:
 
 
 @contextmanager
-def reference(history: History, console: Console) -> Generator[Reference]:
-    """Bring up a throwaway server with an empty database; nothing is left of it afterwards."""
+def references(histories: Sequence[History], console: Console) -> Generator[tuple[Reference, ...]]:
+    """Bring up a throwaway server with an empty database for each; nothing is left afterwards."""
     from pgstead.cli import throwaway
     from pgstead.cli.wiring import read_manifest
     from pgstead.host import state
 
-    _refuse_own_ways(history)
-    source = read_manifest(history.invocation.manifest)
+    if not histories:
+        yield ()
+        return
+    for history in histories:
+        refuse_own_ways(history)
+    names = ", ".join(history.entry.name for history in histories)
+    source = read_manifest(histories[0].invocation.manifest)
     with _directory() as directory:
         place = directory / _STATE
         try:
-            console.step(f"{history.entry.name}: bringing up a server to compare with")
-            design, ports = throwaway.designed(place, source, history.entry, migrated=False)
+            console.step(f"{names}: bringing up a server to compare with")
+            entries = [history.entry for history in histories]
+            design, ports = throwaway.designed(place, source, *entries, migrated=False)
             with state.lock(design.layout):
                 throwaway.bring_up(design, ports)
-            yield Reference(
-                replace(history, where=Path(design.layout.connection(history.entry.name))), console
+            files = [Path(design.layout.connection(entry.name)) for entry in entries]
+            yield tuple(
+                Reference(replace(history, where=file), console)
+                for history, file in zip(histories, files, strict=True)
             )
         finally:
             throwaway.remove(place, directory)
@@ -108,7 +116,7 @@ def definition_of(history: History) -> Definition:
     )
 
 
-def _refuse_own_ways(history: History) -> None:
+def refuse_own_ways(history: History) -> None:
     """Raise SteadError where env.py would go to a database of its own choice."""
     folder = history.root / history.entry.migrations
     found = [*folder.rglob("env.py")]

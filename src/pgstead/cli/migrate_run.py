@@ -11,6 +11,7 @@ from pgstead.errors import NotRunningError, SteadError
 
 if TYPE_CHECKING:
     from pgstead.app.migration_runner import Report
+    from pgstead.model.gate import Passage
 
 # Sessions of applications that still have plans for the old types. Idle ones only: what a pool
 # finds dead when it begins a transaction is replaced without anybody noticing.
@@ -44,6 +45,13 @@ def refuse_broken(history: History, *, several: str) -> None:
         raise SteadError(f"{history.entry.name}: {problem.says}", hint=hint)
 
 
+def refuse_lost(history: History) -> None:
+    """Raise SteadError where the database is at a revision that no file has."""
+    for problem in history.problems:
+        if problem.kind in ("deleted", "foreign"):
+            raise SteadError(f"{history.entry.name}: {problem.says}", hint=problem.way_out)
+
+
 def run(
     history: History, way: Way, target: str, console: Console, reason: str | None = None
 ) -> Report:
@@ -52,6 +60,7 @@ def run(
 
     from pgstead.app.migration_runner import Report
 
+    refuse_lost(history)
     report = Report(reason=reason)
     with history.alembic(console, report=report) as config:
         if way is Way.UP:
@@ -63,7 +72,7 @@ def run(
     return report
 
 
-def print_done(console: Console, name: str, report: Report) -> dict[str, object]:
+def print_done(console: Console, name: str, report: Report, passage: Passage) -> dict[str, object]:
     """Print what a run did; return it for programs."""
     for entry in report.entries:
         tries = f", {entry.tries} tries" if entry.tries > 1 else ""
@@ -83,6 +92,8 @@ def print_done(console: Console, name: str, report: Report) -> dict[str, object]
             for entry in report.entries
         ],
         "changed_types": report.retyped,
+        "restore_point": passage.restore_point or None,
+        "skipped": passage.skipped,
     }
 
 
@@ -90,7 +101,7 @@ def nothing_done(console: Console, name: str) -> dict[str, object]:
     """Print that there was nothing to do; return it for programs."""
     if not console.json:
         console.line(f"{name}: nothing to do")
-    return {"steps": [], "changed_types": []}
+    return {"steps": [], "changed_types": [], "restore_point": None, "skipped": []}
 
 
 def tell_of_types(history: History, console: Console) -> None:

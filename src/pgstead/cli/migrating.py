@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pgstead.model.history import HistoryProblem, Remembered, RevisionFile
 
 
+_FULL = "53100"  # disk_full
+_DENIED = "42501"  # insufficient_privilege
+
+
 def chosen(names: Sequence[str], invocation: Invocation) -> list[DatabaseEntry]:
     """Return the databases that are meant: those that are named, else all with migrations."""
     from pgstead.cli.wiring import read_manifest
@@ -156,9 +160,10 @@ class History:
             raise _explained(error, self.entry.name, target.place) from error
         except psycopg.Error as error:
             words = " ".join(str(error).split())
-            raise SteadError(
-                f"{self.entry.name}: {words}", hint="run it again: what is in is not done twice"
-            ) from error
+            hint = "run it again: what is in is not done twice"
+            if error.sqlstate == _DENIED:
+                hint = "migrations run as the migrator; `pgstead up` mends what he may do"
+            raise SteadError(f"{self.entry.name}: {words}", hint=hint) from error
         finally:
             engine.dispose()
 
@@ -173,6 +178,7 @@ class History:
         from contextlib import ExitStack
 
         from alembic.util import CommandError
+        from sqlalchemy.exc import DBAPIError
 
         from pgstead.app.migrations import REPORT
         from pgstead.host.standing import alembic_in
@@ -192,17 +198,42 @@ class History:
                     f"{self.entry.name}: {said}",
                     hint=hint or f"`pgstead migrate check {self.entry.name}` looks for the cause",
                 ) from error
+            except Exception as error:
+                place = _in_files(error, folder)
+                if isinstance(error, SteadError | DBAPIError) or not place:
+                    raise
+                raise SteadError(
+                    f"{self.entry.name}: {place}: {type(error).__name__}: {error}",
+                    hint="mend that file; nothing of a revision that failed is kept, or"
+                    f" `pgstead migrate status {self.entry.name}` says what is",
+                ) from error
 
     def _roles(self) -> Mapping[str, str]:
         entry = self.entry
         return {p: getattr(entry, p) for p in ("app", "admin", "readonly", "migrator", "owner")}
 
 
+def _in_files(error: Exception, folder: Path) -> str:
+    """Return where in the user's revisions an error comes from; empty where it is our own.
+
+    env.py is in the trace of everything: it counts where nothing came of calling it.
+    """
+    from traceback import extract_tb
+
+    if isinstance(error, ImportError) and not [*folder.rglob("env.py")]:
+        return str(folder)
+    frames = extract_tb(error.__traceback__)
+    own = [f for f in frames if Path(f.filename).is_relative_to(folder)]
+    if not own or (own[-1].name == "<module>" and own[-1].filename.endswith("env.py")):
+        own = own if frames[-1:] == own[-1:] else []
+    return f"{Path(own[-1].filename).relative_to(folder)}:{own[-1].lineno}" if own else ""
+
+
 def _explained(error: Any, database: str, place: str) -> SteadError:
     """Return what PostgreSQL said as an error of ours: the words, the statement, the way on."""
-    # without the detail, which may hold a row's values
-    primary = getattr(getattr(error.orig, "diag", None), "message_primary", None)
-    words = primary or " ".join(str(error.orig).split())
+    from pgstead.app.migration_violations import without_values
+
+    words = without_values(error.orig)  # nor the detail, which may hold a row's values
     if error.statement is None:
         return NotRunningError(
             f"{place} does not let us in: {words}",
@@ -210,10 +241,13 @@ def _explained(error: Any, database: str, place: str) -> SteadError:
         )
     from pgstead.app.migration_watch import shown
 
-    return SteadError(
-        f"{database}: {words}; statement: {shown(error.statement)}",
-        hint="nothing of this revision was kept, or `pgstead migrate status` says what was",
-    )
+    hint = "nothing of this revision was kept, or `pgstead migrate status` says what was"
+    if getattr(error.orig, "sqlstate", None) == _FULL:
+        hint += (
+            "; make room, then run it again: what is written anew (a table with its indexes) is"
+            " there twice until it commits"
+        )
+    return SteadError(f"{database}: {words}; statement: {shown(error.statement)}", hint=hint)
 
 
 class _Telling(logging.Handler):

@@ -36,7 +36,8 @@ def command(select: tuple[str, ...], disruptive: bool, evidence: bool) -> int:
     """Try every promise on the running system, as a stranger would.
 
     Each promise ends as kept, BROKEN or unproven. What could not be tried is unproven and never
-    a pass. The whole report, with the evidence, is kept in the state directory as JSON.
+    a pass; what takes many seconds (MGR-008) is tried only when its code is named. The whole
+    report, with the evidence, is kept in the state directory as JSON.
     """
     from pgstead.cli.wiring import access_to, wire
     from pgstead.prove.run import run

@@ -29,11 +29,11 @@ _PORTS = range(20_000, 32_000)
 
 
 def designed(
-    place: Path, source: Source, entry: DatabaseEntry, *, workers: int = 1, migrated: bool = True
+    place: Path, source: Source, *entries: DatabaseEntry, workers: int = 1, migrated: bool = True
 ) -> tuple[Design, Ports]:
-    """Return the design of a stead in the directory `place`, with one of the databases.
+    """Return the design of a stead in the directory `place`, with some of the databases.
 
-    With `migrated` it comes up at the head of its migrations, else empty.
+    With `migrated` they come up at the heads of their migrations, else empty.
     """
     from pgstead.cli.wiring import ports_for, survey
     from pgstead.design import compose
@@ -45,7 +45,7 @@ def designed(
     found = survey(source)
     direct, pooler = _free_ports()
     manifest = likeness.manifest_of(
-        source.manifest, entry, direct=direct, pooler=pooler, workers=workers
+        source.manifest, *entries, direct=direct, pooler=pooler, workers=workers
     )
     layout = Layout(PurePosixPath(place), PurePosixPath(source.directory))
     migrations = AlembicMigrations(source.directory, Path(layout.run / "heads.json"))
@@ -56,7 +56,7 @@ def designed(
         found.pooler,
         layout,
         state.identify(layout, manifest.name, manifest.server.major).stead_id,
-        {entry.name: migrations.heads_of(entry.migrations) if migrated else ()},
+        {e.name: migrations.heads_of(e.migrations) if migrated else () for e in entries},
         sys.executable,
     )
     design = rendering.attach(likeness.opened(design, workers))

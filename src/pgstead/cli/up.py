@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -25,7 +26,7 @@ IMPACTS = [impact.word for impact in Impact]
     ("pgstead up --fix", "and fetch what this machine lacks first"),
     ("pgstead up --allow restart", "let a change restart the server"),
     exits=(0, 1, 2, 3, 5),
-    exit_3="the plan holds an impact that was not allowed; nothing was done",
+    exit_3="the plan holds an impact, or revisions for production, that are not allowed",
 )
 @click.option(
     "--allow",
@@ -36,14 +37,21 @@ IMPACTS = [impact.word for impact in Impact]
     help=f"The gravest impact that may happen: {', '.join(IMPACTS)}.",
 )
 @click.option("--fix", is_flag=True, help="Fetch missing binaries first, as `doctor --fix` does.")
-def command(allow: str, fix: bool) -> None:
+@click.option(
+    "--override",
+    metavar="REASON",
+    help="Migrate production although a condition is not met; kept with the reason.",
+)
+def command(allow: str, fix: bool, override: str | None) -> None:
     """Make the running system what the manifest says.
 
     What is there already stays; what is missing is made; what was changed by hand is put right.
     It may be interrupted at any time and run again. An operation graver than --allow stops it
-    before anything is done.
+    before anything is done; so do pending revisions for production that `pgstead migrate up` would
+    refuse.
     """
     from pgstead.cli.doors import must_be_free
+    from pgstead.cli.gate import GatedMigrations, MigrationGate
     from pgstead.cli.wiring import prepared, wire
     from pgstead.workflows.up import up
 
@@ -51,10 +59,13 @@ def command(allow: str, fix: bool) -> None:
     console = Console(invocation)
     began = time.monotonic()
     with console.working():
+        gate = MigrationGate(invocation, console, override)
         wired = wire(invocation.manifest, console, fix=fix)
+        migrations = GatedMigrations(wired.ports.migrations, gate, invocation)
+        ports = replace(wired.ports, migrations=migrations)
         with prepared(wired):
             must_be_free(wired)
-            result = up(wired.design, wired.ports, allow=Impact[allow.upper()])
+            result = up(wired.design, ports, allow=Impact[allow.upper()], gate=gate)
     seconds = time.monotonic() - began
     if invocation.json:
         console.data(_told(wired, result, seconds))

@@ -22,7 +22,7 @@ from pgstead.model.resources import Role
 
 EVERY = "*"  # PgBouncer's entry for the databases that it was not told of
 _MEMORY = 8 * 1024**3  # bytes; the same everywhere, so that plans are the same in CI
-_CONNECTIONS = 100  # that one worker of the tests may need, with some room
+_CONNECTIONS = 100  # that one worker of the tests may need in one database, with some room
 
 # What the manifest says of these is meant for its machine, or for data that must survive.
 _OF_THE_MACHINE = frozenset({
@@ -63,13 +63,13 @@ def entry_of(manifest: Manifest, name: str) -> DatabaseEntry:
 
 
 def manifest_of(
-    manifest: Manifest, entry: DatabaseEntry, *, direct: int, pooler: int, workers: int
+    manifest: Manifest, *entries: DatabaseEntry, direct: int, pooler: int, workers: int
 ) -> Manifest:
-    """Return the manifest of a stead for tests of one database, on the given ports."""
+    """Return the manifest of a stead for tests of these databases, on the given ports."""
     relaxed = {
         **{k: v for k, v in manifest.server.settings.items() if k.lower() not in _OF_THE_MACHINE},
         **{name: Chosen(value=value, reason="tests") for name, value in _RELAXED.items()},
-        "max_connections": Chosen(value=str(max(200, _CONNECTIONS * workers))),
+        "max_connections": Chosen(value=str(max(200, _CONNECTIONS * workers * len(entries)))),
     }
     server = {"port": direct, "memory": None, "settings": relaxed}
     pooled = {"port": pooler, "settings": _pooler_settings(manifest, workers)}
@@ -83,7 +83,7 @@ def manifest_of(
             "backup": manifest.backup.model_copy(update={"enabled": False}),
             "tls": manifest.tls.model_copy(update=own),
             "networks": Networks(),
-            "databases": (entry.model_copy(update={"service": None}),),
+            "databases": tuple(e.model_copy(update={"service": None}) for e in entries),
         }
     )
 

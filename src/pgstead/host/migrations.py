@@ -45,8 +45,11 @@ class AlembicMigrations:
         """Return the revisions that the scripts of a database lead to."""
         return self.heads_of(plan.migrations)
 
-    def upgrade(self, plan: DatabasePlan, design: Design) -> None:
-        """Run `alembic upgrade heads`. Raises SteadError with Alembic's last words."""
+    def upgrade(self, plan: DatabasePlan, design: Design, *, reason: str = "") -> None:
+        """Run `alembic upgrade heads`; the ledger keeps the reason.
+
+        Raises SteadError with Alembic's last words.
+        """
         folder = self._directory / plan.migrations
         environment = {
             **os.environ,
@@ -55,7 +58,9 @@ class AlembicMigrations:
                 filter(None, (str(self._directory), os.environ.get("PYTHONPATH", "")))
             ),
         }
-        command = [sys.executable, "-m", "alembic", "-c", "alembic.ini", "upgrade", "heads"]
+        told = ["-x", f"reason={reason}"] if reason else []
+        alembic = [sys.executable, "-m", "alembic", "-c", "alembic.ini", *told]
+        command = [*alembic, "upgrade", "heads"]
         try:
             done = subprocess.run(
                 command,
@@ -110,8 +115,9 @@ def _read_heads(folder: Path) -> list[str]:
     try:
         scripts = ScriptDirectory.from_config(config)
         return sorted(scripts.get_heads())
-    except CommandError as error:
+    except Exception as error:  # the files of the revisions are executed here
+        told = error if isinstance(error, CommandError) else f"{type(error).__name__}: {error}"
         raise SteadError(
-            f"the migrations in {folder} cannot be read: {error}",
+            f"the migrations in {folder} cannot be read: {told}",
             hint="run `alembic heads` there",
         ) from error

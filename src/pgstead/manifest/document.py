@@ -290,6 +290,17 @@ class Backup(Part):
     drill: Drill = Field(default_factory=Drill, description="Restores on a schedule.")
 
 
+class Migrations(Part):
+    """What must hold before migrations run in production (MIG-6)."""
+
+    rehearsal_age: Annotated[Duration, Field(gt=0)] = Field(
+        default=7 * 86400.0, description="How old the rehearsal of the same texts may be."
+    )
+    backup_age: Annotated[Duration, Field(gt=0)] = Field(
+        default=86400.0, description="How old the last verified base backup may be."
+    )
+
+
 class Waive(Part):
     """A default or promise that the user weakens, by signature."""
 
@@ -321,6 +332,7 @@ class Manifest(Part):
         description="At least one database."
     )
     backup: Backup = Field(default_factory=Backup)
+    migrations: Migrations = Field(default_factory=Migrations)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

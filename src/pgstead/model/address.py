@@ -16,6 +16,7 @@ class Capability(StrEnum):
     DATABASES = "databases"
     POOLER = "pooler"
     SCHEMA = "schema"
+    MIGRATIONS = "migrations"
     TENANCY = "tenancy"
     ENCRYPTION = "encryption"
     BACKUP = "backup"

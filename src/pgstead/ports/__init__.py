@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from pgstead.model.design import DatabasePlan, Design, Program
+    from pgstead.model.gate import Unproven, VerifiedBackup
     from pgstead.model.resources import Certificate, Cluster
     from pgstead.model.revision import Remark, RevisionScript
     from pgstead.ports.backup import BackupPorts
@@ -221,8 +222,27 @@ class Migrations(Protocol):
         """Return the revisions that the scripts lead to."""
         ...
 
-    def upgrade(self, plan: DatabasePlan, design: Design) -> None:
-        """Run `alembic upgrade heads`. Raises SteadError with Alembic's own words."""
+    def upgrade(self, plan: DatabasePlan, design: Design, *, reason: str = "") -> None:
+        """Run `alembic upgrade heads`; the ledger keeps the reason.
+
+        Raises SteadError with Alembic's own words.
+        """
+        ...
+
+
+class Gate(Protocol):
+    """What must hold before pending revisions run."""
+
+    def refuse(self, databases: Sequence[str]) -> None:
+        """Raise GateError with all that is not met for these databases."""
+        ...
+
+
+class Backups(Protocol):
+    """What is known of base backups."""
+
+    def last_verified(self) -> VerifiedBackup | Unproven | None:
+        """Return the newest one that was restored and checked; None where none ever was."""
         ...
 
 

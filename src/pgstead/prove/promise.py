@@ -31,6 +31,11 @@ class Promise:
     needs: tuple[str, ...] = ()  # see witness.Witness.lacks
     disruptive: bool = False  # interrupts service; tried only when asked for
     limit: float = 30.0  # seconds, after which the attempt is given up and nothing is proven
+    long: bool = False  # takes many seconds a database; tried only when its code is named
+
+    def named(self, words: Iterable[str]) -> bool:
+        """Say whether it was asked for by its own code."""
+        return self.code.casefold() in {word.casefold() for word in words}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ def promise(
     needs: tuple[str, ...] = (),
     disruptive: bool = False,
     limit: float = 30.0,
+    long: bool = False,
 ) -> Callable[[Body], Promise]:
     """Make a promise of the function that tries it. `requirement` may name several, spaced."""
     requirements = tuple(requirement.split())
@@ -82,7 +88,7 @@ def promise(
         raise AssertionError(f"{code} names a requirement that has no such form: {requirement}")
 
     def made(body: Body) -> Promise:
-        return Promise(code, text, requirements, capability, body, needs, disruptive, limit)
+        return Promise(code, text, requirements, capability, body, needs, disruptive, limit, long)
 
     return made
 

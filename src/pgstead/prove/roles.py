@@ -247,7 +247,7 @@ def secret_files_are_private(w: Witness) -> Iterator[Finding]:
 
 
 # Where a password may never be. The data directory is the server's own (ROL-002 reads it).
-_PLACES = ("run", "log", "server/log", "pooler", "connections", "proofs")
+_PLACES = ("run", "log", "server/log", "pooler", "connections", "proofs", "rehearsals")
 _FILES = ("journal.jsonl", "identity.json", "server/pgstead.conf", "server/pg_hba.conf")
 
 

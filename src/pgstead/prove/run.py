@@ -35,7 +35,10 @@ def run(
     canary = Canary.of(access.ports.secrets)
     began = now()
     with timed() as watch:
-        outcomes = tuple(scrubbed(tried(p, witness, disruptive=disruptive), canary) for p in chosen)
+        outcomes = tuple(
+            scrubbed(tried(p, witness, disruptive=disruptive, named=p.named(select)), canary)
+            for p in chosen
+        )
     return Report(
         stead=design.name,
         stead_id=design.stead_id,
@@ -59,8 +62,12 @@ class _Trial:
     ended: bool = False
 
 
-def tried(promise: Promise, witness: Witness, *, disruptive: bool = False) -> Outcome:
+def tried(
+    promise: Promise, witness: Witness, *, disruptive: bool = False, named: bool = False
+) -> Outcome:
     """Try one promise. Nothing that goes wrong in trying counts as kept."""
+    if promise.long and not named:
+        return _untried(promise, f"it takes long; `pgstead prove {promise.code}` tries it")
     if promise.disruptive and not disruptive:
         return _untried(promise, "it interrupts service; `--disruptive` tries it")
     for need in promise.needs:

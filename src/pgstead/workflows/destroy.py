@@ -26,6 +26,7 @@ def made(design: Design) -> tuple[PurePosixPath, ...]:
         layout.run,
         layout.logs,
         layout.proofs,
+        layout.rehearsals,
         layout.toolchain,
         layout.journal,
         layout.lock,

@@ -11,7 +11,7 @@ from pgstead.errors import InitializationError, NotAllowedError, NotRunningError
 from pgstead.model.address import Kind
 from pgstead.model.design import Design
 from pgstead.model.operation import Impact, Operation, Plan
-from pgstead.ports import Ports
+from pgstead.ports import Gate, Ports
 from pgstead.workflows.planning import plan as make_plan
 
 # Files and processes, then roles and databases, then what databases hold, then revisions and
@@ -33,12 +33,14 @@ class UpResult:
         return bool(self.operations)
 
 
-def up(design: Design, ports: Ports, *, allow: Impact = Impact.RELOAD) -> UpResult:
+def up(
+    design: Design, ports: Ports, *, allow: Impact = Impact.RELOAD, gate: Gate | None = None
+) -> UpResult:
     """Bring the stead to what the design says; a second run finds nothing to change.
 
-    `allow` is the gravest impact that may happen without asking. Raises NotAllowedError or
-    KeysLostError before anything of a round is done; InitializationError when the first start
-    fails.
+    `allow` is the gravest impact that may happen without asking; `gate` says what must hold
+    before revisions run. Raises NotAllowedError, GateError or KeysLostError before anything of a
+    round is done; InitializationError when the first start fails.
     """
     done: list[Operation] = []
     fresh = ports.cluster.inspect() is None
@@ -53,6 +55,8 @@ def up(design: Design, ports: Ports, *, allow: Impact = Impact.RELOAD) -> UpResu
         _refuse_repetition(plan, previous)
         _refuse_loss(plan, design)
         _refuse_impact(plan, allow)
+        if gate is not None and (pending := _to_migrate(plan)):
+            gate.refuse(pending)
         try:
             execute(plan, design, ports)
         except InitializationError:
@@ -90,6 +94,17 @@ def _refuse_impact(plan: Plan, allow: Impact) -> None:
         f"the plan holds {len(grave)} operation(s) of impact {word}: {told}",
         hint=f"look at `pgstead plan`, then `pgstead up --allow {word}`",
     )
+
+
+def _to_migrate(plan: Plan) -> list[str]:
+    """Return the databases that are there and whose revisions a round runs."""
+    made = {
+        operation.address.key
+        for operation in plan.operations
+        if operation.address.kind is Kind.DATABASE and operation.before is None
+    }
+    addresses = [operation.address for operation in plan.operations]
+    return [a.key for a in addresses if a.kind is Kind.REVISION and a.key not in made]
 
 
 def _refuse_loss(plan: Plan, design: Design) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import psycopg
 
-from tests.cli.program import Said, pgstead
+from tests.cli.program import Said, inside, pgstead
 from tests.live.scratch import Scratch
 from tests.live.service import ROOT
 
-_INI = """\
+INI = """\
 [alembic]
 script_location = migrations
 prepend_sys_path = .
@@ -69,9 +69,9 @@ from sqlalchemy import MetaData
 
 from pgstead.app import migrations
 
-migrations.run(MetaData(), prefix="RUN_", database="{database}")
+migrations.run(MetaData(), prefix="{prefix}", database="{database}")
 """
-_REVISION = '''\
+REVISION = '''\
 """{message}"""
 
 from alembic import op
@@ -91,6 +91,32 @@ def downgrade():
 '''
 
 
+def write_history(folder: Path, prefix: str, database: str) -> None:
+    """Write all of a history but revisions."""
+    (folder / "migrations" / "versions").mkdir(parents=True)
+    (folder / "alembic.ini").write_text(INI)
+    env = _ENV.format(prefix=prefix, database=database)
+    (folder / "migrations" / "env.py").write_text(env)
+    template = ROOT / "systems" / "specgen" / "migrations" / "script.py.mako"
+    (folder / "migrations" / "script.py.mako").write_text(template.read_text())
+
+
+def write_revision(
+    path: Path, name: str, upgrade: str, downgrade: str, parent: str | tuple[str, ...] | None
+) -> Path:
+    """Write a revision."""
+    path.write_text(
+        REVISION.format(
+            message=f"the revision {name}",
+            name=name,
+            parent=repr(parent),
+            upgrade=indent(dedent(upgrade).strip(), "    "),
+            downgrade=indent(dedent(downgrade).strip(), "    "),
+        )
+    )
+    return path
+
+
 @dataclass
 class Project:
     """A folder with an alembic.ini, and a database of its own."""
@@ -103,11 +129,7 @@ class Project:
 
     def __post_init__(self) -> None:
         self.connection = self.scratch.add_database(self.database, "RUN_")
-        self.versions.mkdir(parents=True)
-        (self.folder / "alembic.ini").write_text(_INI)
-        (self.folder / "migrations" / "env.py").write_text(_ENV.format(database=self.database))
-        template = ROOT / "systems" / "specgen" / "migrations" / "script.py.mako"
-        (self.folder / "migrations" / "script.py.mako").write_text(template.read_text())
+        write_history(self.folder, "RUN_", self.database)
         # as if the command had brought the server up
         (self.folder / "pgstead.toml").write_text(
             _MANIFEST.format(database=self.database, port=self.scratch.port)
@@ -127,15 +149,7 @@ class Project:
     ) -> Path:
         """Write a revision after the last one, or after another."""
         path = self.versions / f"{name}.py"
-        path.write_text(
-            _REVISION.format(
-                message=f"the revision {name}",
-                name=name,
-                parent=repr(parent or self.last),
-                upgrade=indent(dedent(upgrade).strip(), "    "),
-                downgrade=indent(dedent(downgrade).strip(), "    "),
-            )
-        )
+        write_revision(path, name, upgrade, downgrade, parent or self.last)
         self.last = name
         return path
 
@@ -169,7 +183,13 @@ class Project:
         return said
 
     def pgstead(self, *arguments: str, status: int = 0) -> Said:
-        """Run `pgstead migrate ...` beside the manifest."""
+        """Run `pgstead migrate ...` beside the manifest, in this process."""
+        said = inside("migrate", *arguments, directory=self.folder)
+        assert said.status == status, said
+        return said
+
+    def program(self, *arguments: str, status: int = 0) -> Said:
+        """Run the same as a shell would."""
         said = pgstead("migrate", *arguments, directory=self.folder, timeout=240)
         assert said.status == status, said
         return said

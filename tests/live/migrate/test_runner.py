@@ -48,7 +48,7 @@ def test_each_revision_is_written_down_with_its_text(project: Project) -> None:
 
 def test_an_application_cannot_read_the_ledger(project: Project) -> None:
     project.sql("aa01", TABLE)
-    project.up()
+    project.pgstead("up")
     assert project.rows(
         f"SELECT has_schema_privilege('{project.database}_app', 'pgstead_migrations', 'USAGE')"
     ) == [(False,)]
@@ -56,7 +56,7 @@ def test_an_application_cannot_read_the_ledger(project: Project) -> None:
 
 def test_who_is_in_the_way_is_named_and_given_way(project: Project) -> None:
     project.sql("aa01", TABLE)
-    project.up()
+    project.pgstead("up")
     project.sql("aa02", "CREATE TABLE other (id int)", "ALTER TABLE item ADD COLUMN size int")
     with project.session() as reader:
         reader.execute("SELECT count(*) FROM item WHERE name <> 'a secret'")
@@ -88,7 +88,7 @@ def test_a_concurrent_index_that_fails_leaves_nothing(project: Project) -> None:
     project.sql("aa01", TABLE, ROWS, "INSERT INTO item VALUES (0, '1')")
     project.concurrently("aa02", "CREATE UNIQUE INDEX CONCURRENTLY item_name ON item (name)")
     said = project.up(fails=True)
-    assert "could not create unique index" in said
+    assert "rows violate unique constraint item_name of item (name): 2 row(s), id 0, 1;" in said
     assert index(project) == []
     assert unfinished(project) == []
     project.execute("DELETE FROM item WHERE id = 0")
@@ -125,7 +125,7 @@ def test_a_concurrent_index_waits_for_old_transactions_without_a_time_limit(
     project: Project,
 ) -> None:
     project.sql("aa01", TABLE, ROWS)
-    project.up()
+    project.pgstead("up")
     project.concurrently("aa02", INDEX)
     with project.session() as writer:
         writer.execute(WRITE)
@@ -144,7 +144,7 @@ def test_a_runner_that_is_killed_is_followed_by_one_that_goes_on(
     project: Project, when: str
 ) -> None:
     project.sql("aa01", TABLE, ROWS)
-    project.up()
+    project.pgstead("up")
     project.concurrently("aa02", INDEX, before="CREATE TABLE other (id int)")
     with project.session() as writer:
         writer.execute(WRITE)
@@ -171,14 +171,14 @@ def _there(project: Project) -> list[tuple[Any, ...]]:
 
 def test_a_changed_type_is_told(project: Project) -> None:
     project.sql("aa01", TABLE)
-    project.up()
+    project.pgstead("up")
     project.sql("aa02", "ALTER TABLE item ALTER COLUMN name TYPE varchar(80)")
     assert "changed types: item.name" in project.up()
 
 
 def test_an_interrupted_concurrent_index_is_taken_away(project: Project) -> None:
     project.sql("aa01", TABLE, ROWS)
-    project.up()
+    project.pgstead("up")
     project.concurrently("aa02", INDEX, before="CREATE TABLE other (id int)")
     with project.session() as writer:
         writer.execute(WRITE)
@@ -199,7 +199,7 @@ def test_a_lock_that_is_never_to_be_had_is_an_error_that_names_who_has_it(
     project: Project,
 ) -> None:
     project.sql("aa01", TABLE)
-    project.up()
+    project.pgstead("up")
     project.sql("aa02", "ALTER TABLE item ADD COLUMN size int")
     environment = project.folder / "migrations" / "env.py"
     patience = "Report(patience=Patience(tries=3))"

@@ -127,6 +127,19 @@ def test_a_disruptive_promise_is_not_tried_unless_asked_for() -> None:
     assert tried(quiet, NOBODY, disruptive=True).verdict is Verdict.KEPT
 
 
+def test_a_promise_that_takes_long_is_tried_only_when_its_code_is_named() -> None:
+    def body(_w: Witness) -> Iterator[Finding]:
+        yield KEPT
+
+    long = make(body, long=True)
+    assert long.named(("tls", long.code.lower()))
+    assert not long.named(("tls", "TLS-1"))
+    untried = tried(long, NOBODY)
+    assert (untried.verdict, untried.could_try) == (Verdict.UNPROVEN, False)
+    assert long.code in untried.reason
+    assert tried(long, NOBODY, named=True).verdict is Verdict.KEPT
+
+
 def test_no_secret_leaves_with_a_report_whoever_quoted_it() -> None:
     canary = Canary((("app", "hunter2-hunter2"),))
     leaky = Answer("PGPASSWORD=hunter2-hunter2", "got hunter2-hunter2", 0, 0.0, "now").broken(
