@@ -89,6 +89,28 @@ class Runner:
         self._watcher = Watcher(self._beside, self._work.info.backend_pid)
         self._statements = Statements(self._work, self._beside, self._watcher, recorded=False)
 
+    @property
+    def beside(self) -> psycopg.Connection[Any]:
+        """The connection to look from: the login role's own, in autocommit."""
+        return self._beside
+
+    @property
+    def step(self) -> tuple[str, str]:
+        """The revision that runs now, and its direction."""
+        return self._statements.step
+
+    @property
+    def recorded(self) -> bool:
+        """There is a ledger in which progress can be kept."""
+        return self._statements.recorded
+
+    def knows(self, statement: str) -> bool:
+        """Say whether this revision did a statement before, or was doing it when it ended."""
+        if not self.recorded:
+            return False
+        noted = ledger.unfinished(self._beside, *self.step)
+        return any(left.statement == shown(statement) for left in noted)
+
     def run(self, configure: Callable[[Asked | None], MigrationContext]) -> None:
         """Do the steps. Raises BusyError for a lock that is never to be had."""
         # what Alembic was asked for is told by a context only, which says hello when it is made
