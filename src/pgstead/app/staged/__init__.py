@@ -12,7 +12,7 @@ What it does never changes: a migration that ran must mean the same for ever.
 
 from __future__ import annotations
 
-from pgstead.app.staged.backfill import backfill
+from pgstead.app.staged.backfilling import backfill
 from pgstead.app.staged.constraints import (
     add_check,
     add_foreign_key,
@@ -23,12 +23,16 @@ from pgstead.app.staged.constraints import (
     drop_not_null,
     drop_unique,
 )
+from pgstead.app.staged.expansion import contract, expand, undo_contract, undo_expand
+from pgstead.app.staged.forced import every_row
 from pgstead.app.staged.indexes import create_index, drop_index
 from pgstead.app.staged.pace import Pace
+from pgstead.app.staged.replacement import Replacement
 from pgstead.app.staged.stages import StagedError, ViolatedError
 
 __all__ = [
     "Pace",
+    "Replacement",
     "StagedError",
     "ViolatedError",
     "add_check",
@@ -36,10 +40,15 @@ __all__ = [
     "add_not_null",
     "add_unique",
     "backfill",
+    "contract",
     "create_index",
     "drop_check",
     "drop_foreign_key",
     "drop_index",
     "drop_not_null",
     "drop_unique",
+    "every_row",
+    "expand",
+    "undo_contract",
+    "undo_expand",
 ]

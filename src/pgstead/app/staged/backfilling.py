@@ -53,10 +53,10 @@ def backfill(
 
 @Operations.implementation_for(BackfillOp)
 def _backfill(operations: Operations, operation: BackfillOp) -> None:
-    run(Stages(operations), operation)
+    fill(Stages(operations), operation)
 
 
-def run(stages: Stages, operation: BackfillOp) -> None:
+def fill(stages: Stages, operation: BackfillOp) -> None:
     """Do it, outside of the revision's transaction."""
     target = quoted(operation.table, operation.schema)
     columns = ", ".join(name for name, _ in operation.values)
@@ -76,17 +76,22 @@ def run(stages: Stages, operation: BackfillOp) -> None:
         batches.run(stages, table, work)
 
 
+def refuse_keyless(table: Table) -> None:
+    """Raise StagedError for a table without a primary key."""
+    if not table.key:
+        raise StagedError(
+            f"{table.name} has no primary key: there is no order to go by in batches",
+            hint="give it one first (`staged.add_not_null`, `staged.create_index(unique=True)`,"
+            " then ALTER TABLE ... ADD PRIMARY KEY USING INDEX), or change the rows in one"
+            " statement where they are few",
+        )
+
+
 def _refuse(stages: Stages, table: Table, columns: list[str]) -> None:
     """Raise StagedError where it would do nothing, or could not be gone on with."""
     table.needs(*columns)
     table.needs_every_row("a backfill")
-    if not table.key:
-        raise StagedError(
-            f"{table.name} has no primary key: there is no order to go by in batches",
-            hint="give it one first (`staged.add_unique`, `staged.add_not_null`, then ALTER TABLE"
-            " ... ADD PRIMARY KEY USING INDEX), or change the rows in one statement where they"
-            " are few",
-        )
+    refuse_keyless(table)
     if changed := {k.name for k in table.key} & set(columns):
         raise StagedError(
             f"a backfill of {table.name} goes by its key, and cannot change it"
