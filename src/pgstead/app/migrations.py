@@ -39,6 +39,7 @@ from pgstead.app.connection import ConnectionFile
 from pgstead.app.encryption import EncryptedType
 from pgstead.app.environment import migration_file, migration_target
 from pgstead.app.migration_runner import Asked, Report, Runner
+from pgstead.app.staged import comparing
 from pgstead.app.staged.stages import RUNNER
 from pgstead.app.target import Target
 from pgstead.errors import SteadError
@@ -165,6 +166,7 @@ def _options(metadata: MetaData, names: policies.Names) -> dict[str, Any]:
             policy_migrations.PLUGIN,
             views.PLUGIN,
             row_migrations.PLUGIN,
+            comparing.PLUGIN,
         ],
         policy_operations.ROLES: names,
         "process_revision_directives": _tidy,
