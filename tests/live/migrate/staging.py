@@ -103,6 +103,7 @@ class Writers:
 
     project: Project
     statements: tuple[str, ...]  # each with %(n)s, a number that is never given twice
+    first: int = 1_000_000
     written: int = 0
     errors: list[str] = field(default_factory=list[str])
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -115,7 +116,7 @@ class Writers:
                 self.written += 1
                 for statement in self.statements:
                     try:
-                        session.execute(statement.encode(), {"n": 1_000_000 + self.written})
+                        session.execute(statement.encode(), {"n": self.first + self.written})
                     except psycopg.Error as error:
                         self.errors.append(str(error))
                 time.sleep(0.005)

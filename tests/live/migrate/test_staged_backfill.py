@@ -19,7 +19,7 @@ from pgstead.app.staged.batches import bar
 from pgstead.app.staged.pace import Pace
 from tests.live.migrate.project import Project, line_with
 from tests.live.migrate.staging import Writers, helper
-from tests.live.scratch import server_user, toolchain
+from tests.live.scratch import free_port, server_user, toolchain
 from tests.live.service import wait_until
 
 TABLE = (
@@ -212,8 +212,8 @@ def standby(project: Project) -> Iterator[None]:
     source = ("-h", str(scratch.socket), "-p", str(scratch.port), "-U", "postgres")
     options = ("-D", str(copy), "-R", "-c", "fast", "--no-sync")
     subprocess.run(command("pg_basebackup", *source, *options), check=True, **told)
-    options = ("listen_addresses=", f"unix_socket_directories={copy}", "hot_standby=off")
-    delayed = (*options, "recovery_min_apply_delay=1h", f"port={scratch.port}")
+    options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "hot_standby=off")
+    delayed = (*options, "recovery_min_apply_delay=1h", f"port={free_port()}")
     settings = [word for option in delayed for word in ("-c", option)]
     process = subprocess.Popen(command("postgres", "-D", str(copy), *settings), **told)
     try:

@@ -56,8 +56,7 @@ def test_both_releases_run_while_a_column_is_replaced(project: Project) -> None:
     assert "column cents bigint true" in {row for (row,) in project.rows(SCHEMA)}
     expanded = project.rows(SCHEMA)
     contract(project)
-    with Writers(project, NEW).at_work() as writers:
-        writers.written = 1_000_000
+    with Writers(project, NEW, first=2_000_000).at_work():
         project.up()
     contracted = project.rows(SCHEMA)
     assert not [row for (row,) in contracted if "price" in row or "mirror" in row]
@@ -162,7 +161,7 @@ def test_models_of_either_release_agree_with_the_expanded_schema(
     environment = project.folder / "migrations" / "env.py"
     lines = "\n".join(line.strip() for line in MODELS.format(column=column).splitlines())
     environment.write_text(environment.read_text().replace("MetaData()", "metadata", 1))
-    environment.write_text(lines + environment.read_text())
+    environment.write_text(f"{lines}\n{environment.read_text()}")
     said = project.alembic("check")
     assert "No new upgrade operations detected" in said
     assert "is being replaced" in said
