@@ -104,6 +104,11 @@ class Runner:
         """There is a ledger in which progress can be kept."""
         return self._statements.recorded
 
+    def abandon(self) -> None:
+        """Roll back what the revision did last, and let go of its locks; it has failed."""
+        if not self._work.closed:
+            self._work.rollback()
+
     def knows(self, statement: str) -> bool:
         """Say whether this revision did a statement before, or was doing it when it ended."""
         if not self.recorded:

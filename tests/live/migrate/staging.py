@@ -58,6 +58,11 @@ SCHEMA = """
 """
 
 
+def schema_of(project: Project, table: str) -> list[str]:
+    """Return what a table is made of, sorted."""
+    return [row for (row,) in project.rows(SCHEMA.replace("'item'", f"'{table}'"))]
+
+
 def helper(project: Project, name: str, up: str, down: str = "pass") -> None:
     """Write a revision of helpers."""
     project.revision(name, IMPORT + up, IMPORT + down)

@@ -213,7 +213,9 @@ def standby(project: Project) -> Iterator[None]:
     options = ("-D", str(copy), "-R", "-c", "fast", "--no-sync")
     subprocess.run(command("pg_basebackup", *source, *options), check=True, **told)
     options = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "hot_standby=off")
-    delayed = (*options, "recovery_min_apply_delay=1h", f"port={free_port()}")
+    # what pg_basebackup writes for itself may be too new for the library of the receiver
+    primary = f"primary_conninfo=host='{scratch.socket}' port={scratch.port} user=postgres"
+    delayed = (primary, *options, "recovery_min_apply_delay=1h", f"port={free_port()}")
     settings = [word for option in delayed for word in ("-c", option)]
     process = subprocess.Popen(command("postgres", "-D", str(copy), *settings), **told)
     try:

@@ -29,6 +29,7 @@ class BindOwnerOp(MigrateOperation):
     table: str
     bound: bool
     schema: str | None = None
+    failed: bool = False  # what was done meanwhile, and is rolled back
 
     def reverse(self) -> BindOwnerOp:
         """Return what leads back."""
@@ -45,8 +46,10 @@ def every_row(table: str, *, schema: str | None = None) -> Generator[None]:
     op.invoke(BindOwnerOp(table, bound=False, schema=schema))
     try:
         yield
-    finally:
-        op.invoke(BindOwnerOp(table, bound=True, schema=schema))
+    except BaseException:
+        op.invoke(BindOwnerOp(table, bound=True, schema=schema, failed=True))
+        raise
+    op.invoke(BindOwnerOp(table, bound=True, schema=schema))
 
 
 @Operations.implementation_for(BindOwnerOp)
@@ -65,10 +68,9 @@ def _bind(operations: Operations, operation: BindOwnerOp) -> None:
             f"{operation.table} has no row-level security that would hide rows",
             hint="leave `every_row` out",
         )
-    if operation.bound:
-        # what failed in the block may hold locks of the table; the runner rolls it back anyway
-        if stages.driver.info.transaction_status is psycopg.pq.TransactionStatus.INERROR:
-            stages.driver.rollback()
+    # whatever locks the table is to be over: it would be waited for from beside
+    if operation.failed:
+        stages.running.abandon()
     else:
         stages.commit()
     _switch(beside, statement)
