@@ -5,6 +5,7 @@ Whatever can be said from a table in the code is said once, there.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -20,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 import pgstead
 from pgstead import app
+from pgstead.app import staged
 from pgstead.cli.main import new_program
 from pgstead.errors import ExitStatus, SteadError
 from pgstead.lint.registry import SUBJECTS
@@ -338,6 +340,33 @@ def application_page() -> str:
     return page
 
 
+# ---------------------------------------------------------------------------- changes in stages
+
+
+def staged_page() -> str:
+    """Return the page of what revisions change tables with."""
+    helpers = {n: f for n in staged.__all__ if inspect.isfunction(f := getattr(staged, n))}
+    rows = [(called(name, found), told_of(name, found)) for name, found in helpers.items()]
+    page = (
+        f"{MADE.format(source='src/pgstead/app/staged/')}\n# Changes in stages\n\n"
+        "`from pgstead.app import staged`, in revisions."
+        " [Change a table in stages](../how-to/change-tables-in-stages.md) shows them at work.\n\n"
+        f"{table(('helper', 'what it does'), iter(rows))}"
+    )
+    for kind in (staged.Replacement, staged.Pace):
+        fields = [
+            (
+                f"`{f.name}`",
+                f"`{f.type}`",
+                "" if f.default is dataclasses.MISSING else f"`{f.default!r}`",
+            )
+            for f in dataclasses.fields(kind)
+        ]
+        page += f"\n## `{kind.__name__}`\n\n{told_of(kind.__name__, kind)}\n\n"
+        page += table(("field", "type", "default"), iter(fields))
+    return page
+
+
 def pages() -> dict[str, str]:
     """Return every page by its file name."""
     return {
@@ -347,6 +376,7 @@ def pages() -> dict[str, str]:
         "lint.md": lint_page(),
         "manifest.md": manifest_page(),
         "promises.md": promises_page(),
+        "staged.md": staged_page(),
     }
 
 

@@ -3,7 +3,8 @@
 A schema of its own, which the owner makes with the first revision: autogenerate looks at `public`,
 and default privileges give nobody anything there. `applied` is written in the transaction of the
 revision itself, so it is true whatever happens. `unfinished` holds what a revision committed before
-its end (around an `autocommit_block()`): the next run goes on behind that.
+its end (around an `autocommit_block()`): the next run goes on behind that. `backfill` holds how far
+the rows are that it changes in batches.
 """
 
 from __future__ import annotations
@@ -53,9 +54,20 @@ CREATE TABLE IF NOT EXISTS pgstead_migrations.unfinished (
   digest text NOT NULL,
   done boolean NOT NULL
 );
+CREATE TABLE IF NOT EXISTS pgstead_migrations.backfill (
+  revision text NOT NULL,
+  name text NOT NULL,
+  position jsonb,
+  visited bigint NOT NULL DEFAULT 0,
+  changed bigint NOT NULL DEFAULT 0,
+  finished boolean NOT NULL DEFAULT false,
+  began timestamptz NOT NULL DEFAULT clock_timestamp(),
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (revision, name)
+);
 COMMENT ON SCHEMA pgstead_migrations IS 'what pgstead''s migrations remember; no application''s';
 """
-_THERE = "SELECT to_regclass('pgstead_migrations.unfinished') IS NOT NULL"
+_THERE = "SELECT to_regclass('pgstead_migrations.backfill') IS NOT NULL"
 _APPLIED = """
     INSERT INTO pgstead_migrations.applied
         (revision, direction, digest, source, seconds, tries, person, reason)
@@ -172,6 +184,7 @@ def dropped(connection: psycopg.Connection[Any], revision: str, key: str) -> Non
 def finished(connection: psycopg.Connection[Any], revision: str) -> None:
     """Forget what was noted of a revision: it is applied, or taken back, as a whole."""
     connection.execute("DELETE FROM pgstead_migrations.unfinished WHERE revision = %s", [revision])
+    connection.execute("DELETE FROM pgstead_migrations.backfill WHERE revision = %s", [revision])
 
 
 def read(connection: psycopg.Connection[Any]) -> Remembered:

@@ -93,6 +93,33 @@ class Runner:
             self._work, self._beside, self._watcher, recorded=False, observer=report.observer
         )
 
+    @property
+    def beside(self) -> psycopg.Connection[Any]:
+        """The connection to look from: the login role's own, in autocommit."""
+        return self._beside
+
+    @property
+    def step(self) -> tuple[str, str]:
+        """The revision that runs now, and its direction."""
+        return self._statements.step
+
+    @property
+    def recorded(self) -> bool:
+        """There is a ledger in which progress can be kept."""
+        return self._statements.recorded
+
+    def abandon(self) -> None:
+        """Roll back what the revision did last, and let go of its locks; it has failed."""
+        if not self._work.closed:
+            self._work.rollback()
+
+    def knows(self, statement: str) -> bool:
+        """Say whether this revision did a statement before, or was doing it when it ended."""
+        if not self.recorded:
+            return False
+        noted = ledger.unfinished(self._beside, *self.step)
+        return any(left.statement == shown(statement) for left in noted)
+
     def run(self, configure: Callable[[Asked | None], MigrationContext]) -> None:
         """Do the steps. Raises BusyError for a lock that is never to be had."""
         # what Alembic was asked for is told by a context only, which says hello when it is made

@@ -73,6 +73,11 @@ class Statements:
         """How many statements of the revision an earlier run committed, and were not met yet."""
         return self._done.total()
 
+    @property
+    def step(self) -> tuple[str, str]:
+        """The revision that runs now, and its direction."""
+        return self._revision, self._direction
+
     def begin(self, revision: str, direction: str) -> None:
         """Expect a revision; read what an earlier run of it left."""
         self._revision, self._direction = revision, direction

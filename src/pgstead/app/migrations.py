@@ -39,6 +39,8 @@ from pgstead.app.connection import ConnectionFile
 from pgstead.app.encryption import EncryptedType
 from pgstead.app.environment import migration_file, migration_target
 from pgstead.app.migration_runner import Asked, Report, Runner
+from pgstead.app.staged import comparing
+from pgstead.app.staged.stages import RUNNER
 from pgstead.app.target import Target
 from pgstead.errors import SteadError
 
@@ -164,6 +166,7 @@ def _options(metadata: MetaData, names: policies.Names) -> dict[str, Any]:
             policy_migrations.PLUGIN,
             views.PLUGIN,
             row_migrations.PLUGIN,
+            comparing.PLUGIN,
         ],
         policy_operations.ROLES: names,
         "process_revision_directives": _tidy,
@@ -210,7 +213,7 @@ def _change(engine: Engine, metadata: MetaData, file: ConnectionFile | None) -> 
             runner.applied(ctx, step)
 
         def configure(asked: Asked | None) -> MigrationContext:
-            given: dict[str, Any] = {} if asked is None else {"fn": asked}
+            given: dict[str, Any] = {RUNNER: runner} | ({} if asked is None else {"fn": asked})
             context.configure(
                 connection=connection, on_version_apply=cast("Any", applied), **options, **given
             )

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 NAMES = "pgstead_roles"  # `config.attributes`: what roles are called, where no file tells
 _DEPTH = 60  # frames between a statement and the revision that asked for it
 _CONTROL = frozenset({"emit_begin", "emit_commit"})
+_STAGED = "pgstead.app.staged"  # the package whose statements come in stages
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Who asked for what is written."""
+
+    lines: tuple[int, ...] = ()  # of the revision
+    control: str = ""  # it is a BEGIN or COMMIT that Alembic emits
+    staged: bool = False
 
 
 @dataclass
@@ -33,37 +43,43 @@ class _Recorder:
 
     path: str = ""
     inside: bool = True
+    transaction: int = 0
     statements: list[Statement] = field(default_factory=list[Statement])
 
     def open(self, path: str) -> None:
         """Begin a script of the revision at a path."""
-        self.path, self.inside, self.statements = path, True, []
+        self.path, self.inside, self.transaction, self.statements = path, True, 0, []
 
     def write(self, text: str) -> int:
         """Take one statement, or the beginning or end of a transaction that Alembic emits."""
-        lines, control = self._asked()
-        if control:
-            self.inside = control == "emit_begin"
+        asked = self._asked()
+        if asked.control:
+            self.inside = asked.control == "emit_begin"
+            self.transaction += self.inside
         elif self.path and (told := text.strip()):
-            self.statements.append(Statement(told, lines, self.inside))
+            self.statements.append(
+                Statement(told, asked.lines, self.inside, self.transaction, asked.staged)
+            )
         return len(text)
 
     def flush(self) -> None:
         """Do nothing: there is no file."""
 
-    def _asked(self) -> tuple[tuple[int, ...], str]:
-        """Return the lines of the revision that are being run, and who emits a BEGIN or COMMIT."""
+    def _asked(self) -> _Asked:
+        """Return who writes: the stack tells."""
         lines: list[int] = []
+        staged = False
         frame: FrameType | None = inspect.currentframe()
         for depth in range(_DEPTH):
             if frame is None:
                 break
             if depth < 5 and frame.f_code.co_name in _CONTROL:
-                return (), frame.f_code.co_name
+                return _Asked(control=frame.f_code.co_name)
             if frame.f_code.co_filename == self.path:
                 lines.append(frame.f_lineno)
+            staged = staged or str(frame.f_globals.get("__name__")).startswith(_STAGED)
             frame = frame.f_back
-        return tuple(lines), ""
+        return _Asked(tuple(lines), staged=staged)
 
 
 class AlembicRevisions:

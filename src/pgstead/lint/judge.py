@@ -13,7 +13,7 @@ from pgstead.lint import replay, source, squawk
 from pgstead.lint.answering import answered
 from pgstead.lint.blocks import inside
 from pgstead.lint.finding import Finding, Report
-from pgstead.lint.registry import SUBJECTS
+from pgstead.lint.registry import STAGED, SUBJECTS
 from pgstead.lint.rule import Hit
 from pgstead.lint.scene import Ending, Scene, Step, Surroundings
 from pgstead.lint.schema import Schema
@@ -63,11 +63,12 @@ def _read(script: Direction, direction: str) -> _Read:
     """Parse what a script executes; a text that cannot be parsed becomes a hit."""
     steps: list[Step] = []
     hits: list[Hit] = []
-    block, within = 0, True
+    block, before = 0, None
     for statement in script.statements:
-        if not (within and statement.transactional):
+        now = statement.transaction if statement.transactional else None
+        if now is None or now != before:
             block += 1
-        within = statement.transactional
+        before = now
         try:
             parts = parse(statement.text)
         except SyntaxProblem as problem:
@@ -101,7 +102,8 @@ def _judge(scene: Scene) -> Iterator[Finding]:
         place = Place(revision, step)
         for subject in SUBJECTS:
             hits = subject.each(step, scene) if subject.each else ()
-            yield from (_found(hit, place, scene.around) for hit in hits)
+            kept = (hit for hit in hits if not (step.staged and hit.rule.name in STAGED))
+            yield from (_found(hit, place, scene.around) for hit in kept)
         replay.apply(schema, step, revision.name)
     place = Place(revision, None)
     for subject in SUBJECTS:
@@ -148,6 +150,9 @@ def _found(hit: Hit, place: Place, around: Surroundings) -> Finding:
 def _squawk(remarks: Sequence[Remark], judged: Mapping[str, RevisionScript]) -> Iterator[Finding]:
     sheets = {s.name: (r, s) for r in judged.values() for s in [squawk.sheet(r)]}
     for remark in squawk.kept(remarks):
-        if remark.file in sheets:
-            revision, sheet = sheets[remark.file]
-            yield remarked(remark, revision, sheet.at(remark.line))
+        if remark.file not in sheets:
+            continue
+        revision, sheet = sheets[remark.file]
+        statement = sheet.at(remark.line)
+        if statement is None or not statement.staged:  # it sees no stages, ours do
+            yield remarked(remark, revision, statement)

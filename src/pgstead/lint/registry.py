@@ -88,4 +88,15 @@ SUBJECTS = (
     Subject("ignores", (IGNORE_WITHOUT_REASON, IGNORE_UNKNOWN, IGNORE_UNUSED)),
 )
 
+# What `pgstead.app.staged` does where these rules would ask for it: it notes what it committed, so
+# it can be repeated; its trigger comes with the column that nobody uses yet; what it drops has a
+# successor that was proven. A column that the models still map is told nevertheless.
+STAGED = frozenset(
+    {
+        transactions.NOT_REPEATABLE.name,
+        locks.TRIGGER.name,
+        compatibility.DROP_COLUMN.name,
+    }
+)
+
 RULES = MappingProxyType({rule.name: rule for subject in SUBJECTS for rule in subject.rules})

@@ -11,6 +11,9 @@ from enum import Enum
 
 from pgstead.lint.finding import Level
 
+# How the code of a safe way begins that `pgstead.app.staged` has.
+STAGED = "from pgstead.app import staged\n"
+
 
 class Lock(Enum):
     """The lock modes of PostgreSQL that matter to others, and what each of them blocks.

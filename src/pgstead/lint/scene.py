@@ -48,6 +48,11 @@ class Step:
         return self.statement.transactional
 
     @property
+    def staged(self) -> bool:
+        """A helper of `pgstead.app.staged` asked for it."""
+        return self.statement.staged
+
+    @property
     def table(self) -> str:
         """The table that an ALTER TABLE changes; empty for every other statement."""
         if self.kind != "AlterTableStmt" or self.node.word("objtype") != "OBJECT_TABLE":

@@ -12,6 +12,8 @@ class Statement:
     text: str
     lines: tuple[int, ...]  # of the revision's file, the innermost call first; empty: unknown
     transactional: bool  # False inside of `autocommit_block()`
+    transaction: int = 0  # which one of the revision, where it is in one
+    staged: bool = False  # `pgstead.app.staged` asked for it, which can be run again
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ AI_AGENTS_ASKS = (
     Ask("/tickets", "ix_ticket_history_tenant_id"),
     Ask("/tickets?ticket_id=T107", "ix_ticket_history_tenant_ticket"),
     Ask("/tickets?priority=low", "ix_ticket_history_tenant_id"),
-    Ask("/tickets/search?q=disk", "ticket_history_pkey"),
+    # the second holds tenant and id: a look-up of one row as well
+    Ask("/tickets/search?q=disk", "ticket_history_pkey|ix_ticket_history_tenant_id"),
     Ask("/systems", "ix_system_inventory_tenant_id"),
     Ask("/systems?ip_address=10.0.0.107", "ix_system_inventory_tenant_ip"),
     Ask("/systems?hostname=h107", "ix_system_inventory_hostname"),

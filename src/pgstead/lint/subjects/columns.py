@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgstead.lint.column_types import SERIALS, type_of, volatile_call
 from pgstead.lint.finding import Level
-from pgstead.lint.rule import Harm, Hit, Lock, Rule, Work
+from pgstead.lint.rule import STAGED, Harm, Hit, Lock, Rule, Work
 from pgstead.lint.scene import Scene, Step
 from pgstead.lint.tree import Node
 
@@ -31,7 +31,8 @@ VOLATILE = Rule(
     " in batches",
     code='op.add_column("{table}", sa.Column("{column}", sa.{new_type}, nullable=True))\n'
     'op.alter_column("{table}", "{column}", server_default=sa.text("{function}"))\n'
-    "# then backfill in batches, outside of the schema's transaction",
+    f"# next revision\n{STAGED}"
+    'staged.backfill("{table}", {{"{column}": "{function}"}}, where="{column} IS NULL")',
     lock=Lock.ACCESS_EXCLUSIVE,
     work=Work.REWRITE,
 )
@@ -46,7 +47,9 @@ NUMBERED = Rule(
     'op.add_column("{table}", sa.Column("{column}", sa.BigInteger(), nullable=True))\n'
     'op.alter_column("{table}", "{column}",\n'
     "    server_default=sa.text(\"nextval('{table}_{column}_seq')\"))\n"
-    "# then backfill in batches",
+    f"# next revision\n{STAGED}"
+    'staged.backfill("{table}", {{"{column}": "nextval(\'{table}_{column}_seq\')"}},\n'
+    '    where="{column} IS NULL")',
     lock=Lock.ACCESS_EXCLUSIVE,
     work=Work.REWRITE,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pgstead.lint.finding import Level
-from pgstead.lint.rule import Harm, Hit, Lock, Rule
+from pgstead.lint.rule import STAGED, Harm, Hit, Lock, Rule
 from pgstead.lint.scene import Scene, Step
 from pgstead.lint.tree import Node, dotted, listed, relation
 
@@ -68,7 +68,10 @@ RENAME_COLUMN = Rule(
     breaks="the application that runs now fails with the new name (42703), the next one with the"
     " old: there is no moment at which both work",
     safe="keep the name in the database and change it in the model; or expand and contract",
-    code='# models: no migration at all\n{new}: Mapped[...] = mapped_column("{column}")',
+    code='# models: no migration at all\n{new}: Mapped[...] = mapped_column("{column}")\n'
+    f"# or\n{STAGED}change = staged.Replacement(\n"
+    '    "{table}", "{column}", "{new}", old_type="...", new_type="...")\n'
+    "staged.expand(change)  # and in a later revision: staged.contract(change)",
     lock=Lock.ACCESS_EXCLUSIVE,
 )
 RENAME_TABLE = Rule(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgstead.lint.finding import Level
 from pgstead.lint.replay import not_null_of
-from pgstead.lint.rule import Harm, Hit, Lock, Rule, Work
+from pgstead.lint.rule import STAGED, Harm, Hit, Lock, Rule, Work
 from pgstead.lint.scene import Scene, Step
 from pgstead.lint.tree import Node, relation
 
@@ -15,13 +15,9 @@ SET_NOT_NULL = Rule(
     level=Level.ERROR,
     harm=Harm.LOCK,
     message="SET NOT NULL reads all of {table} to see whether {column} is null somewhere",
-    safe="in stages: a constraint NOT VALID, VALIDATE in the next revision (which blocks nobody),"
-    " then SET NOT NULL takes a moment",
-    code="# 18: a named NOT NULL; before 18: CHECK ({column} IS NOT NULL) NOT VALID\n"
-    'op.execute("ALTER TABLE {table} ADD CONSTRAINT {table}_{column}_nn"\n'
-    '           " NOT NULL {column} NOT VALID")\n'
-    "# next revision\n"
-    'op.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {table}_{column}_nn")',
+    safe="in stages, in a revision of its own: a CHECK that is NOT VALID, VALIDATE (which blocks"
+    " nobody), then SET NOT NULL takes a moment",
+    code=f'{STAGED}staged.add_not_null("{{table}}", "{{column}}")',
     lock=Lock.ACCESS_EXCLUSIVE,
     work=Work.SCAN,
 )
@@ -30,11 +26,10 @@ FOREIGN = Rule(
     level=Level.ERROR,
     harm=Harm.LOCK,
     message="the foreign key of {table} to {refers} is checked for all rows at once",
-    safe="add it NOT VALID, and VALIDATE it in the next revision, which blocks no writer",
-    code='op.create_foreign_key("{name}", "{table}", "{refers}", [{columns}], ["id"],\n'
-    "    postgresql_not_valid=True)\n"
-    "# next revision\n"
-    'op.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")',
+    safe="in stages, in a revision of its own: the index that it wants, the key NOT VALID, then"
+    " VALIDATE, which blocks no writer",
+    code=f'{STAGED}staged.add_foreign_key("{{name}}", "{{table}}", [{{columns}}], "{{refers}}",\n'
+    '    index="ix_{name}")  # None: there is one',
     lock=Lock.SHARE_ROW_EXCLUSIVE,
     work=Work.SCAN,
 )
@@ -43,10 +38,8 @@ CHECK = Rule(
     level=Level.ERROR,
     harm=Harm.LOCK,
     message="the check {name} reads all of {table}",
-    safe="add it NOT VALID, and VALIDATE it in the next revision, which blocks no writer",
-    code='op.create_check_constraint("{name}", "{table}", "...", postgresql_not_valid=True)\n'
-    "# next revision\n"
-    'op.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")',
+    safe="in stages, in a revision of its own: NOT VALID, then VALIDATE, which blocks no writer",
+    code=f'{STAGED}staged.add_check("{{name}}", "{{table}}", "...")',
     lock=Lock.ACCESS_EXCLUSIVE,
     work=Work.SCAN,
 )
@@ -55,8 +48,9 @@ VALIDATED_AT_ONCE = Rule(
     level=Level.ERROR,
     harm=Harm.LOCK,
     message="{name} is added NOT VALID and validated in one transaction",
-    safe="VALIDATE in a revision of its own: here the lock of ADD CONSTRAINT is still held while"
-    " the rows are read",
+    safe="VALIDATE in a transaction of its own, as the helpers do (staged.add_check,"
+    " staged.add_foreign_key, staged.add_not_null), or in the next revision: here the lock of ADD"
+    " CONSTRAINT is still held while the rows are read",
     code='# next revision\nop.execute("ALTER TABLE {table} VALIDATE CONSTRAINT {name}")',
     lock=Lock.ACCESS_EXCLUSIVE,
     work=Work.SCAN,
@@ -68,11 +62,10 @@ UNIQUE = Rule(
     message="the {kind} of {table} builds its index under a lock",
     safe="build the unique index concurrently in a revision of its own, then make the constraint"
     " of it, which takes a moment",
-    code="# a revision of its own\n"
-    "with op.get_context().autocommit_block():\n"
-    '    op.drop_index("{name}", if_exists=True, postgresql_concurrently=True)\n'
-    '    op.create_index("{name}", "{table}", [{columns}], unique=True,\n'
-    "        postgresql_concurrently=True)\n"
+    code=f"{STAGED}# UNIQUE\n"
+    'staged.add_unique("{name}", "{table}", [{columns}])\n'
+    "# PRIMARY KEY: staged.add_not_null for each column, and\n"
+    'staged.create_index("{name}", "{table}", [{columns}], unique=True)\n'
     "# next revision\n"
     'op.execute("ALTER TABLE {table} ADD CONSTRAINT {name} {word} USING INDEX {name}")',
     lock=Lock.ACCESS_EXCLUSIVE,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgstead.lint.finding import Level
 from pgstead.lint.replay import column_of
-from pgstead.lint.rule import Harm, Hit, Lock, Rule, Work
+from pgstead.lint.rule import STAGED, Harm, Hit, Lock, Rule, Work
 from pgstead.lint.scene import Scene, Step
 from pgstead.lint.tree import Node, relation
 
@@ -17,10 +17,8 @@ UPDATE = Rule(
     message="UPDATE {table} changes its rows in one transaction",
     safe="backfill in batches by key, each a transaction of its own, after the revision that"
     " changes the schema",
-    code="while connection.execute(text('''\n"
-    "    UPDATE {table} SET ... WHERE id IN (\n"
-    "        SELECT id FROM {table} WHERE ... ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED)\n"
-    "''')).rowcount:\n    connection.commit()",
+    code=f"{STAGED}# a revision of its own\n"
+    'staged.backfill("{table}", {{"...": "..."}}, where="...")',
     lock=Lock.ROW_EXCLUSIVE,
     work=Work.COMMIT,
 )

@@ -71,8 +71,18 @@ def written(source: Source, steps: tuple[Step, ...]) -> Iterator[Hit]:
         yield MISSING.hit("", source.upgrade.line if source.upgrade else 0)
     elif way.raises:
         yield RAISES.hit("", way.line)
-    elif way.empty:
+    elif way.empty and not all(map(_of_backfill, steps)):
+        # the schema is as it was behind a backfill, and what the rows were is not kept
         yield EMPTY.hit("", way.line)
+
+
+_FORCED = frozenset({"AT_ForceRowSecurity", "AT_NoForceRowSecurity"})
+
+
+def _of_backfill(step: Step) -> bool:
+    """Say whether a statement belongs to a backfill in batches."""
+    switched = {what for what, _ in step.alterations()}
+    return step.staged and (step.kind == "DoStmt" or (bool(switched) and switched <= _FORCED))
 
 
 def leftovers(made: set[str], after: Schema, line: int) -> Iterator[Hit]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgstead.lint.finding import Level
 from pgstead.lint.replay import index_columns
-from pgstead.lint.rule import Harm, Hit, Lock, Rule, Work
+from pgstead.lint.rule import STAGED, Harm, Hit, Lock, Rule, Work
 from pgstead.lint.scene import Ending, Scene, Step
 from pgstead.lint.schema import Index, Table
 from pgstead.lint.tree import Node, dotted, listed, options, relation, truth
@@ -18,9 +18,7 @@ CREATE = Rule(
     message="CREATE INDEX {index} blocks every writer of {table}",
     safe="build it CONCURRENTLY, outside of a transaction, in a revision of its own that can be"
     " repeated: what a killed build left behind is dropped first",
-    code="with op.get_context().autocommit_block():\n"
-    '    op.drop_index("{index}", if_exists=True, postgresql_concurrently=True)\n'
-    '    op.create_index("{index}", "{table}", [{columns}], postgresql_concurrently=True)',
+    code=f'{STAGED}staged.create_index("{{index}}", "{{table}}", [{{columns}}])',
     lock=Lock.SHARE,
     work=Work.BUILD,
 )
@@ -29,14 +27,10 @@ OF_PARTITIONS = Rule(
     level=Level.ERROR,
     harm=Harm.LOCK,
     message="CREATE INDEX {index} blocks the writers of all partitions of {table}",
-    safe="make it ON ONLY the parent, build one CONCURRENTLY for each partition in revisions of"
-    " their own, and attach these: then the parent's becomes valid",
-    code='op.execute("CREATE INDEX {index} ON ONLY {table} ({bare})")\n'
-    "# a revision of its own for each partition\n"
-    "with op.get_context().autocommit_block():\n"
-    '    op.create_index("{index}_1", "{table}_1", [{columns}], postgresql_concurrently=True)\n'
-    "# next revision\n"
-    'op.execute("ALTER INDEX {index} ATTACH PARTITION {index}_1")',
+    safe="make it ON ONLY the parent, build one CONCURRENTLY for each partition, and attach these:"
+    " then the parent's becomes valid",
+    code=f"{STAGED}# does all of that, on a server\n"
+    'staged.create_index("{index}", "{table}", [{columns}])',
     lock=Lock.SHARE,
     work=Work.BUILD,
 )
@@ -47,7 +41,8 @@ NOT_OF_PARTITIONS = Rule(
     message="{table} is partitioned: its index {index} cannot be built CONCURRENTLY",
     breaks="the server refuses it (0A000)",
     safe="ON ONLY the parent, CONCURRENTLY for each partition, then ATTACH PARTITION",
-    code='op.execute("CREATE INDEX {index} ON ONLY {table} ({bare})")',
+    code=f"{STAGED}# does all of that, on a server\n"
+    'staged.create_index("{index}", "{table}", [{columns}])',
 )
 DROP = Rule(
     name="drop-index-not-concurrent",
@@ -55,8 +50,7 @@ DROP = Rule(
     harm=Harm.LOCK,
     message="DROP INDEX {index} waits for all who use {table}, and holds back all others",
     safe="drop it CONCURRENTLY, outside of a transaction, in a revision of its own",
-    code="with op.get_context().autocommit_block():\n"
-    '    op.drop_index("{index}", if_exists=True, postgresql_concurrently=True)',
+    code=f'{STAGED}staged.drop_index("{{index}}", "{{table}}")',
     lock=Lock.ACCESS_EXCLUSIVE,
 )
 REINDEX = Rule(
@@ -104,9 +98,7 @@ TRAP = Rule(
     breaks="what a killed or timed-out build left behind is passed over in silence: every write"
     " keeps it up to date, no query uses it, and a unique one does not guard",
     safe="drop it first if it exists: an index of a revision that has not ended is of no use",
-    code="with op.get_context().autocommit_block():\n"
-    '    op.drop_index("{index}", if_exists=True, postgresql_concurrently=True)\n'
-    '    op.create_index("{index}", "{table}", [{columns}], postgresql_concurrently=True)',
+    code=f'{STAGED}staged.create_index("{{index}}", "{{table}}", [{{columns}}])',
 )
 WIDE = Rule(
     name="wide-index",
@@ -133,9 +125,7 @@ UNLED = Rule(
     message="no index of {table} leads with {columns}, which refers to {refers}",
     breaks="each DELETE in {refers} reads all of {table}, row locks held meanwhile",
     safe="an index that leads with the referencing columns",
-    code="with op.get_context().autocommit_block():\n"
-    '    op.create_index("ix_{table}_{first}", "{table}", [{quoted}],\n'
-    "        postgresql_concurrently=True)",
+    code=f'{STAGED}staged.create_index("ix_{{table}}_{{first}}", "{{table}}", [{{quoted}}])',
     work=Work.SCAN,
 )
 RULES = (

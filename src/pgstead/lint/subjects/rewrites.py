@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pgstead.lint.column_types import Type, free, type_of
 from pgstead.lint.finding import Level
-from pgstead.lint.rule import Harm, Hit, Lock, Rule, Work
+from pgstead.lint.rule import STAGED, Harm, Hit, Lock, Rule, Work
 from pgstead.lint.scene import Scene, Step
 from pgstead.lint.tree import Node
 
@@ -17,11 +17,12 @@ TYPE = Rule(
     message="the type of {table}.{column} becomes {new} (it was {old})",
     safe="expand and contract: a new column beside the old one, a trigger that keeps both equal,"
     " a backfill in batches, then the application moves, then the old column goes",
-    code="# 1. expand\n"
-    'op.add_column("{table}", sa.Column("{column}_new", sa.{new_type}, nullable=True))\n'
-    "# 2. trigger and backfill in batches, outside of the schema's transaction\n"
-    "# 3. the application reads and writes {column}_new\n"
-    '# 4. contract: op.drop_column("{table}", "{column}")',
+    code=f"{STAGED}change = staged.Replacement(\n"
+    '    "{table}", "{column}", "{column}_new", old_type="{old}", new_type="{new}")\n'
+    "# this revision, before the release that reads and writes {column}_new\n"
+    "staged.expand(change)\n"
+    "# a later one, when no release that runs knows {column}\n"
+    "staged.contract(change)",
     lock=Lock.ACCESS_EXCLUSIVE,
     work=Work.REWRITE,
 )
@@ -34,7 +35,8 @@ UNDER_ASYNCPG = Rule(
     " wrong values without an error, until it is closed",
     safe="expand and contract (see type-change): a new column has no old plan; or stop the"
     " application, RECONNECT the pooler, and start it again",
-    code='op.add_column("{table}", sa.Column("{column}_new", sa.{new_type}, nullable=True))',
+    code=f"{STAGED}staged.expand(staged.Replacement(\n"
+    '    "{table}", "{column}", "{column}_new", old_type="{old}", new_type="{new}"))',
 )
 EXPRESSION = Rule(
     name="generated-expression-change",

@@ -211,10 +211,15 @@ def _mentions(step: Step, value: str) -> bool:
 
 
 def whole(scene: Scene) -> Iterator[Hit]:
-    """Yield that a block outside of the transaction is not the only content."""
-    outside = [s for s in scene.steps if not s.transactional]
-    inside = [s for s in scene.steps if s.transactional and s.kind != "TransactionStmt"]
-    if outside and inside:
+    """Yield that a block outside of the transaction is not the only content.
+
+    What comes in stages commits too, and goes well with its like.
+    """
+    staged = any(s.staged for s in scene.steps)
+    others = [s for s in scene.steps if not s.staged]
+    outside = [s for s in others if not s.transactional]
+    inside = [s for s in others if s.transactional and s.kind != "TransactionStmt"]
+    if (outside or staged) and inside:
         line = inside[0].statement.lines
         yield NOT_ALONE.hit("", line[0] if line else None)
 
