@@ -141,7 +141,7 @@ class MigrationGate:
 
     def _unmet(self, one: Wanted) -> tuple[Unmet, ...]:
         from pgstead.host import clock
-        from pgstead.host.backups import NoBackups
+        from pgstead.host.backups import KnownBackups
         from pgstead.host.rehearsals import last
         from pgstead.plan.gate import unmet
 
@@ -158,7 +158,7 @@ class MigrationGate:
             {file.name: file.digest for file in one.revisions},
             self._linted(one) if one.linted else (),
             rehearsed,
-            NoBackups().last_verified(),
+            KnownBackups(ports.backup).last_verified(),
             self._ability(),
         )
         return unmet(looked, Ages(asked.rehearsal_age, asked.backup_age), clock.now())

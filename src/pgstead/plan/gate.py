@@ -104,7 +104,7 @@ def _judged(
 
 
 def _backup(looked: Looked, age: float, now: datetime) -> Unmet | None:
-    way = f"make one that is not older than {written_duration(age)}, and verify it"
+    way = f"`pgstead backup now --verify`; it may be {written_duration(age)} old"
     match looked.backup:
         case Unproven(reason):
             return Unmet(Condition.BACKUP, reason, way, unproven=True)

@@ -118,7 +118,7 @@ def test_all_that_is_not_met_is_told_at_once_and_nothing_is_touched(
     path = production.revision("aa03", "ALTER TABLE item ALTER COLUMN id TYPE text")
     told = production.json("migrate", "up", status=3)
     assert [u["condition"] for u in told["unmet"]] == ["lint", "rehearsal", "backup"]
-    assert "shop: backup: unproven: pgstead makes no backups yet" in told["message"]
+    assert "shop: backup: unproven: the manifest asks for no backups" in told["message"]
     assert "way out: `pgstead migrate rehearse shop`" in told["message"]
     assert "--override REASON" in told["hint"]
     assert told["error"] == "gate"
