@@ -92,7 +92,9 @@ def shell(command: str, stead: LiveStead, *, user: str | None = None) -> None:
     """Run a line of shell; its failure is ours."""
     library = stead.wired.design.build.library_path
     environment = {**os.environ, **({"LD_LIBRARY_PATH": library} if library else {})}
-    subprocess.run(["bash", "-c", command], check=True, env=environment, user=user)
+    subprocess.run(
+        ["bash", "-c", command], check=True, env=environment, user=user, capture_output=True
+    )
 
 
 def one_round(stead: LiveStead, figures: Figures) -> None:
@@ -135,7 +137,8 @@ def by_hand(stead: LiveStead, place: Path) -> None:
         f" $gpg --import {plan.key}/secret.asc;"
         f" $gpg --decrypt {newest}/data/base.tar.zst.gpg | zstd -d | tar -x -C {into};"
         f" for f in {plan.wals}/*/*; do"
-        f" $gpg --decrypt $f | zstd -dq > {into}/pg_wal/$(basename $f); done; cp {plan.streaming}/*.partial {into}/pg_wal/ || true;"
+        f" $gpg --decrypt $f | zstd -dq > {into}/pg_wal/$(basename $f); done;"
+        f" cp {plan.streaming}/*.partial {into}/pg_wal/ || true;"
         f" cd {into}/pg_wal; for f in *.partial; do mv $f ${{f%.partial}}; done;"
         f" touch {into}/recovery.signal; gpgconf --kill gpg-agent",
         stead,
