@@ -46,7 +46,7 @@ def test_a_dangerous_migration_is_refused_with_the_code_to_write(place: Path) ->
     assert "error [index-not-concurrent]" in said.out
     assert "> CREATE INDEX ix ON account (note)" in said.out
     assert "breaks: SHARE blocks every write of account while the index is built" in said.out
-    assert "postgresql_concurrently=True" in said.out
+    assert 'staged.create_index("ix", "account", ["note"])' in said.out
     assert "shop: 2 revisions: 1 error" in said.out
 
 

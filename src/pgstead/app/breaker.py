@@ -42,7 +42,7 @@ class Limits:
     """When it opens, and for how long. Seconds."""
 
     failures: int = 5  # in a row
-    rest: float = 1.0  # until the next probe; give or take a quarter, so that processes spread
+    rest: float = 0.5  # until the next probe; give or take a quarter, so that processes spread
     patience: float = 5.0  # with a probe that does not come back
 
 

@@ -217,13 +217,12 @@ class Rehearsal:
         try:
             with self.history.alembic(_SILENT, report=Report(observer=watch)) as config:
                 run(config, target)
-        except SteadError as error:
-            return error.message
-        except NotImplementedError as error:
-            self.irreversible = f"a revision says that there is none: {error or 'no reason given'}"
+        except SteadError as error:  # whatever a revision raised is its cause
+            reason = error.__cause__
+            if not isinstance(reason, NotImplementedError):
+                return error.message
+            self.irreversible = f"a revision says that there is none: {reason or 'no reason given'}"
             return self.irreversible
-        except Exception as error:  # noqa: BLE001 - a revision is somebody's program: it may raise anything
-            return f"{type(error).__name__}: {' '.join(str(error).split())}"
         return ""
 
     def _step(self, text: str) -> None:

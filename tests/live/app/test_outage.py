@@ -115,7 +115,7 @@ def test_an_outage_from_its_beginning_to_its_end(
 
 
 def test_while_it_is_down_no_herd_reaches_it(open_scratch: Scratch, driver: Driver) -> None:
-    """In real time: a hundred callers who never give up cost about one attempt in a second."""
+    """In real time: a hundred callers who never give up cost about two attempts a second."""
 
     async def whole() -> tuple[int, float]:
         async with cutting(open_scratch.port) as proxy:

@@ -118,7 +118,7 @@ def kind(path: str, answer: Any, *, marked: bool) -> str:
         assert headers["x-degraded"] == "true", what
         return "degraded"
     # refused before the database is asked: what was sent cannot be right
-    assert answer.status_code in (200, 401, 403, 404, 422), what
+    assert answer.status_code in (200, 401, 403, 404, 412, 422), what
     return "refused" if answer.status_code != 200 else "alive"
 
 
