@@ -237,3 +237,9 @@ class BackupError(SteadError):
     """a backup, its verification or a recovery failed"""
 
     code = "backup-failed"
+
+
+class UnreachableTargetError(BackupError):
+    """recovery did not get to the moment that was asked for"""
+
+    code = "target-unreachable"

@@ -55,8 +55,13 @@ class RestoredFiles:
 
     def verify(self, place: Path, found: StoredBackup) -> int:
         """Compare every file with the manifest; return how many. Raises BackupError."""
-        manifest = Path(self._plan.base, found.name, "data", "backup_manifest")
-        ignored = [part for name in _REWRITTEN for part in ("--ignore", name)]
+        if found.parent:  # combined by pg_combinebackup, which wrote a manifest of its own
+            manifest = place / "backup_manifest"
+        else:
+            manifest = Path(self._plan.base, found.name, "data", "backup_manifest")
+        # where nothing is compressed Barman leaves copies of those that it combined
+        copies = [p.name for p in place.glob("backup_manifest.*")]
+        ignored = [part for name in (*_REWRITTEN, *copies) for part in ("--ignore", name)]
         outcome = self._run(
             "pg_verifybackup", "--no-parse-wal", "--manifest-path", str(manifest), *ignored,
             str(place),

@@ -168,7 +168,9 @@ class RunningLedger:
         wanted = len(History.read(self.journal).commits) + more if self.journal.exists() else more
         end = time.monotonic() + seconds
         while not self.journal.exists() or len((found := self.history()).commits) < wanted:
-            assert time.monotonic() < end, f"the ledger stands still: {self.journal.read_text()[-500:]}"
+            assert time.monotonic() < end, (
+                f"the ledger stands still: {self.journal.read_text()[-500:]}"
+            )
             time.sleep(0.05)
         return found
 
