@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     exit_1="it could not be restored",
 )
 @moment
-@click.option(
-    "--timeline", type=click.IntRange(1), help="Of a history that was left. [default: newest]"
-)
+@click.option("--timeline", type=click.IntRange(1), help="Of a history that was left.")
 @click.option("--backup", "name", metavar="NAME", default="", help="From which. [default: found]")
 @click.option("--into", type=click.Path(path_type=Path), help="Where to; with --extract, the file.")
 @click.option("--in-place", is_flag=True, help="Over the running stead.")

@@ -161,7 +161,7 @@ class BarmanProgram:
 
     def end_orphans(self) -> None:
         """End what a killed run has started to make a base backup with."""
-        processes.end_working_on(self._plan.base, _LEAVING, "pg_basebackup")
+        processes.end_working_on(Path(self._plan.base), _LEAVING, "pg_basebackup")
 
     def sums(self, name: str) -> dict[str, str]:
         """Return the SHA-256 of each file of a base backup, by its name."""
@@ -215,7 +215,7 @@ class BarmanProgram:
         """
         arguments = ["restore", "--staging-path", str(staging), "--staging-location", "local"]
         # Barman takes for the latest one the last that a whole segment came of.
-        timeline = self.lineage(target.timeline).timeline
+        timeline = self._timeline(name, target)
         arguments += ["--partial-wal", "--target-tli", str(timeline)]
         match target.kind:
             case TargetKind.LATEST:
@@ -254,6 +254,15 @@ class BarmanProgram:
         with self._opening() as home:
             told = self._done("get-wal", SERVER, f"{wanted:08X}.history", home=home).out
         return Lineage(wanted, received.parents(told))
+
+    def _timeline(self, name: str, target: Target) -> int:
+        """Return the timeline to follow: a backup of a history that was left stays on its own."""
+        lineage = self.lineage(target.timeline)
+        if not target.timeline and lineage.parents:
+            found = self.show(name)
+            if not lineage.holds(found.timeline, received.place_of(found.end_lsn)):
+                return found.timeline
+        return lineage.timeline
 
     def _complete(self, place: Path, timeline: int, home: Path | None) -> None:
         """Add the WAL that came while the rest was laid out, and the segment that is open.

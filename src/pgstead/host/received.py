@@ -27,9 +27,14 @@ def parents(history: str) -> dict[int, int]:
     for line in history.splitlines():
         words = line.split()
         if len(words) >= 2 and words[0].isdigit() and "/" in words[1]:
-            high, low = words[1].split("/")
-            found[int(words[0])] = (int(high, 16) << 32) + int(low, 16)
+            found[int(words[0])] = place_of(words[1])
     return found
+
+
+def place_of(lsn: str) -> int:
+    """Return a place in the WAL as a number."""
+    high, _, low = lsn.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
 
 
 def copy_spool(plan: BackupPlan, into: Path, timeline: int) -> None:

@@ -33,6 +33,7 @@ _AT_LEAST = (
 )  # fmt: skip
 _ASKED_FOR = re.compile(r"^(max_\w+) setting: +(\d+)$", re.MULTILINE)  # pg_controldata
 # How recovery ends that does not get to its target, by version and by kind of target.
+_EARLY = ("database system is starting up", "not yet accepting connections")  # told to us
 _SHORT = ("before configured recovery target was reached", "before consistent recovery point")
 
 
@@ -226,6 +227,7 @@ class Restored:
             lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return "it left no log"
+        lines = [line for line in lines if not any(words in line for words in _EARLY)]
         grave = [line for line in lines if any(w in line for w in ("FATAL:", "PANIC:", "ERROR:"))]
         return " / ".join((grave or lines)[-3:]) or "it said nothing"
 

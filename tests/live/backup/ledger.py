@@ -9,11 +9,11 @@ not among them. A row whose COMMIT was sent and not answered may be there or not
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Set as AbstractSet
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -131,7 +131,7 @@ def rows_of(rows: Iterable[Sequence[Any]]) -> Rows:
     return Rows(frozenset(numbers), tuple(altered))
 
 
-def differences(found: Rows, wanted: set[int], may: set[int] = frozenset()) -> list[str]:
+def differences(found: Rows, wanted: set[int], may: AbstractSet[int] = frozenset()) -> list[str]:
     """Return what is wrong with the rows of a recovery; nothing where they are right."""
     told: list[str] = []
     if missing := sorted(wanted - found.numbers):
@@ -146,13 +146,13 @@ def differences(found: Rows, wanted: set[int], may: set[int] = frozenset()) -> l
 class RunningLedger:
     """A writer at work, and its journal."""
 
-    def __init__(self, stead: LiveStead, journal: Path, rate: float) -> None:
+    def __init__(self, stead: LiveStead, journal: Path, rate: float, first: int) -> None:
         self.journal = journal
         design = stead.wired.design
         command = [
             sys.executable, str(Path(__file__).with_name("ledger_writer.py")),
             str(design.layout.socket), str(design.settings["port"]), design.superuser,
-            str(journal), str(rate),
+            str(journal), str(rate), str(first),
         ]  # fmt: skip
         # what it says goes to a file: a pipe that nobody reads would hold it up one day
         with journal.with_suffix(".err").open("wb") as errors:
@@ -168,9 +168,7 @@ class RunningLedger:
         wanted = len(History.read(self.journal).commits) + more if self.journal.exists() else more
         end = time.monotonic() + seconds
         while not self.journal.exists() or len((found := self.history()).commits) < wanted:
-            assert time.monotonic() < end, (
-                f"the ledger stands still: {self.journal.read_text()[-500:]}"
-            )
+            assert time.monotonic() < end, self.journal.read_text()[-500:]
             time.sleep(0.05)
         return found
 
@@ -182,11 +180,13 @@ class RunningLedger:
 
 
 @contextmanager
-def written(stead: LiveStead, journal: Path, rate: float = 200) -> Iterator[RunningLedger]:
+def written(
+    stead: LiveStead, journal: Path, rate: float = 200, first: int = 1
+) -> Iterator[RunningLedger]:
     """Have a ledger written all the time, by a process of its own."""
     with stead.superuser("jeex_idea") as connection:
         connection.execute(_MAKE)
-    running = RunningLedger(stead, journal, rate)
+    running = RunningLedger(stead, journal, rate, first)
     try:
         running.wait_for(1)
         yield running
@@ -212,12 +212,3 @@ def restored_rows(stead: LiveStead, place: Path) -> Rows:
 def lsn_text(place: int) -> str:
     """Return a place in the WAL as PostgreSQL writes it."""
     return f"{place >> 32:X}/{place & 0xFFFFFFFF:X}"
-
-
-def alive(pid: int) -> bool:
-    """Say whether a process is there and no zombie."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -1,6 +1,6 @@
 """Writes numbered, hashed rows, one transaction each, and a journal of them outside the server.
 
-    python ledger_writer.py SOCKET PORT SUPERUSER JOURNAL RATE
+    python ledger_writer.py SOCKET PORT SUPERUSER JOURNAL RATE FIRST
 
 The journal has a line before a row is sent, and one after COMMIT came back, each on the disk
 before the next thing is done. `A number` is an attempt; `K number xid lsn microseconds` was
@@ -25,7 +25,8 @@ import psycopg
 
 # pg_walinspect tells where a COMMIT lies: nothing that is tested here does
 _COMMITTED = """
-    SELECT (SELECT start_lsn::text FROM pg_get_wal_records_info(%(before)s, pg_current_wal_flush_lsn())
+    SELECT (SELECT start_lsn::text
+            FROM pg_get_wal_records_info(%(before)s, pg_current_wal_flush_lsn())
             WHERE xid = %(xid)s::xid AND resource_manager = 'Transaction'
               AND record_type LIKE 'COMMIT%%' LIMIT 1) AS lsn,
            (extract(epoch FROM pg_xact_commit_timestamp(%(xid)s::xid)) * 1000000)::bigint AS at
@@ -122,9 +123,9 @@ class Writer:
 
 def main() -> None:
     """Write as long as this process lives; a server that is gone is tried again."""
-    socket, port, user, path, rate = sys.argv[1:]
+    socket, port, user, path, rate, first = sys.argv[1:]
     conninfo = f"host={socket} port={port} user={user} dbname=jeex_idea application_name=ledger"
-    journal, number = Journal(path), 1
+    journal, number = Journal(path), int(first)
     while True:
         writer = None
         try:
