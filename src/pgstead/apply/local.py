@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pgstead.errors import KeysLostError, SteadError
 from pgstead.model.design import Design
 from pgstead.model.keys import KeyRing

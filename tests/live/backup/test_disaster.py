@@ -56,7 +56,7 @@ def test_after_the_loss_of_the_data_directory_all_acknowledged_rows_are_there(
         seconds = time.monotonic() - began
         found = live_rows(sealed)
         lost = history.acknowledged - found.numbers
-        last = max((c.at.timestamp() for c in history.commits if c.number in found.numbers))
+        last = max(c.at.timestamp() for c in history.commits if c.number in found.numbers)
         print(
             f"\ndisaster {number}: {len(lost)} of {len(history.commits)} acknowledged rows lost,"
             f" RPO {max(0.0, lost_at - last):.3f} s; RTO {told['seconds']:.1f} s restored,"

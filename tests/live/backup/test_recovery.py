@@ -10,7 +10,6 @@ import json
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -72,7 +71,7 @@ def since(commits: list[Commit], moment: str) -> History:
 
 
 @pytest.fixture(scope="module")
-def past(plain: LiveStead, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+def past(plain: LiveStead, tmp_path_factory: pytest.TempPathFactory) -> Past:
     """Let it happen."""
     journal = tmp_path_factory.mktemp("ledger") / "journal"
     with written(plain, journal) as ledger:
@@ -106,7 +105,7 @@ def past(plain: LiveStead, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for s, e in zip(stretches, ended, strict=True)
     )
     # a mark is a place in the WAL: it ends there, a COMMIT that begins there is behind it
-    yield Past(plain, reachable, mark, frozenset(old.by_lsn(mark, exclusive=True)))
+    return Past(plain, reachable, mark, frozenset(old.by_lsn(mark, exclusive=True)))
 
 
 def one(past: Past, chance: random.Random, kind: str) -> None:
