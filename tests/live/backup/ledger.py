@@ -131,7 +131,9 @@ def rows_of(rows: Iterable[Sequence[Any]]) -> Rows:
     return Rows(frozenset(numbers), tuple(altered))
 
 
-def differences(found: Rows, wanted: set[int], may: AbstractSet[int] = frozenset()) -> list[str]:
+def differences(
+    found: Rows, wanted: AbstractSet[int], may: AbstractSet[int] = frozenset()
+) -> list[str]:
     """Return what is wrong with the rows of a recovery; nothing where they are right."""
     told: list[str] = []
     if missing := sorted(wanted - found.numbers):

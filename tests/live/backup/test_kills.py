@@ -1,4 +1,4 @@
-"""kill -9 of whatever takes part in backups: nothing is lost, nothing is left, the next run is right.
+"""kill -9 of whatever takes part in backups: nothing is lost or left, and the next run is right.
 
 Counts are small here and full in soak.
 """
