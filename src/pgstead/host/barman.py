@@ -189,6 +189,26 @@ class BarmanProgram:
         """Take the segments that have arrived into the repository, compressed and encrypted."""
         with self._sealing() as home:
             self._done("archive-wal", SERVER, timeout=_HOURS, home=home)
+        if sealed := received.sealed_histories(self._plan):
+            self._unseal(sealed)
+
+    def _unseal(self, names: list[str]) -> None:
+        """Keep history files plain: they tell where a timeline was left, and nothing else.
+
+        Barman 3.19 reads them while it shows a backup, and does not decrypt them: after the first
+        switch of the timeline it shows none any more.
+        """
+        for name in names:
+            path = Path(self._plan.wals, name)
+            if path.read_bytes()[:1].isdigit():
+                continue  # a run that was killed came as far as this
+            with self._opening() as home:
+                told = self._done("get-wal", SERVER, name, home=home).out
+            plain = path.with_name(f".{name}.plain")
+            plain.write_text(told, encoding="utf-8")
+            plain.chmod(0o600)
+            plain.replace(path)
+        self._done("rebuild-xlogdb", SERVER, timeout=_HOURS)
 
     def switch(self) -> None:
         """Close the WAL segment that is open now, and wait until it has arrived."""

@@ -21,6 +21,13 @@ def timelines(plan: BackupPlan) -> set[int]:
     return {int(stem, 16) for stem in found}
 
 
+def sealed_histories(plan: BackupPlan) -> list[str]:
+    """Return the history files that Barman has encrypted, from its list of what is archived."""
+    listed = [path for path in Path(plan.wals).glob("*xlog*.db") if path.is_file()]
+    lines = [line.split() for path in listed for line in path.read_text("utf-8").splitlines()]
+    return [words[0] for words in lines if words[0].endswith(".history") and "gpg" in words[1:]]
+
+
 def parents(history: str) -> dict[int, int]:
     """Return where each timeline was left on the way to one, from the text of its history file."""
     found: dict[int, int] = {}
