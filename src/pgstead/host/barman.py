@@ -131,6 +131,7 @@ class BarmanProgram:
 
     def show(self, name: str) -> StoredBackup:
         """Return one base backup. Raises BackupError where there is none of that name."""
+        self._unseal()  # Barman's own commands archive too
         told: dict[str, Any] = self._json("show-backup", SERVER, name).get(SERVER) or {}
         base: dict[str, Any] = told.get("base_backup_information") or {}
         catalog: dict[str, Any] = told.get("catalog_information") or {}
@@ -189,15 +190,17 @@ class BarmanProgram:
         """Take the segments that have arrived into the repository, compressed and encrypted."""
         with self._sealing() as home:
             self._done("archive-wal", SERVER, timeout=_HOURS, home=home)
-        if sealed := received.sealed_histories(self._plan):
-            self._unseal(sealed)
+        self._unseal()
 
-    def _unseal(self, names: list[str]) -> None:
+    def _unseal(self) -> None:
         """Keep history files plain: they tell where a timeline was left, and nothing else.
 
         Barman 3.19 reads them while it shows a backup, and does not decrypt them: after the first
         switch of the timeline it shows none any more.
         """
+        names = received.sealed_histories(self._plan)
+        if not names:
+            return
         for name in names:
             path = Path(self._plan.wals, name)
             if path.read_bytes()[:1].isdigit():
