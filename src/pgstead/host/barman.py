@@ -198,20 +198,27 @@ class BarmanProgram:
         Barman 3.19 reads them while it shows a backup, and does not decrypt them: after the first
         switch of the timeline it shows none any more.
         """
-        names = received.sealed_histories(self._plan)
-        if not names:
+        if not received.sealed_histories(self._plan):
             return
-        for name in names:
-            path = Path(self._plan.wals, name)
-            if path.read_bytes()[:1].isdigit():
-                continue  # a run that was killed came as far as this
-            with self._opening() as home:
-                told = self._done("get-wal", SERVER, name, home=home).out
-            plain = path.with_name(f".{name}.plain")
-            plain.write_text(told, encoding="utf-8")
-            plain.chmod(0o600)
-            plain.replace(path)
-        self._done("rebuild-xlogdb", SERVER, timeout=_HOURS)
+        with received.alone(self._plan):  # the agent may be about the same
+            names = received.sealed_histories(self._plan)
+            for name in names:
+                self._unseal_one(name)
+            if names:
+                self._done("rebuild-xlogdb", SERVER, timeout=_HOURS)
+
+    def _unseal_one(self, name: str) -> None:
+        path = Path(self._plan.wals, name)
+        if path.read_bytes()[:1].isdigit():
+            return  # a run that was killed came as far as this
+        with self._opening() as home:
+            told = self._done("get-wal", SERVER, name, home=home).out
+        if not received.parents(told):
+            raise BackupError(f"barman does not give {name} out: {told[:100]!r}")
+        plain = path.with_name(f".{name}.plain")
+        plain.write_text(told, encoding="utf-8")
+        plain.chmod(0o600)
+        plain.replace(path)
 
     def switch(self) -> None:
         """Close the WAL segment that is open now, and wait until it has arrived."""

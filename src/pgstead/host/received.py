@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pgstead.host.files import problem
@@ -19,6 +23,17 @@ def timelines(plan: BackupPlan) -> set[int]:
     folders = (Path(plan.wals), Path(plan.streaming))
     found = [path.stem for folder in folders for path in folder.glob("????????.history")]
     return {int(stem, 16) for stem in found}
+
+
+@contextmanager
+def alone(plan: BackupPlan) -> Generator[None]:
+    """Be the only one who changes what is archived, among those who ask."""
+    handle = os.open(plan.wals, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def sealed_histories(plan: BackupPlan) -> list[str]:
