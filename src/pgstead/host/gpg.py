@@ -109,6 +109,11 @@ def _must_open(tools: BackupTools, home: Path, passphrase: Path) -> None:
         ) from error
 
 
+def decrypt(tools: BackupTools, home: Path, passphrase: Path, source: Path, target: Path) -> None:
+    """Decrypt a file into another one, of mode 0600, with a keyring. Raises HostError."""
+    _gpg(tools, home, passphrase, "--output", str(target), "--decrypt", str(source))
+
+
 @contextmanager
 def _home(tools: BackupTools, *, starting: bool) -> Generator[Path]:
     home = Path(tempfile.mkdtemp(prefix="pgst-gpg-", dir=_short()))
