@@ -204,12 +204,13 @@ class BarmanProgram:
             names = received.sealed_histories(self._plan)
             for name in names:
                 self._unseal_one(name)
-            if names:
-                self._done("rebuild-xlogdb", SERVER, timeout=_HOURS)
+            # not `barman rebuild-xlogdb`: it takes every encrypted segment for a plain one
+            lock = Path(self._layout.backup, f".{SERVER}-xlogdb.lock")
+            received.list_as_plain(self._plan, lock, names)
 
     def _unseal_one(self, name: str) -> None:
         path = Path(self._plan.wals, name)
-        if path.read_bytes()[:1].isdigit():
+        if not gpg.sealed(path):
             return  # a run that was killed came as far as this
         plain = path.with_name(f".{name}.plain")
         plain.unlink(missing_ok=True)
