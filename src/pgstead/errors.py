@@ -24,6 +24,7 @@
     ├── BusyError                   exit 1  another pgstead command holds the lock
     ├── SqlError                    exit 1  the server refused a statement of ours
     └── BackupError                 exit 1  a backup, its verification or a recovery failed
+        └── UnreachableTargetError  exit 1  recovery did not get to the moment asked for
 
 Anything else that escapes is a bug and is reported as one, with the path of its log.
 """
@@ -237,3 +238,9 @@ class BackupError(SteadError):
     """a backup, its verification or a recovery failed"""
 
     code = "backup-failed"
+
+
+class UnreachableTargetError(BackupError):
+    """recovery did not get to the moment that was asked for"""
+
+    code = "target-unreachable"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pgstead.errors import KeysLostError, SteadError
 from pgstead.model.design import Design
 from pgstead.model.keys import KeyRing
@@ -62,6 +64,7 @@ def key_ring(operation: Operation, design: Design, ports: Ports) -> None:
 
 def refuse_loss(operation: Operation, design: Design) -> None:
     """Raise KeysLostError for an operation that would put new keys in the place of lost ones."""
+    _refuse_new_cluster(operation, design)
     plan = design.database(operation.address.key)
     if plan is None or not isinstance(operation.before, KeyRing) or not operation.before.lost:
         return
@@ -70,6 +73,20 @@ def refuse_loss(operation: Operation, design: Design) -> None:
         f" {design.layout.key_file(plan.name)} is gone",
         hint=f"put the copy of the file back, or name it in {plan.prefix}ENCRYPTION_KEYS_FILE; if "
         f"the values may be lost too, `pgstead keys new {plan.name}` begins anew",
+    )
+
+
+def _refuse_new_cluster(operation: Operation, design: Design) -> None:
+    """Raise KeysLostError where an empty cluster would come after one that was backed up."""
+    if operation.before is not None or not isinstance(operation.after, Cluster):
+        return
+    base = Path(design.backup.base) if design.backup is not None else None
+    if base is None or not base.is_dir() or not any(base.iterdir()):
+        return
+    raise KeysLostError(
+        f"the data directory {design.layout.data} is gone, and base backups of it are in {base}",
+        hint="`pgstead restore --in-place --yes` brings it back to the last moment; to begin anew,"
+        f" move {design.backup.repository if design.backup else base} away first",
     )
 
 

@@ -121,9 +121,16 @@ def _target(given: Mapping[str, str | None], *, exclusive: bool) -> Target:
     told = [(TargetKind(kind), value) for kind, value in given.items() if value]
     if len(told) > 1:
         raise UsageError("there is one moment to recover to", hint="give one of the --to-... alone")
+    if not told and exclusive:
+        raise UsageError("--exclusive goes with --to-time, --to-xid and --to-lsn")
     if not told:
         return Target()
     kind, value = told[0]
+    if exclusive and kind is TargetKind.NAME:
+        raise UsageError(
+            "a name is a moment between transactions: there is nothing to leave out",
+            hint="--exclusive goes with --to-time, --to-xid and --to-lsn",
+        )
     if kind is TargetKind.TIME:
         value = _moment(value)
     return Target(kind, value, exclusive=exclusive)

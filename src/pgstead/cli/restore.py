@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     exit_1="it could not be restored",
 )
 @moment
+@click.option("--timeline", type=click.IntRange(1), help="Of a history that was left.")
 @click.option("--backup", "name", metavar="NAME", default="", help="From which. [default: found]")
 @click.option("--into", type=click.Path(path_type=Path), help="Where to; with --extract, the file.")
 @click.option("--in-place", is_flag=True, help="Over the running stead.")
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def command(
     target: Target,
+    timeline: int | None,
     name: str,
     into: Path | None,
     in_place: bool,
@@ -60,6 +63,8 @@ def command(
         raise UsageError("--in-place goes with neither --extract nor --into")
     wired = backed_up(invocation, console)
     place = _place(wired, into, extract)
+    if timeline is not None:
+        target = replace(target, timeline=str(timeline))
     planned = restore.recipe(wired.ports, target, place, name=name)
     if rehearse:
         _print_recipe(console, planned, place)
@@ -70,7 +75,7 @@ def command(
         with console.working():
             if extract:
                 database, _, table = extract.partition(".")
-                done = restore.extract(wired.design, wired.ports, planned, database, table, place)
+                done = restore.extract(wired.ports, planned, database, table, place)
             else:
                 done = restore.restore(wired.ports, planned, place)
     _print(console, done, extract)

@@ -255,6 +255,8 @@ def _wal(manifest: Manifest, build: ServerBuild) -> Iterator[Value]:
         "lz4 where the build has it: cheaper than the writes it saves",
         "SRV-4",
     )
+    if manifest.backup.enabled and manifest.backup.incremental:
+        yield Value("summarize_wal", "on", "incremental backups are made from summaries", "BAK-1")
     yield Value("max_wal_senders", "10", "backup, streaming WAL, replicas", "BAK-1")
     yield Value("max_replication_slots", "10", "one per sender", "BAK-1")
     yield Value(

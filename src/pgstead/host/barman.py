@@ -17,12 +17,21 @@ from pathlib import Path
 from typing import Any, cast
 
 from pgstead.errors import BackupError
-from pgstead.host import gpg, programs
-from pgstead.model.backup import SERVER, BackupPlan, State, StoredBackup, Target, TargetKind
+from pgstead.host import gpg, processes, programs, received
+from pgstead.model.backup import (
+    SERVER,
+    BackupPlan,
+    Lineage,
+    State,
+    StoredBackup,
+    Target,
+    TargetKind,
+)
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
 
 _HOURS = 3600.0
+_LEAVING = 10.0
 _LONG = 48 * _HOURS  # a base backup of a large cluster under a rate limit
 _STATES = {
     "DONE": State.DONE,
@@ -59,8 +68,12 @@ class BarmanProgram:
     def _run(
         self, *arguments: str, timeout: float = 300, home: Path | None = None
     ) -> programs.Outcome:
+        command = self.command(*arguments)
+        if (setpriv := shutil.which("setpriv", path="/usr/bin:/bin")) is not None:
+            # it ends with us, as after a Ctrl-C: what it was making is failed then, not half done
+            command = [setpriv, "--pdeathsig", "INT", "--", *command]
         return programs.run(
-            self.command(*arguments),
+            command,
             environment=self.environment(home),
             directory=str(self._layout.backup),
             timeout=timeout,
@@ -118,6 +131,7 @@ class BarmanProgram:
 
     def show(self, name: str) -> StoredBackup:
         """Return one base backup. Raises BackupError where there is none of that name."""
+        self._unseal()  # Barman's own commands archive too
         told: dict[str, Any] = self._json("show-backup", SERVER, name).get(SERVER) or {}
         base: dict[str, Any] = told.get("base_backup_information") or {}
         catalog: dict[str, Any] = told.get("catalog_information") or {}
@@ -146,6 +160,10 @@ class BarmanProgram:
             error=str(told.get("error") or base.get("error") or ""),
         )
 
+    def end_orphans(self) -> None:
+        """End what a killed run has started to make a base backup with."""
+        processes.end_working_on(Path(self._plan.base), _LEAVING, "pg_basebackup")
+
     def sums(self, name: str) -> dict[str, str]:
         """Return the SHA-256 of each file of a base backup, by its name."""
         found: dict[str, str] = {}
@@ -172,6 +190,36 @@ class BarmanProgram:
         """Take the segments that have arrived into the repository, compressed and encrypted."""
         with self._sealing() as home:
             self._done("archive-wal", SERVER, timeout=_HOURS, home=home)
+        self._unseal()
+
+    def _unseal(self) -> None:
+        """Keep history files plain: they tell where a timeline was left, and nothing else.
+
+        Barman 3.19 reads them while it shows a backup, and does not decrypt them: after the first
+        switch of the timeline it shows none any more.
+        """
+        if not received.sealed_histories(self._plan):
+            return
+        with received.alone(self._plan):  # the agent may be about the same
+            names = received.sealed_histories(self._plan)
+            for name in names:
+                self._unseal_one(name)
+            # not `barman rebuild-xlogdb`: it takes every encrypted segment for a plain one
+            lock = Path(self._layout.backup, f".{SERVER}-xlogdb.lock")
+            received.list_as_plain(self._plan, lock, names)
+
+    def _unseal_one(self, name: str) -> None:
+        path = Path(self._plan.wals, name)
+        if not gpg.sealed(path):
+            return  # a run that was killed came as far as this
+        plain = path.with_name(f".{name}.plain")
+        plain.unlink(missing_ok=True)
+        with self._opening() as home:
+            if home is None:
+                return
+            # `barman get-wal` gives history files out as they lie there
+            gpg.decrypt(self._tools, home, Path(self._plan.passphrase), path, plain)
+        plain.replace(path)
 
     def switch(self) -> None:
         """Close the WAL segment that is open now, and wait until it has arrived."""
@@ -197,7 +245,9 @@ class BarmanProgram:
         Nothing is started. Raises BackupError, and leaves what is there for a look.
         """
         arguments = ["restore", "--staging-path", str(staging), "--staging-location", "local"]
-        arguments += ["--partial-wal", "--target-tli", target.timeline or "latest"]
+        # Barman takes for the latest one the last that a whole segment came of.
+        timeline = self._timeline(name, target)
+        arguments += ["--partial-wal", "--target-tli", str(timeline)]
         match target.kind:
             case TargetKind.LATEST:
                 pass
@@ -213,8 +263,50 @@ class BarmanProgram:
         try:
             with self._opening() as home:
                 self._done(*arguments, SERVER, name, str(place), timeout=_LONG, home=home)
+                if target.kind is not TargetKind.IMMEDIATE:
+                    self._complete(place, timeline, home)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+    def lineage(self, timeline: str = "") -> Lineage:
+        """Return a timeline, by its number or the newest, with those that it comes from.
+
+        Raises BackupError for a number of which there is nothing here.
+        """
+        known = received.timelines(self._plan)
+        wanted = int(timeline) if timeline.isdigit() else max(known, default=1)
+        if wanted == 1 or wanted not in known:
+            if timeline and wanted != 1:
+                raise BackupError(
+                    f"there is no timeline {wanted} in the repository",
+                    hint=f"there are: 1{''.join(f', {n}' for n in sorted(known))}",
+                )
+            return Lineage(wanted)
+        with self._opening() as home:
+            told = self._done("get-wal", SERVER, f"{wanted:08X}.history", home=home).out
+        return Lineage(wanted, received.parents(told))
+
+    def _timeline(self, name: str, target: Target) -> int:
+        """Return the timeline to follow: a backup of a history that was left stays on its own."""
+        lineage = self.lineage(target.timeline)
+        if not target.timeline and lineage.parents:
+            found = self.show(name)
+            if not lineage.holds(found.timeline, received.place_of(found.end_lsn)):
+                return found.timeline
+        return lineage.timeline
+
+    def _complete(self, place: Path, timeline: int, home: Path | None) -> None:
+        """Add the WAL that came while the rest was laid out, and the segment that is open.
+
+        Barman adds the open one only where it follows the last that it has of that timeline. What
+        arrives goes from the spool into the archive: looked at in that order, nothing is missed.
+        """
+        folder = place / received.WAL
+        if not folder.is_dir():
+            return
+        received.copy_spool(self._plan, folder, timeline)
+        for name in received.archived_since(self._plan, folder, timeline):
+            self._done("get-wal", "-o", str(folder), SERVER, name, home=home)
 
     def forget_open_segment(self) -> None:
         """Receive WAL anew: the segment that was being received is of a history that is over.

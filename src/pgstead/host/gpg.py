@@ -109,6 +109,17 @@ def _must_open(tools: BackupTools, home: Path, passphrase: Path) -> None:
         ) from error
 
 
+def sealed(path: Path) -> bool:
+    """Say whether a file begins as what is encrypted to a key does (RFC 4880, 4.2 and 5.1)."""
+    with path.open("rb") as file:
+        return file.read(1) in (b"\x84", b"\x85", b"\xc1")
+
+
+def decrypt(tools: BackupTools, home: Path, passphrase: Path, source: Path, target: Path) -> None:
+    """Decrypt a file into another one, of mode 0600, with a keyring. Raises HostError."""
+    _gpg(tools, home, passphrase, "--output", str(target), "--decrypt", str(source))
+
+
 @contextmanager
 def _home(tools: BackupTools, *, starting: bool) -> Generator[Path]:
     home = Path(tempfile.mkdtemp(prefix="pgst-gpg-", dir=_short()))

@@ -119,3 +119,24 @@ def wait_until_gone(group: Iterable[Process], timeout: float) -> list[Process]:
         time.sleep(0.02)
         left = [process for process in left if process.alive]
     return left
+
+
+def end_working_on(place: os.PathLike[str], timeout: float, *names: str) -> None:
+    """End the processes whose command line names a place, or one below it.
+
+    Only programs of these names, where names are given; never ourselves. What does not end within
+    the time-out (seconds) is killed.
+    """
+    below = f"{os.fspath(place)}/"
+    group = [
+        process
+        for process in everyone()
+        if process.pid != os.getpid()
+        and (not names or process.name in names)
+        and any(below in f"{word}/" for word in arguments(process.pid))
+    ]
+    for process in group:
+        send(process, signal.SIGINT)
+    for process in wait_until_gone(group, timeout):
+        send(process, signal.SIGKILL)
+    wait_until_gone(group, timeout)

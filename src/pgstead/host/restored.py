@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from pgstead.errors import BackupError, SteadError
+import psycopg
+
+from pgstead.errors import BackupError, SteadError, UnreachableTargetError
 from pgstead.host import programs, temporary
 from pgstead.host.files import problem
 from pgstead.host.sql import SocketSql
@@ -28,6 +31,10 @@ _AT_LEAST = (
     "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
     "max_locks_per_transaction",
 )  # fmt: skip
+_ASKED_FOR = re.compile(r"^(max_\w+) setting: +(\d+)$", re.MULTILINE)  # pg_controldata
+# How recovery ends that does not get to its target, by version and by kind of target.
+_EARLY = ("database system is starting up", "not yet accepting connections")  # told to us
+_SHORT = ("before configured recovery target was reached", "before consistent recovery point")
 
 
 class LocalRestoredServer:
@@ -48,7 +55,7 @@ class LocalRestoredServer:
         home = Path(tempfile.mkdtemp(prefix="pgst-rs-", dir=temporary.parent()))
         try:
             _hand_over(place, home, user)
-            config = _configure(design, home)
+            config = _configure(design, home, _least(design, place))
             return Restored(design, place, home, config, timeout)
         except BaseException:
             shutil.rmtree(home, ignore_errors=True)
@@ -72,7 +79,23 @@ def _hand_over(place: Path, home: Path, user: str) -> None:
         raise problem(error, place, "handing over") from error
 
 
-def _configure(design: Design, home: Path) -> Path:
+def _least(design: Design, place: Path) -> dict[str, str]:
+    """Return what the settings must be at least: ours now, or those that the files were left with.
+
+    With less recovery pauses where the WAL tells of more, which is not its target.
+    """
+    library = design.build.library_path
+    told = programs.run(
+        [str(Path(design.build.bindir, "pg_controldata")), str(place)],
+        environment={"LD_LIBRARY_PATH": library} if library else None,
+    )
+    found = {name: int(value) for name, value in _ASKED_FOR.findall(told.out)}
+    wanted = {name: int(design.settings[name]) for name in _AT_LEAST if name in design.settings}
+    names = [name for name in _AT_LEAST if name in found or name in wanted]
+    return {name: str(max(found.get(name, 0), wanted.get(name, 0))) for name in names}
+
+
+def _configure(design: Design, home: Path, least: dict[str, str]) -> Path:
     settings = {
         "listen_addresses": "",
         "port": str(_PORT),
@@ -85,13 +108,14 @@ def _configure(design: Design, home: Path) -> Path:
         "shared_preload_libraries": "",
         "shared_buffers": "128MB",
         "logging_collector": "off",
+        "lc_messages": "C",  # its words are read
         "log_timezone": "UTC",
         "hot_standby": "on",
         "wal_level": design.settings.get("wal_level", "replica"),
         "autovacuum": "off",  # it is looked at, not kept
         "jit": "off",
     }
-    settings |= {name: design.settings[name] for name in _AT_LEAST if name in design.settings}
+    settings |= least
     lines = [f"{name} = {_quoted(value)}" for name, value in settings.items()]
     rules = ["local all all peer map=pgstead", "local replication all reject"]
     users = dict.fromkeys([design.host.server_user, design.host.os_user])
@@ -152,10 +176,7 @@ class Restored:
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise BackupError(
-                    f"the restored server ended: {self._words()}",
-                    hint="the target may lie before the base backup or behind the last WAL",
-                )
+                raise self._ended()
             if self._replayed():
                 return
             time.sleep(_POLL)
@@ -173,9 +194,32 @@ class Restored:
                     " CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() END"
                     " AS pause"
                 ).fetchone()
-        except SteadError:
-            return False
-        return row is not None and (not row["going"] or row["pause"] == "paused")
+        except (SteadError, psycopg.Error):
+            return False  # it is starting, or ending
+        if row is not None and row["going"] and row["pause"] == "paused":
+            self._must_be_there()
+            return True
+        return row is not None and not row["going"]
+
+    def _ended(self) -> BackupError:
+        words = self._words()
+        if any(part in words for part in _SHORT):
+            return UnreachableTargetError(
+                f"recovery does not get to its target: {words}",
+                hint="it lies before the end of that base backup, behind the last WAL, or on a"
+                " timeline that was left: `pgstead restore --backup NAME --timeline N`",
+            )
+        return BackupError(
+            f"the restored server ended: {words}", hint="`pgstead backup verify` looks at all of it"
+        )
+
+    def _must_be_there(self) -> None:
+        """Raise where recovery pauses for another reason than its target."""
+        if not any("recovery stopping" in line for line in self.log):
+            raise UnreachableTargetError(
+                f"recovery paused before its target: {self._words()}",
+                hint="the server that wrote the WAL had larger settings than the manifest has now",
+            )
 
     def _words(self) -> str:
         """Return what the server complained of."""
@@ -183,6 +227,7 @@ class Restored:
             lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return "it left no log"
+        lines = [line for line in lines if not any(words in line for words in _EARLY)]
         grave = [line for line in lines if any(w in line for w in ("FATAL:", "PANIC:", "ERROR:"))]
         return " / ".join((grave or lines)[-3:]) or "it said nothing"
 

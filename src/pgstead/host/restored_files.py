@@ -55,11 +55,16 @@ class RestoredFiles:
 
     def verify(self, place: Path, found: StoredBackup) -> int:
         """Compare every file with the manifest; return how many. Raises BackupError."""
-        manifest = Path(self._plan.base, found.name, "data", "backup_manifest")
-        ignored = [part for name in _REWRITTEN for part in ("--ignore", name)]
+        source = Path(self._plan.base, found.name, "data")
+        manifest = source / "backup_manifest"
+        # where nothing is compressed Barman leaves a copy of it under the name of the backup
+        copies = [path.name for path in place.glob("backup_manifest.*")]
+        ignored = [part for name in (*_REWRITTEN, *copies) for part in ("--ignore", name)]
+        # what was combined of an incremental one has no manifest: its own files are looked at
+        looked_at = source if found.parent else place
         outcome = self._run(
             "pg_verifybackup", "--no-parse-wal", "--manifest-path", str(manifest), *ignored,
-            str(place),
+            str(looked_at),
         )  # fmt: skip
         if not outcome.ok:
             told = [line.partition("error: ")[2] for line in outcome.err.splitlines()]

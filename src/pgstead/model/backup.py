@@ -50,6 +50,18 @@ class BackupPlan:
         return f"{self.repository}/key"
 
 
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """A timeline, and where those ended that it comes from (its history file)."""
+
+    timeline: int
+    parents: Mapping[int, int] = field(default_factory=dict[int, int])  # where each was left
+
+    def holds(self, timeline: int, place: int) -> bool:
+        """Say whether a place in the WAL of a timeline lies on the way to this one."""
+        return timeline == self.timeline or place <= self.parents.get(timeline, -1)
+
+
 class State(StrEnum):
     """Of a base backup in the repository."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pgstead.model.backup import Ending, Run, StoredBackup, Target, Task
+    from pgstead.model.backup import Ending, Lineage, Run, StoredBackup, Target, Task
     from pgstead.model.resources import BackupKey
     from pgstead.ports import Sql
 
@@ -40,6 +40,14 @@ class BackupEngine(Protocol):
 
     def show(self, name: str) -> StoredBackup:
         """Return one base backup. Raises BackupError where there is none of that name."""
+        ...
+
+    def lineage(self, timeline: str = "") -> Lineage:
+        """Return a timeline, by its number or the newest, with those that it comes from."""
+        ...
+
+    def end_orphans(self) -> None:
+        """End what a killed run has started to make a base backup with."""
         ...
 
     def sums(self, name: str) -> Mapping[str, str]:
@@ -120,6 +128,10 @@ class Turns(Protocol):
 
     def letting_go(self, *, patience: float) -> AbstractContextManager[None]:
         """Be alone with the repository."""
+        ...
+
+    def scratch(self, kind: str, near: Path | None = None) -> AbstractContextManager[Path]:
+        """Give a directory for a while; what killed runs of the kind left is removed first."""
         ...
 
 

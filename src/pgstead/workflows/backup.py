@@ -94,6 +94,7 @@ def _settled(backup: BackupPorts, name: str) -> StoredBackup:
 
 def remove_remains(backup: BackupPorts) -> tuple[str, ...]:
     """Remove what killed or failed runs left in the repository; return the names."""
+    backup.engine.end_orphans()
     remains = [b.name for b in backup.engine.backups() if b.state in (State.RUNNING, State.FAILED)]
     for name in remains:
         backup.engine.delete(name)

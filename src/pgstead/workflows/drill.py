@@ -5,12 +5,9 @@ What it shows is measured: how long a restore takes (RTO), and up to when it goe
 
 from __future__ import annotations
 
-import secrets
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pgstead.errors import BackupError
 from pgstead.model.backup import StoredBackup, Target, TargetKind, Task
@@ -73,9 +70,8 @@ def _drill(
     design: Design, ports: Ports, backup: BackupPorts, found: StoredBackup, target: Target
 ) -> Drilled:
     last = _last_row(ports) if target.kind is TargetKind.LATEST else None
-    place = Path(design.layout.backup, f"drill-{secrets.token_hex(4)}")
-    began = time.monotonic()
-    try:
+    with backup.turns.scratch("drill") as place:
+        began = time.monotonic()
         ports.progress.step(f"restoring {found.name}")
         backup.engine.restore(found.name, place / "data", target, staging=place / "staging")
         ports.progress.step("replaying WAL")
@@ -84,8 +80,6 @@ def _drill(
             drilled = Drilled(found.name, str(target), rto, None, None)
             _look(design, ports.sql, session, drilled, last)
         return drilled
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _last_row(ports: Ports) -> heartbeat.Beat | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pgstead.errors import BackupError, UsageError
+from pgstead.errors import BackupError, UnreachableTargetError, UsageError
 from pgstead.model.backup import Ending, State, StoredBackup, Target, TargetKind, Task
 from pgstead.model.design import Design
 from pgstead.ports import Ports
@@ -29,6 +31,7 @@ class Recipe:
     room: int  # bytes that it needs
     free: int  # bytes that there are
     estimate: float | None  # seconds, from what restores took so far; None without history
+    others: tuple[StoredBackup, ...] = ()  # older ones, should the target lie before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +49,47 @@ class Restoration:
 def recipe(ports: Ports, target: Target, place: Path, *, name: str = "") -> Recipe:
     """Return what a restore to a target would do. Raises BackupError where it cannot be."""
     backup = ports_of(ports)
-    chosen = backup.engine.show(name) if name else _fitting(backup, target)
+    backup.engine.archive()  # a timeline that has just begun is known by what arrived of it
+    chosen, *others = (backup.engine.show(name),) if name else _fitting(backup, target)
     nearest = place
     while not nearest.exists():
         nearest = nearest.parent
     # once laid out, once staged, and the WAL
     room = chosen.cluster_size * 2 + chosen.wal_size
-    return Recipe(chosen, target, room, shutil.disk_usage(nearest).free, _estimate(backup, chosen))
+    free = shutil.disk_usage(nearest).free
+    return Recipe(chosen, target, room, free, _estimate(backup, chosen), tuple(others))
 
 
-def _fitting(backup: BackupPorts, target: Target) -> StoredBackup:
-    """Return the newest base backup that ended before the target."""
+def _fitting(backup: BackupPorts, target: Target) -> list[StoredBackup]:
+    """Return the base backups that lead to a target, the one to begin with first.
+
+    That is the newest that ended before it, on the way to its timeline. An xid or a name does not
+    say when it was: where the newest begins too late, an older one is taken.
+    """
     done = [found for found in backup.engine.backups() if found.state is State.DONE]
     if not done:
         raise BackupError("there is no base backup to restore", hint="`pgstead backup now`")
+    lineage = backup.engine.lineage(target.timeline)
+    fitting = [b for b in done if lineage.holds(b.timeline, _number(b.end_lsn))]
     match target.kind:
         case TargetKind.TIME:
             moment = datetime.fromisoformat(target.value)
-            fitting = [b for b in done if b.ended is not None and b.ended <= moment]
+            fitting = [b for b in fitting if b.ended is not None and b.ended <= moment][-1:]
         case TargetKind.LSN:
-            fitting = [b for b in done if _number(b.end_lsn) <= _number(target.value)]
+            # what was being written while it was copied has to be replayed whole
+            edge = _number(target.value)
+            fitting = [b for b in fitting if _number(b.end_lsn) <= edge][-1:]
+        case TargetKind.XID | TargetKind.NAME:
+            pass
         case _:
-            # an xid or a name does not say when it was: the newest is tried first
-            fitting = done
+            fitting = fitting[-1:]
     if not fitting:
-        first = done[0].ended
         raise BackupError(
-            f"no base backup reaches back to {target}",
-            hint=f"the oldest one ended at {first}; later moments can be recovered",
+            f"no base backup of timeline {lineage.timeline} reaches back to {target}",
+            hint=f"the oldest one ended at {done[0].ended}; later moments can be recovered, those"
+            " of a history that was left with --timeline",
         )
-    return fitting[-1]
+    return fitting[::-1]
 
 
 def _number(lsn: str) -> int:
@@ -100,10 +114,11 @@ def _estimate(backup: BackupPorts, chosen: StoredBackup) -> float | None:
 
 
 def restore(ports: Ports, wanted: Recipe, place: Path, *, cause: str = "command") -> Restoration:
-    """Lay it out in an empty directory, replay up to the target, and leave it shut down.
+    """Lay it out, replay up to the target, and leave it shut down in an empty directory.
 
-    What is there then is a data directory that a server can start on, on a timeline of its own.
-    Raises BackupError; what was laid out is removed then.
+    What is there then is a data directory that a server can start on, on a timeline of its own; it
+    has its name when it is whole, and not before. Raises BackupError, UnreachableTargetError where
+    no base backup leads to the target; nothing is left then.
     """
     backup = ports_of(ports)
     _must_be_empty(place)
@@ -113,28 +128,45 @@ def restore(ports: Ports, wanted: Recipe, place: Path, *, cause: str = "command"
         recorded(backup, Task.RESTORE, cause, wanted.backup.name) as record,
     ):
         began = time.monotonic()
-        staging = place.with_name(f".{place.name}.staging")
-        try:
-            ledger = _replayed(ports, wanted, place, staging)
-        except BaseException:
-            shutil.rmtree(place, ignore_errors=True)
-            raise
+        with backup.turns.scratch(f".{place.name}.restoring", place.parent) as scratch:
+            record.backup, ledger = _first_that_leads(ports, wanted, scratch)
+            _place(scratch / "data", place)
         seconds = time.monotonic() - began
         record.detail |= {
             "target": str(wanted.target),
             "rto": round(seconds, 3),
             "last_row": ledger.last,
         }
-    ports.journal.record("restored", backup=wanted.backup.name, target=str(wanted.target))
-    return Restoration(wanted.backup.name, str(wanted.target), str(place), seconds, ledger)
+    ports.journal.record("restored", backup=record.backup, target=str(wanted.target))
+    return Restoration(record.backup, str(wanted.target), str(place), seconds, ledger)
 
 
-def _replayed(ports: Ports, wanted: Recipe, place: Path, staging: Path) -> heartbeat.Ledger:
-    backup = ports_of(ports)
-    ports.progress.step(f"laying out {wanted.backup.name}")
+def _place(laid_out: Path, place: Path) -> None:
+    """Give it its name; an empty directory that is there already is taken away first."""
+    if place.exists():
+        place.rmdir()
+    laid_out.rename(place)
+
+
+def _first_that_leads(ports: Ports, wanted: Recipe, scratch: Path) -> tuple[str, heartbeat.Ledger]:
+    """Restore from the first base backup that leads to the target; return its name too."""
+    *before, last = (wanted.backup, *wanted.others)
+    for found in before:
+        try:
+            return found.name, _replayed(ports, found, wanted.target, scratch)
+        except UnreachableTargetError:
+            shutil.rmtree(scratch / "data", ignore_errors=True)
+            ports.progress.step(
+                f"{wanted.target} is not behind {found.name}: an older one is tried"
+            )
+    return last.name, _replayed(ports, last, wanted.target, scratch)
+
+
+def _replayed(ports: Ports, found: StoredBackup, target: Target, scratch: Path) -> heartbeat.Ledger:
+    backup, place = ports_of(ports), scratch / "data"
+    ports.progress.step(f"laying out {found.name}")
     backup.engine.archive()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    backup.engine.restore(wanted.backup.name, place, wanted.target, staging=staging)
+    backup.engine.restore(found.name, place, target, staging=scratch / "staging")
     ports.progress.step("replaying WAL")
     with backup.restored.start(place, timeout=_REPLAY) as session:
         ledger = heartbeat.look(session.sql)
@@ -166,57 +198,64 @@ def _must_fit(wanted: Recipe) -> None:
 def in_place(design: Design, ports: Ports, wanted: Recipe) -> Restoration:
     """Put what was restored in the place of the data directory; that one is kept beside.
 
-    The caller runs `up` afterwards: processes, slot and passwords are put right by it.
+    The caller runs `up` afterwards: processes, slot and passwords are put right by it. Where the
+    last moment is wanted the server ends first, so that nothing is acknowledged behind it.
     """
     backup = ports_of(ports)
     data = Path(design.layout.data)
+    for left in data.parent.glob("data.*.restored"):  # of one that was killed
+        shutil.rmtree(left, ignore_errors=True)
     place = data.with_name(f"data.{secrets.token_hex(3)}.restored")
-    done = restore(ports, wanted, place)
+    with _quiet(ports, wanted.target):
+        done = restore(ports, wanted, place)
     ports.progress.step("stopping")
     ports.supervisor.shutdown()
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    kept = data.with_name(f"data.before-{stamp}")
-    if data.exists():
+    kept = data.with_name(f"data.before-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    there = data.exists()
+    if there:
         data.rename(kept)
     ports.cluster.adopt(place)
     # its open segment is of a history that is over
     backup.engine.forget_open_segment()
-    ports.journal.record("restored in place", backup=done.backup, kept=str(kept))
-    return Restoration(
-        done.backup, done.target, str(data), done.seconds, done.ledger, kept=str(kept)
-    )
+    told = str(kept) if there else ""
+    ports.journal.record("restored in place", backup=done.backup, kept=told)
+    return Restoration(done.backup, done.target, str(data), done.seconds, done.ledger, kept=told)
 
 
-def extract(
-    design: Design, ports: Ports, wanted: Recipe, database: str, table: str, into: Path
-) -> Restoration:
+@contextmanager
+def _quiet(ports: Ports, target: Target) -> Generator[None]:
+    """Have the server stopped while its last moment is restored, and running again on failure."""
+    if target.kind is not TargetKind.LATEST or not ports.sql.answers():
+        yield
+        return
+    # the receiver goes on: a server that ends waits until all of its WAL is there
+    ports.supervisor.stop("postgres")
+    try:
+        yield
+    except BaseException:
+        ports.supervisor.start("postgres")
+        raise
+
+
+def extract(ports: Ports, wanted: Recipe, database: str, table: str, into: Path) -> Restoration:
     """Restore in a place of its own, dump a database or a table of it, and remove the rest."""
     backup = ports_of(ports)
     if into.exists():
         raise UsageError(f"{into} exists already", hint="name another file: --into FILE")
     _must_fit(wanted)
-    place = Path(design.layout.backup, f"extract-{secrets.token_hex(4)}")
     with (
         backup.turns.reading(patience=PATIENCE),
         recorded(backup, Task.RESTORE, "command", wanted.backup.name) as record,
+        backup.turns.scratch("extract") as scratch,
     ):
         began = time.monotonic()
-        try:
-            ports.progress.step(f"laying out {wanted.backup.name}")
-            backup.engine.archive()
-            backup.engine.restore(
-                wanted.backup.name, place / "data", wanted.target, staging=place / "staging"
-            )
-            ports.progress.step("replaying WAL")
-            with backup.restored.start(place / "data", timeout=_REPLAY) as session:
-                ledger = heartbeat.look(session.sql)
-                ports.progress.step(f"dumping {database}")
-                backup.dumps.dump(session.address, database, into, table=table)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+        record.backup, ledger = _first_that_leads(ports, wanted, scratch)
+        with backup.restored.start(scratch / "data", timeout=_REPLAY) as session:
+            ports.progress.step(f"dumping {database}")
+            backup.dumps.dump(session.address, database, into, table=table)
         record.detail |= {
             "target": str(wanted.target),
             "extracted": f"{database}.{table}".strip("."),
         }
     seconds = time.monotonic() - began
-    return Restoration(wanted.backup.name, str(wanted.target), str(into), seconds, ledger)
+    return Restoration(record.backup, str(wanted.target), str(into), seconds, ledger)

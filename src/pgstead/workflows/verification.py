@@ -6,8 +6,6 @@ silence.
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +36,11 @@ def verify(design: Design, ports: Ports, cause: str, name: str) -> Verified:
         recorded(backup, Task.VERIFY, cause, name) as record,
     ):
         found = backup.engine.show(name)
-        place = Path(design.layout.backup, f"verify-{secrets.token_hex(4)}")
-        try:
+        with backup.turns.scratch("verify", Path(design.layout.backup)) as place:
             ports.progress.step(f"laying out {name}")
             backup.engine.restore(name, place / "data", Target(), staging=place / "staging")
             ports.progress.step("reading every file and every WAL record")
             verified = _looked(ports, found, place / "data")
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
         record.detail |= {
             "files": verified.files,
             "segments": verified.segments,

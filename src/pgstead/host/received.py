@@ -1,0 +1,110 @@
+"""The WAL that has been received: which timelines it is of, and what came last."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pgstead.host.files import problem
+from pgstead.model.backup import BackupPlan
+
+WAL = "barman_wal"  # where Barman puts the segments, below the data directory
+_SEGMENT = re.compile(r"^[0-9A-F]{24}$")
+_TRIES = 5
+
+
+def timelines(plan: BackupPlan) -> set[int]:
+    """Return the timelines whose history is here; the first one has none."""
+    folders = (Path(plan.wals), Path(plan.streaming))
+    found = [path.stem for folder in folders for path in folder.glob("????????.history")]
+    return {int(stem, 16) for stem in found}
+
+
+@contextmanager
+def alone(plan: BackupPlan) -> Generator[None]:
+    """Be the only one who changes what is archived, among those who ask."""
+    handle = os.open(plan.wals, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def sealed_histories(plan: BackupPlan) -> list[str]:
+    """Return the history files that Barman has encrypted, from its list of what is archived."""
+    listed = [path for path in Path(plan.wals).glob("*xlog*.db") if path.is_file()]
+    lines = [line.split() for path in listed for line in path.read_text("utf-8").splitlines()]
+    return [words[0] for words in lines if words[0].endswith(".history") and "gpg" in words[1:]]
+
+
+def list_as_plain(plan: BackupPlan, lock: Path, names: list[str]) -> None:
+    """Say in Barman's list that these are not encrypted, under Barman's own lock on it."""
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        for path in Path(plan.wals).glob("*xlog*.db"):
+            lines = path.read_text("utf-8").splitlines(keepends=True)
+            told = [
+                line.replace("\tgpg\n", "\tNone\n") if line.split()[0] in names else line
+                for line in lines
+            ]
+            new = path.with_name(f".{path.name}.new")
+            new.touch(mode=0o600)
+            new.write_text("".join(told), "utf-8")
+            new.replace(path)
+    finally:
+        os.close(handle)
+
+
+def parents(history: str) -> dict[int, int]:
+    """Return where each timeline was left on the way to one, from the text of its history file."""
+    found: dict[int, int] = {}
+    for line in history.splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0].isdigit() and "/" in words[1]:
+            found[int(words[0])] = place_of(words[1])
+    return found
+
+
+def place_of(lsn: str) -> int:
+    """Return a place in the WAL as a number."""
+    high, _, low = lsn.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)
+
+
+def copy_spool(plan: BackupPlan, into: Path, timeline: int) -> None:
+    """Copy what is being received of a timeline, whole segments and the open one, by their names.
+
+    What is there already stays. Raises HostError where nothing can be written.
+    """
+    for _ in range(_TRIES):
+        try:
+            for path in sorted(Path(plan.streaming).glob(f"{timeline:08X}*")):
+                name = path.name.removesuffix(".partial")
+                if _SEGMENT.match(name) and not (into / name).exists():
+                    shutil.copyfile(path, into / name)
+        except FileNotFoundError:
+            continue  # it was completed, or archived, while we looked
+        except OSError as error:
+            raise problem(error, into, "copying WAL to") from error
+        return
+
+
+def archived_since(plan: BackupPlan, folder: Path, timeline: int) -> list[str]:
+    """Return the segments of a timeline between those of a folder that only the archive has."""
+    have = {path.name for path in folder.iterdir() if _SEGMENT.match(path.name)}
+    own = sorted(name for name in have if int(name[:8], 16) == timeline)
+    if not own:
+        return []
+    archived = {
+        path.name
+        for path in Path(plan.wals).glob(f"{timeline:08X}*/*")
+        if _SEGMENT.match(path.name)
+    }
+    return sorted(name for name in archived - have if own[0] < name < own[-1])
