@@ -117,7 +117,7 @@ class _Backups:
 
         def made_and_verified(why: str) -> None:
             made = backups.make(self._ports, why)
-            verification.verify(self._design, self._ports, why, made.name)
+            verification.verify(self._ports, why, made.name)
 
         backups.retried(made_and_verified, cause)
         backups.expire(self._design, self._ports, cause)

@@ -70,7 +70,7 @@ def command(
         with console.working():
             if extract:
                 database, _, table = extract.partition(".")
-                done = restore.extract(wired.design, wired.ports, planned, database, table, place)
+                done = restore.extract(wired.ports, planned, database, table, place)
             else:
                 done = restore.restore(wired.ports, planned, place)
     _print(console, done, extract)

@@ -5,19 +5,16 @@ What it shows is measured: how long a restore takes (RTO), and up to when it goe
 
 from __future__ import annotations
 
-import secrets
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pgstead.errors import BackupError
 from pgstead.model.backup import StoredBackup, Target, TargetKind, Task
 from pgstead.model.design import Design
 from pgstead.ports import Ports, Sql
 from pgstead.ports.backup import BackupPorts, RestoredSession
-from pgstead.workflows import heartbeat, inspection
+from pgstead.workflows import heartbeat, inspection, soundness
 from pgstead.workflows.backup import PATIENCE, newest, ports_of, recorded
 
 _REPLAY = 3600.0  # seconds
@@ -73,19 +70,19 @@ def _drill(
     design: Design, ports: Ports, backup: BackupPorts, found: StoredBackup, target: Target
 ) -> Drilled:
     last = _last_row(ports) if target.kind is TargetKind.LATEST else None
-    place = Path(design.layout.backup, f"drill-{secrets.token_hex(4)}")
-    began = time.monotonic()
-    try:
+    soundness.stored(backup, found)
+    with backup.scratch.place("drill", room=soundness.room(backup, found)) as place:
+        began = time.monotonic()
         ports.progress.step(f"restoring {found.name}")
+        backup.engine.archive()  # Barman gives the whole segments that are taken in, and the open one
         backup.engine.restore(found.name, place / "data", target, staging=place / "staging")
+        soundness.laid_out(backup, found, place / "data", wal=target.kind is TargetKind.LATEST)
         ports.progress.step("replaying WAL")
         with backup.restored.start(place / "data", timeout=_REPLAY) as session:
             rto = time.monotonic() - began
             drilled = Drilled(found.name, str(target), rto, None, None)
             _look(design, ports.sql, session, drilled, last)
         return drilled
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _last_row(ports: Ports) -> heartbeat.Beat | None:

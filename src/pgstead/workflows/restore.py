@@ -14,7 +14,7 @@ from pgstead.model.backup import Ending, State, StoredBackup, Target, TargetKind
 from pgstead.model.design import Design
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
-from pgstead.workflows import heartbeat
+from pgstead.workflows import heartbeat, soundness
 from pgstead.workflows.backup import PATIENCE, ports_of, recorded
 
 _REPLAY = 24 * 3600.0  # seconds
@@ -132,9 +132,11 @@ def restore(ports: Ports, wanted: Recipe, place: Path, *, cause: str = "command"
 def _replayed(ports: Ports, wanted: Recipe, place: Path, staging: Path) -> heartbeat.Ledger:
     backup = ports_of(ports)
     ports.progress.step(f"laying out {wanted.backup.name}")
+    soundness.stored(backup, wanted.backup)
     backup.engine.archive()
     place.parent.mkdir(parents=True, exist_ok=True)
     backup.engine.restore(wanted.backup.name, place, wanted.target, staging=staging)
+    _must_be_sound(backup, wanted, place)
     ports.progress.step("replaying WAL")
     with backup.restored.start(place, timeout=_REPLAY) as session:
         ledger = heartbeat.look(session.sql)
@@ -145,6 +147,15 @@ def _replayed(ports: Ports, wanted: Recipe, place: Path, staging: Path) -> heart
             hint="this backup is not to be trusted; restore an older one",
         )
     return ledger
+
+
+def _must_be_sound(backup: BackupPorts, wanted: Recipe, place: Path) -> None:
+    """Nothing starts on files that are not what was copied, or on WAL that ends early."""
+    everything = wanted.target.kind is TargetKind.LATEST and wanted.target.timeline in (
+        "",
+        "latest",
+    )
+    soundness.laid_out(backup, wanted.backup, place, wal=everything)
 
 
 def _must_be_empty(place: Path) -> None:
@@ -187,33 +198,30 @@ def in_place(design: Design, ports: Ports, wanted: Recipe) -> Restoration:
     )
 
 
-def extract(
-    design: Design, ports: Ports, wanted: Recipe, database: str, table: str, into: Path
-) -> Restoration:
+def extract(ports: Ports, wanted: Recipe, database: str, table: str, into: Path) -> Restoration:
     """Restore in a place of its own, dump a database or a table of it, and remove the rest."""
     backup = ports_of(ports)
     if into.exists():
         raise UsageError(f"{into} exists already", hint="name another file: --into FILE")
     _must_fit(wanted)
-    place = Path(design.layout.backup, f"extract-{secrets.token_hex(4)}")
     with (
         backup.turns.reading(patience=PATIENCE),
         recorded(backup, Task.RESTORE, "command", wanted.backup.name) as record,
+        backup.scratch.place("extract", room=wanted.room) as place,
     ):
         began = time.monotonic()
-        try:
-            ports.progress.step(f"laying out {wanted.backup.name}")
-            backup.engine.archive()
-            backup.engine.restore(
-                wanted.backup.name, place / "data", wanted.target, staging=place / "staging"
-            )
-            ports.progress.step("replaying WAL")
-            with backup.restored.start(place / "data", timeout=_REPLAY) as session:
-                ledger = heartbeat.look(session.sql)
-                ports.progress.step(f"dumping {database}")
-                backup.dumps.dump(session.address, database, into, table=table)
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
+        ports.progress.step(f"laying out {wanted.backup.name}")
+        soundness.stored(backup, wanted.backup)
+        backup.engine.archive()
+        backup.engine.restore(
+            wanted.backup.name, place / "data", wanted.target, staging=place / "staging"
+        )
+        _must_be_sound(backup, wanted, place / "data")
+        ports.progress.step("replaying WAL")
+        with backup.restored.start(place / "data", timeout=_REPLAY) as session:
+            ledger = heartbeat.look(session.sql)
+            ports.progress.step(f"dumping {database}")
+            backup.dumps.dump(session.address, database, into, table=table)
         record.detail |= {
             "target": str(wanted.target),
             "extracted": f"{database}.{table}".strip("."),
