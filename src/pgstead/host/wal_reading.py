@@ -167,10 +167,10 @@ def _stretches(
     newest = max(int(name[:8], 16) for name in names)
     begin = number(found.begin_lsn)
     if newest != found.timeline:
-        for timeline, end in _history(folder / f"{newest:08X}.history", found):
+        for timeline, switch in _history(folder / f"{newest:08X}.history", found):
             # The segment in which it ended may be there as one of the next timeline alone.
             own = [place_of(n, size) + size for n in names if int(n[:8], 16) == timeline]
-            end = min(end, max(own, default=begin))
+            end = min(switch, max(own, default=begin))
             if end > begin:
                 yield _Stretch(timeline, begin, end)
                 begin = end

@@ -124,8 +124,8 @@ def expire(
 ) -> tuple[str, ...]:
     """Let go of base backups that no moment of the retention needs; return their names.
 
-    The last one that a drill has proven stays whatever its age, and so do the newest `minimum`. Raises BackupError where a clock seems
-    to have jumped, unless forced.
+    The last one that a drill has proven stays whatever its age, and so do the newest `minimum`.
+    Raises BackupError where a clock seems to have jumped, unless forced.
     """
     backup = ports_of(ports)
     assert design.backup is not None
@@ -149,7 +149,7 @@ def _expire(
     if decided.refused:
         raise BackupError(
             f"no base backup is let go of: {decided.refused}",
-            hint="look at the clock; `pgstead backup expire --force` lets go of them if it is right",
+            hint="look at the clock; if it is right, `pgstead backup expire --force`",
         )
     gone = decided.gone
     if rehearse or not gone:

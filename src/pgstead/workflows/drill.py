@@ -74,7 +74,7 @@ def _drill(
     with backup.scratch.place("drill", room=soundness.room(backup, found)) as place:
         began = time.monotonic()
         ports.progress.step(f"restoring {found.name}")
-        backup.engine.archive()  # Barman gives the whole segments that are taken in, and the open one
+        backup.engine.archive()  # of whole segments Barman gives those that are taken in
         backup.engine.restore(found.name, place / "data", target, staging=place / "staging")
         soundness.laid_out(backup, found, place / "data", wal=target.kind is TargetKind.LATEST)
         ports.progress.step("replaying WAL")
@@ -102,10 +102,11 @@ def _last_row(ports: Ports) -> heartbeat.Beat | None:
     return row
 
 
-# What pg_receivewal has written; it flushes a segment when that is full, unless it is a
-# synchronous standby, whom every commit would wait for.
+# What was sent: pg_receivewal writes at once what comes, and tells of it every 10 s only. It
+# flushes a segment when that is full, unless it is a synchronous standby, whom every commit would
+# wait for.
 _STREAMED = """
-    SELECT coalesce(bool_or(write_lsn >= %(lsn)s), false) AS there FROM pg_stat_replication
+    SELECT coalesce(bool_or(sent_lsn >= %(lsn)s), false) AS there FROM pg_stat_replication
 """
 
 

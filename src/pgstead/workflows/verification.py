@@ -22,8 +22,9 @@ _ARRIVAL = 10.0  # seconds for a commit to be streamed
 _ATTEMPTS = 3
 
 _EMIT = "SELECT pg_logical_emit_message(true, 'pgstead', 'verify')::text AS lsn"
+# What was sent; pg_receivewal writes at once what comes, and tells of it every 10 s only.
 _STREAMED = """
-    SELECT EXISTS (SELECT FROM pg_stat_replication WHERE write_lsn >= pg_current_wal_lsn())
+    SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sent_lsn >= pg_current_wal_lsn())
     AS there
 """
 
