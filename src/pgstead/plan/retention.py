@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from pgstead.model.backup import StoredBackup
 
+_FEW = 3  # young ones that a clock which jumped an hour ago may have made
 _AHEAD = timedelta(minutes=10)  # by which clocks of two machines may differ
 
 
@@ -32,8 +33,8 @@ def expiry(
 
     The newest `minimum` full ones stay whatever their age, and so does the one that a drill has
     proven last. A clock that jumped must not cost the backups: nothing goes where the newest one
-    seems to come from the future, nor where more than half would go at once;
-    `trusting` leaves these questions out.
+    seems to come from the future, nor where more than half would go at once
+    and few are young; days later these are many. `trusting` leaves these questions out.
     """
     kept = needed(done, now, days=days, minimum=minimum)
     if proven:
@@ -44,7 +45,9 @@ def expiry(
     ended = [found.ended for found in done if found.ended is not None]
     if gone and ended and max(ended) > now + _AHEAD:
         return Expiry((), f"the newest one ended at {max(ended):%F %T} UTC, which is to come")
-    if len(gone) > max(1, len(done) // 2):
+    edge = now - timedelta(days=days)
+    young = sum(1 for moment in ended if moment >= edge)
+    if len(gone) > max(1, len(done) // 2) and young <= max(minimum, _FEW):
         return Expiry((), f"{len(gone)} of {len(done)} would go at once: did the clock jump?")
     return Expiry(gone)
 

@@ -139,9 +139,7 @@ def copied(stead: LiveStead, into: Path, source: Path | None = None) -> Reposito
     Path(layout.backup).chmod(0o711)
     conf = Path(layout.barman_conf)
     conf.write_text(
-        conf.read_text().replace(
-            str(source or design.layout.backup), str(layout.backup)
-        )
+        conf.read_text().replace(str(source or design.layout.backup), str(layout.backup))
     )
     assert design.backup is not None
     plan = replace(design.backup, repository=str(layout.backup / "repository"))

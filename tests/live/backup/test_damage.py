@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-import shutil
-import sqlite3
 
 import pytest
 
@@ -53,7 +53,7 @@ def stead() -> Iterator[LiveStead]:
         for _ in range(3):
             rows(made, "INSERT INTO more SELECT n FROM generate_series(1, 1000) AS n")
             rows(made, "SELECT pg_switch_wal()")
-        wait(lambda: len(of_stead(made).segments) >= 6)
+        wait(lambda: len(of_stead(made).segments) >= 5)
         yield made
 
 
