@@ -6,6 +6,7 @@ Its `show-backup` takes half a second, and fails for every backup once there is 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,9 +30,9 @@ def everything(plan: BackupPlan) -> tuple[StoredBackup, ...]:
     """Return all base backups, oldest first."""
     names = [path.name.removesuffix(_ENDING) for path in _folder(plan).glob(f"*{_ENDING}")]
     starts = [one(plan, name) for name in sorted(names)]
-    followers = [*(found.begin_wal for found in starts[1:]), ""]
+    followers = itertools.chain((found.begin_wal for found in starts[1:]), [""])
     return tuple(
-        _with_wal(plan, found, until) for found, until in zip(starts, followers, strict=True)
+        _with_wal(plan, found, until) for found, until in zip(starts, followers, strict=False)
     )
 
 

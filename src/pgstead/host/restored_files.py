@@ -71,6 +71,12 @@ class RestoredFiles:
                 hint="remove it from the repository; make a new base backup",
             )
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the WAL segments that have come, the open one too."""
+        arrived = [p.name[:24] for p in Path(self._plan.streaming).glob("*")]
+        kept = [p.name[:24] for p in Path(self._plan.wals).glob("*/*")]
+        return tuple(sorted({n for n in (*arrived, *kept) if wal_reading.SEGMENT.match(n)}))
+
     def stored(self, found: StoredBackup) -> tuple[str, ...]:
         """Return the whole WAL segments that the repository has from a backup's first one on.
 

@@ -172,6 +172,10 @@ class RestoredFiles(Protocol):
         """Compare every file with the manifest; return how many. Raises BackupError."""
         ...
 
+    def names(self) -> Sequence[str]:
+        """Return the names of the WAL segments that have come, the open one too."""
+        ...
+
     def stored(self, found: StoredBackup) -> Sequence[str]:
         """Return the whole WAL segments that the repository has from a backup's first one on."""
         ...

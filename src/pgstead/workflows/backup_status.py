@@ -13,6 +13,7 @@ from pgstead.model.design import Design
 from pgstead.ports import Ports
 from pgstead.workflows.backup import proven
 
+BAD = ("lost", "missing")  # states of a slot that only `up` mends
 _TIGHT = 0.1  # of a file system that is free
 _SLOT = """
     SELECT s.wal_status::text AS wal, r.pid IS NOT NULL AND r.state = 'streaming' AS streamed
@@ -47,7 +48,7 @@ def look(design: Design, ports: Ports, *, answers: bool) -> BackupStatus | None:
     streamed, slot = _slot(ports, plan) if answers else (None, "")
     notes = [failure] if failure else []
     notes += _of_runs(plan, runs, last)
-    notes += _of_wal(streamed, slot)
+    notes += _of_wal(slot, streamed=streamed)
     notes += _of_disk(design, plan)
     return BackupStatus(plan.repository, last, proven(runs), streamed, slot, tuple(notes))
 
@@ -71,12 +72,10 @@ def _of_runs(plan: BackupPlan, runs: tuple[Run, ...], last: Run | None) -> list[
     return notes
 
 
-def _of_wal(streamed: bool | None, slot: str) -> list[str]:
-    if slot in ("lost", "unreserved", "missing"):
-        return [
-            f"the replication slot is {slot}: WAL is missing from the repository, or soon will be;"
-            " `pgstead up` makes it anew"
-        ]
+def _of_wal(slot: str, *, streamed: bool | None) -> list[str]:
+    if slot in BAD:
+        words = f"the replication slot is {slot}, so WAL is missing from the repository"
+        return [f"{words}; `pgstead up` makes it anew"]
     if streamed is False:
         return ["WAL is not streamed: `pgstead logs wal-receiver` shows why"]
     return []
