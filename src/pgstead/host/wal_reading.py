@@ -18,6 +18,7 @@ from pgstead.host import programs
 from pgstead.model.backup import StoredBackup
 
 SEGMENT = re.compile(r"^[0-9A-F]{24}$")
+_SEGMENT = 16 * 2**20  # bytes, as initdb makes them
 _AGAIN = "make a new base backup now; moments before it are recoverable still"
 _STOPPED = re.compile(r"error in WAL record at (?P<lsn>[0-9A-F]+/[0-9A-F]+): (?P<words>.*)")
 _AT = re.compile(r" at (?P<lsn>[0-9A-F]+/[0-9A-F]+)")
@@ -50,8 +51,8 @@ def stored(folders: Sequence[Path], found: StoredBackup) -> tuple[str, ...]:
     if empty:
         raise BackupError(f"the WAL segment {empty[0]} is empty", hint=_AGAIN)
     wanted = _leading(names)
-    if wanted and wanted[0][8:] != first:
-        raise _too_late(found)
+    if wanted:
+        _without_gap(wanted, _SEGMENT, found)
     return tuple(wanted)
 
 
