@@ -23,6 +23,7 @@ from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
 
 _HOURS = 3600.0
+_SPARE = 16 * 2**20  # bytes: WAL goes on arriving meanwhile
 _LONG = 48 * _HOURS  # a base backup of a large cluster under a rate limit
 _GRAVE = re.compile(r"^(ERROR|CRITICAL|EXCEPTION): ?(?P<words>.*)$", re.MULTILINE)
 
@@ -94,13 +95,29 @@ class BarmanProgram:
         """Make a base backup, on top of another where one is named; return its name."""
         arguments = ["backup", "--wait", "--wait-timeout", "300"]
         arguments += ["--incremental", parent] if parent else []
-        before = {found.name for found in self.backups()}
+        there = self.backups()
+        self._must_have_room(max((found.size for found in there), default=0))
+        before = {found.name for found in there}
         with self._sealing() as home:
             self._done(*arguments, SERVER, timeout=_LONG, home=home)
         made = [found for found in self.backups() if found.name not in before]
         if not made:
             raise BackupError("barman made a backup and does not list it")
         return made[-1].name
+
+    def _must_have_room(self, size: int) -> None:
+        """Raise BackupError where one as large as those before does not fit.
+
+        It is there twice for a moment: as it was copied, and encrypted.
+        """
+        free = shutil.disk_usage(self._plan.repository).free
+        wanted = size * (2 if self._plan.encrypted else 1) + _SPARE
+        if free < wanted:
+            raise BackupError(
+                f"there is no room in {self._plan.repository}: {wanted // 2**20} MB are needed,"
+                f" {free // 2**20} MB are free",
+                hint="make room there, or name another place: backup.directory; nothing was begun",
+            )
 
     def backups(self) -> tuple[StoredBackup, ...]:
         """Return what the repository holds, oldest first."""
