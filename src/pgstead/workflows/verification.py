@@ -86,18 +86,20 @@ def _verified(
     ports: Ports, backup: BackupPorts, found: StoredBackup, place: Path, received: str
 ) -> Verified:
     """Lay it out, again where a segment became full meanwhile: Barman gives the open one only."""
+    last = ""
     for attempt in range(_ATTEMPTS):
         backup.engine.archive()
         ports.progress.step(f"laying out {found.name}")
         backup.engine.restore(found.name, place / "data", Target(), staging=place / "staging")
         ports.progress.step("reading every file and every WAL record")
         told = soundness.laid_out(backup, found, place / "data", wal=True)
-        if not received or _place(told[2]) >= _place(received):
+        last = told[2]
+        if not received or _place(last) >= _place(received):
             return Verified(*told)
         if attempt < _ATTEMPTS - 1:
             shutil.rmtree(place / "data")
     raise BackupError(
-        f"the WAL of {found.name} ends after {told[2]}, and {received} was received already",
+        f"the WAL of {found.name} ends after {last}, and {received} was received already",
         hint="the segment that is being received is damaged: make a new base backup now",
     )
 

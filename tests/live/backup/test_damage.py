@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from pgstead.errors import SteadError
-from pgstead.model.backup import Ending, Target, Task
-from pgstead.workflows import drill, restore, verification
+from pgstead.model.backup import Ending, Run, Target, Task
+from pgstead.workflows import restore, verification
 from tests.fix_stead import LiveStead, stead_in
 from tests.live.backup.repository import Repository, copied, of_stead
 
@@ -88,17 +88,9 @@ def verified(repository: Repository) -> None:
     verification.verify(repository.ports, "test", repository.name)
 
 
-def restored(repository: Repository) -> None:
-    place = repository.folder / "restored"
-    try:
-        recipe = restore.recipe(repository.ports, Target(), place, name=repository.name)
-        restore.restore(repository.ports, recipe, place)
-    finally:
-        assert not place.exists() or not any(place.iterdir())
-
-
-def drilled(repository: Repository) -> None:
-    drill.drill(repository.design, repository.ports, "test", name=repository.name)
+def restored(repository: Repository, name: str, place: Path) -> None:
+    recipe = restore.recipe(repository.ports, Target(), place, name=name)
+    restore.restore(repository.ports, recipe, place)
 
 
 @dataclass(frozen=True)
@@ -309,19 +301,12 @@ def marked(damage: Damage) -> object:
     return pytest.param(damage, id=damage.name, marks=marks)
 
 
-def refusal(act: Callable[[Repository], None], repository: Repository) -> str:
-    with pytest.raises(SteadError) as refused:
-        act(repository)
-    assert refused.value.hint
-    return str(refused.value)
-
-
 def test_what_nobody_damaged_is_verified(repository: Repository) -> None:
     verified(repository)
     assert last_run(repository, Task.VERIFY).ending is Ending.DONE
 
 
-def last_run(repository: Repository, task: Task):
+def last_run(repository: Repository, task: Task) -> Run:
     assert repository.ports.backup is not None
     return repository.ports.backup.catalog.runs(task)[0]
 
@@ -348,7 +333,6 @@ def test_what_is_damaged_is_never_restored_in_silence(
     name, place = repository.name, repository.folder / "restored"
     damage.do(repository)
     with pytest.raises(SteadError) as refused:
-        recipe = restore.recipe(repository.ports, Target(), place, name=name)
-        restore.restore(repository.ports, recipe, place)
+        restored(repository, name, place)
     assert re.search(damage.says, str(refused.value)), str(refused.value)
     assert not place.exists()
