@@ -18,17 +18,20 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from pgstead.errors import SteadError
-from pgstead.model.backup import BackupPlan, State, StoredBackup, Task
+from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
 from pgstead.model.design import Design
+from pgstead.plan.continuity import followed
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import backup as backups
-from pgstead.workflows import heartbeat, verification
+from pgstead.workflows import backup_status, heartbeat, verification
 from pgstead.workflows.drill import drill
 
 _log = logging.getLogger("pgstead.agent")
 _BEAT = 10  # seconds between two rows of the ledger
 _SWEEP = 5  # seconds between two looks for segments that have arrived
+_WATCH = 60  # seconds between two looks for WAL that is missing
+_AGAIN = 600  # seconds after which a backup that failed twice is tried once more
 _LATE = 3600  # seconds that a job may begin late; what is later is caught up by the catalog
 
 
@@ -61,6 +64,7 @@ class _Backups:
         self._plan = plan
         self._ports = ports
         self._backup = backup
+        self._told: tuple[str, ...] = ()  # what was warned of last
         self._turn = threading.Lock()  # one of backup, verification, drill at a time
 
     def schedule(self, scheduler: BackgroundScheduler) -> None:
@@ -72,6 +76,7 @@ class _Backups:
         add(self._beat, IntervalTrigger(seconds=_BEAT), id="heartbeat", next_run_time=now)
         add(self._archive, IntervalTrigger(seconds=_SWEEP), id="archive", next_run_time=now)
         add(self._first, None, id="first")
+        add(self._watch, IntervalTrigger(seconds=_WATCH), id="watch")
         add(self._make, _cron(plan.schedule), id="backup")
         add(self._drill, _cron(plan.drill), id="drill")
         if plan.incremental:
@@ -87,17 +92,44 @@ class _Backups:
             _tried(self._backup.engine.archive, "archiving WAL")
 
     def _first(self) -> None:
-        """Make the first backup, and what was missed while nobody was there."""
         with self._turn:
-            done = [b for b in self._backup.engine.backups() if b.state is State.DONE]
-            last = max((b.ended for b in done if b.ended), default=None)
-            if last is None:
-                _tried(lambda: self._made("first"), "the first backup")
-            elif _missed(self._plan.schedule, last):
-                _tried(lambda: self._made("missed"), "a missed backup")
-            drills = self._backup.catalog.runs(Task.DRILL, limit=1)
-            if last is not None and drills and _missed(self._plan.drill, drills[0].begun):
-                _tried(lambda: self._drilled("missed"), "a missed drill")
+            _tried(self._caught_up, "catching up")
+
+    def _watch(self) -> None:
+        """Make a new base backup where WAL is missing since the last: nothing follows on that."""
+        if not self._turn.acquire(blocking=False):
+            return  # a backup is being made, or judged
+        try:
+            _tried(self._mended, "looking for WAL that is missing")
+        finally:
+            self._turn.release()
+
+    def _mended(self) -> None:
+        told = backup_status.look(self._design, self._ports, answers=self._ports.sql.answers())
+        for note in told.notes if told is not None and told.notes != self._told else ():
+            _log.warning("%s", note)
+        self._told = told.notes if told is not None else ()
+        if told is None or not told.streamed or told.slot in backup_status.BAD:
+            return  # the server is down, or `up` has to mend the slot before
+        if _failed_long_ago(self._backup.catalog.runs(Task.BACKUP, limit=1)):
+            self._made("again")
+            return
+        done = [b for b in self._backup.engine.backups() if b.state is State.DONE]
+        if done and not followed(self._backup.files.names(), done[-1].begin_wal):
+            _log.warning("WAL is missing since %s: a new base backup is made", done[-1].name)
+            self._made("gap")
+
+    def _caught_up(self) -> None:
+        """Make the first backup, and what was missed while nobody was there."""
+        done = [b for b in self._backup.engine.backups() if b.state is State.DONE]
+        last = max((b.ended for b in done if b.ended), default=None)
+        if last is None:
+            _tried(lambda: self._made("first"), "the first backup")
+        elif _missed(self._plan.schedule, last):
+            _tried(lambda: self._made("missed"), "a missed backup")
+        drills = self._backup.catalog.runs(Task.DRILL, limit=1)
+        if last is not None and drills and _missed(self._plan.drill, drills[0].begun):
+            _tried(lambda: self._drilled("missed"), "a missed drill")
 
     def _make(self) -> None:
         with self._turn:
@@ -105,9 +137,9 @@ class _Backups:
 
     def _increment(self) -> None:
         with self._turn:
-            parent = backups.newest(self._backup).name
 
             def made(cause: str) -> StoredBackup:
+                parent = backups.newest(self._backup).name
                 return backups.make(self._ports, cause, parent=parent)
 
             _tried(lambda: backups.retried(made, "schedule"), "an incremental backup")
@@ -117,7 +149,7 @@ class _Backups:
 
         def made_and_verified(why: str) -> None:
             made = backups.make(self._ports, why)
-            verification.verify(self._design, self._ports, why, made.name)
+            verification.verify(self._ports, why, made.name)
 
         backups.retried(made_and_verified, cause)
         backups.expire(self._design, self._ports, cause)
@@ -138,6 +170,13 @@ def _missed(schedule: str, last: datetime) -> bool:
     """Say whether a moment of the schedule lies between the last run and a minute ago."""
     due: datetime | None = _cron(schedule).get_next_fire_time(None, last)
     return due is not None and due < datetime.now(UTC) - timedelta(minutes=1)
+
+
+def _failed_long_ago(runs: tuple[Run, ...]) -> bool:
+    """Say whether the last of the runs failed, and long enough ago to try again."""
+    if not runs or runs[0].ending not in (Ending.FAILED, Ending.KILLED) or not runs[0].ended:
+        return False
+    return datetime.now(UTC) - runs[0].ended > timedelta(seconds=_AGAIN)
 
 
 def _tried(job: Callable[[], object], what: str) -> None:

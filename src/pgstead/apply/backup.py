@@ -21,10 +21,15 @@ def key(operation: Operation, ports: Ports) -> None:
         ports.backup.vault.ensure()
 
 
-def slot(operation: Operation, session: Session) -> None:
-    """Make the slot, or take it away; one that has lost WAL is made anew."""
+def slot(operation: Operation, session: Session, ports: Ports) -> None:
+    """Make the slot, or take it away; one that has lost WAL is made anew.
+
+    Then WAL is received anew too: from where the receiver was the server has none any more.
+    """
     if isinstance(operation.before, ReplicationSlot):
         _drop(operation.before.name, session)
+        if operation.before.lost and ports.backup is not None:
+            ports.backup.engine.forget_open_segment()
     if isinstance(operation.after, ReplicationSlot):
         # true: WAL is kept from now on, not from when somebody first streams
         session.run(

@@ -165,7 +165,7 @@ def _perform_sql(run: _Run, operation: Operation) -> None:
         case Kind.GRANT:
             databases.grant(operation, run.session)
         case Kind.SLOT:
-            backup.slot(operation, run.session)
+            backup.slot(operation, run.session, run.ports)
         case Kind.DEFAULT_PRIVILEGE:
             databases.default_privilege(operation, run.session)
         case other:

@@ -39,9 +39,7 @@ def _now(verify: bool, incremental: bool) -> None:
         wired = backed_up(invocation, console)
         parent = backup.newest(backup.ports_of(wired.ports)).name if incremental else ""
         made = backup.make(wired.ports, "command", parent=parent)
-        verified = (
-            verification.verify(wired.design, wired.ports, "command", made.name) if verify else None
-        )
+        verified = verification.verify(wired.ports, "command", made.name) if verify else None
     if invocation.json:
         console.data({**backup_json(made), "verified": verified})
         return
@@ -129,7 +127,7 @@ def _verify(name: str) -> None:
         wired = backed_up(invocation, console)
         ports = backup.ports_of(wired.ports)
         chosen = backup.newest(ports).name if name == NEWEST else name
-        done = verification.verify(wired.design, wired.ports, "command", chosen)
+        done = verification.verify(wired.ports, "command", chosen)
     if invocation.json:
         console.data({"backup": chosen, "verified": done})
         return
@@ -142,18 +140,20 @@ def _verify(name: str) -> None:
     ("pgstead backup expire", "let go of what the retention does not need"),
 )
 @click.option("--rehearse", is_flag=True, help="Say it, and remove nothing.")
-def _expire(rehearse: bool) -> None:
+@click.option("--force", is_flag=True, help="Even where the clock seems to have jumped.")
+def _expire(rehearse: bool, force: bool) -> None:
     """Let go of base backups that no moment of the retention needs, and of their WAL.
 
     The newest ones that the manifest wants kept stay whatever their age, and so does the last
-    one that a drill has proven.
+    one that a drill has proven. Nothing goes where more than half would go at once, or where the
+    newest one seems to come from the future: that is a clock that jumped.
     """
     from pgstead.workflows.backup import expire
 
     invocation = invocation_of()
     console = Console(invocation)
     wired = backed_up(invocation, console)
-    gone = expire(wired.design, wired.ports, "command", rehearse=rehearse)
+    gone = expire(wired.design, wired.ports, "command", rehearse=rehearse, force=force)
     if invocation.json:
         console.data({"removed": [] if rehearse else gone, "would_remove": gone})
         return

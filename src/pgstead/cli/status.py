@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
     from pgstead.model.resources import Certificate
     from pgstead.ports import ProgramState
+    from pgstead.workflows.backup_status import BackupStatus
     from pgstead.workflows.status import Status
 
 
@@ -58,6 +59,9 @@ def _print(console: Console, wired: Wired, found: Status) -> None:
             ("certificate", "valid until", ""),
             indent="  ",
         )
+    if found.backups is not None:
+        console.line()
+        console.table(_backups(found.backups), ("backups", "", ""), indent="  ")
     console.line()
     _print_attention(console, found)
 
@@ -68,8 +72,9 @@ def _programs(wired: Wired, found: Status) -> list[tuple[str, str, str, str]]:
     design = wired.design
     places = {(what, place): which for what, place, which in rows(design)}
     listed: list[tuple[str, str, str, str]] = []
+    # what makes the backups is at no door
     by_kind = {"postgres": "server", "pgbouncer": "pooler", "service": "service"}
-    kinds = {program.name: by_kind[program.kind] for program in design.programs}
+    kinds = {program.name: by_kind.get(program.kind) for program in design.programs}
     left = list(places.items())
     for program in found.programs:
         match = next((item for item in left if item[0][0] == kinds[program.name]), None)
@@ -99,6 +104,20 @@ def _databases(wired: Wired, found: Status) -> list[tuple[str, str, str]]:
     return listed
 
 
+def _backups(found: BackupStatus) -> list[tuple[str, str, str]]:
+    """Return the last backup, the last proven restore and the WAL, in a line each."""
+    from pgstead.cli.backing import age
+
+    last, restored = found.last, found.restore
+    wal = {True: "streamed", False: "not streamed", None: "unknown"}[found.streamed]
+    took = "" if restored is None else f"{restored.backup}, in {restored.detail.get('rto')} s"
+    return [
+        ("last base backup", age(last and last.ended), last.backup if last else ""),
+        ("last proven restore", age(restored and restored.ended), took),
+        ("WAL", wal, f"slot {found.slot}" if found.slot else ""),
+    ]
+
+
 def _until(not_after: str) -> str:
     """Return the day, and how many days are left."""
     moment = datetime.fromisoformat(not_after)
@@ -121,6 +140,8 @@ def _certificate_state(certificate: Certificate) -> str:
 def _print_attention(console: Console, found: Status) -> None:
     for notice in found.notices:
         console.line(f"{notice.severity}: {notice.text}")
+    for note in found.backups.notes if found.backups else ():
+        console.line(f"backups: {note}")
     for waiver in found.waivers:
         console.line(f"waived: {waiver.what} until {waiver.expires or 'for ever'}: {waiver.reason}")
     if not found.healthy:
@@ -129,6 +150,19 @@ def _print_attention(console: Console, found: Status) -> None:
         count = len(found.plan.operations)
         console.line(f"drift: {count} operation{'s' if count > 1 else ''} would change something")
         console.hint("`pgstead plan` shows them")
+
+
+def _backups_told(found: BackupStatus) -> dict[str, object]:
+    from pgstead.cli.backing import run_json
+
+    return {
+        "repository": found.repository,
+        "last_backup": run_json(found.last),
+        "last_proven_restore": run_json(found.restore),
+        "wal_streamed": found.streamed,
+        "slot": found.slot or None,
+        "notes": found.notes,
+    }
 
 
 def _told(wired: Wired, found: Status) -> dict[str, object]:
@@ -150,6 +184,7 @@ def _told(wired: Wired, found: Status) -> dict[str, object]:
             for name, there, wanted in found.databases
         ],
         "certificates": found.certificates,
+        "backups": found.backups and _backups_told(found.backups),
         "notices": found.notices,
         "waivers": found.waivers,
         "plan": wording.as_json(found.plan),

@@ -17,30 +17,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from pgstead.errors import BackupError
-from pgstead.host import gpg, processes, programs, received
-from pgstead.model.backup import (
-    SERVER,
-    BackupPlan,
-    Lineage,
-    State,
-    StoredBackup,
-    Target,
-    TargetKind,
-)
+from pgstead.host import backup_info, gpg, processes, programs, received
+from pgstead.model.backup import SERVER, BackupPlan, Lineage, StoredBackup, Target, TargetKind
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
 
 _HOURS = 3600.0
 _LEAVING = 10.0
+_SPARE = 16 * 2**20  # bytes: WAL goes on arriving meanwhile
 _LONG = 48 * _HOURS  # a base backup of a large cluster under a rate limit
-_STATES = {
-    "DONE": State.DONE,
-    "FAILED": State.FAILED,
-    "WAITING_FOR_WALS": State.WAITING,
-    "STARTED": State.RUNNING,
-    "SYNCING": State.RUNNING,
-    "EMPTY": State.RUNNING,
-}
 _GRAVE = re.compile(r"^(ERROR|CRITICAL|EXCEPTION): ?(?P<words>.*)$", re.MULTILINE)
 
 
@@ -115,7 +100,9 @@ class BarmanProgram:
         """Make a base backup, on top of another where one is named; return its name."""
         arguments = ["backup", "--wait", "--wait-timeout", "300"]
         arguments += ["--incremental", parent] if parent else []
-        before = {found.name for found in self.backups()}
+        there = self.backups()
+        self._must_have_room(max((found.size for found in there), default=0))
+        before = {found.name for found in there}
         with self._sealing() as home:
             self._done(*arguments, SERVER, timeout=_LONG, home=home)
         made = [found for found in self.backups() if found.name not in before]
@@ -123,42 +110,27 @@ class BarmanProgram:
             raise BackupError("barman made a backup and does not list it")
         return made[-1].name
 
+    def _must_have_room(self, size: int) -> None:
+        """Raise BackupError where one as large as those before does not fit.
+
+        It is there twice for a moment: as it was copied, and encrypted.
+        """
+        free = shutil.disk_usage(self._plan.repository).free
+        wanted = size * (2 if self._plan.encrypted else 1) + _SPARE
+        if free < wanted:
+            raise BackupError(
+                f"there is no room in {self._plan.repository}: {wanted // 2**20} MB are needed,"
+                f" {free // 2**20} MB are free",
+                hint="make room there, or name another place: backup.directory; nothing was begun",
+            )
+
     def backups(self) -> tuple[StoredBackup, ...]:
         """Return what the repository holds, oldest first."""
-        told = self._json("list-backups", SERVER)
-        names = [str(entry["backup_id"]) for entry in told.get(SERVER, ())]
-        return tuple(self.show(name) for name in sorted(names))
+        return backup_info.everything(self._plan)
 
     def show(self, name: str) -> StoredBackup:
         """Return one base backup. Raises BackupError where there is none of that name."""
-        self._unseal()  # Barman's own commands archive too
-        told: dict[str, Any] = self._json("show-backup", SERVER, name).get(SERVER) or {}
-        base: dict[str, Any] = told.get("base_backup_information") or {}
-        catalog: dict[str, Any] = told.get("catalog_information") or {}
-        wal: dict[str, Any] = told.get("wal_information") or {}
-        begun = base.get("begin_time_timestamp")
-        ended = base.get("end_time_timestamp")
-        parent = str(catalog.get("parent_backup_id") or "").strip("- ")
-        return StoredBackup(
-            name=name,
-            state=_STATES.get(str(told.get("status")), State.FAILED),
-            kind="incremental" if told.get("backup_type") == "incremental" else "full",
-            parent=parent,
-            begun=_moment(begun),
-            ended=_moment(ended),
-            size=int(base.get("backup_size_bytes") or 0),
-            wal_size=int(base.get("wal_size_bytes") or 0) + int(wal.get("disk_usage_bytes") or 0),
-            cluster_size=int(told.get("cluster_size_bytes") or 0),
-            begin_lsn=str(base.get("begin_lsn") or ""),
-            end_lsn=str(base.get("end_lsn") or ""),
-            begin_wal=str(base.get("begin_wal") or ""),
-            end_wal=str(base.get("end_wal") or ""),
-            timeline=int(base.get("timeline") or 0),
-            system_id=str(told.get("system_id") or ""),
-            major=int(told.get("postgresql_version") or 0) // 10_000,
-            encrypted=str(base.get("encryption") or "").lower() == "gpg",
-            error=str(told.get("error") or base.get("error") or ""),
-        )
+        return backup_info.of(self._plan, name)
 
     def end_orphans(self) -> None:
         """End what a killed run has started to make a base backup with."""
@@ -319,13 +291,6 @@ class BarmanProgram:
             aside.mkdir(mode=0o700, exist_ok=True)
             left.rename(aside / f"{left.name}.{datetime.now(UTC):%Y%m%dT%H%M%S}")
 
-    def _json(self, *arguments: str) -> dict[str, Any]:
-        outcome = self._done("-f", "json", *arguments)
-        found = _parsed(outcome.out)
-        if not found:
-            raise BackupError(f"barman {arguments[0]} told nothing: {_words(outcome)}")
-        return found
-
 
 def environment(tools: BackupTools, bindir: str) -> dict[str, str]:
     """Return what Barman needs in its environment."""
@@ -352,10 +317,3 @@ def _words(outcome: programs.Outcome) -> str:
     grave = [match["words"] for match in _GRAVE.finditer(outcome.words)]
     lines = grave or [line for line in outcome.words.splitlines() if line.strip()][-3:]
     return " / ".join(" ".join(line.split()) for line in lines)[:500] or "it said nothing"
-
-
-def _moment(told: object) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(float(str(told)), UTC)
-    except ValueError:
-        return None

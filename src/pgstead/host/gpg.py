@@ -43,6 +43,11 @@ s2k-digest-algo SHA512
 s2k-count 65011712
 """
 
+# For a keyring that is gone with the call. Left to itself the agent measures for a second how many
+# rounds take it 0.1 s, and then every file that is opened takes them: each segment of WAL. The
+# copy that stays (`make`) is protected by as many as there can be.
+_PASSING = "s2k-count 1048576\n"
+
 
 def make(tools: BackupTools, directory: Path, recipient: str, passphrase: Path) -> None:
     """Make a key pair in a directory; the secret half is protected by the passphrase.
@@ -79,6 +84,8 @@ def keyring(tools: BackupTools, directory: Path, passphrase: Path | None) -> Gen
     """
     secret = passphrase is not None
     with _home(tools, starting=secret) as home:
+        with (home / "gpg-agent.conf").open("a", encoding="ascii") as conf:
+            conf.write(_PASSING)
         name = SECRET if secret else PUBLIC
         if not (directory / name).is_file():
             raise HostError(

@@ -17,6 +17,7 @@ from pgstead.host.keys import KeyFiles
 from pgstead.host.pgbouncer import SocketConsole
 from pgstead.host.restored import LocalRestoredServer
 from pgstead.host.restored_files import RestoredFiles
+from pgstead.host.scratch import ScratchArea
 from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
@@ -81,4 +82,5 @@ def _backup(design: Design, tools: BackupTools | None, progress: Progress) -> Ba
         files=RestoredFiles(plan, design.build),
         dumps=LogicalDumps(design.build, design.host, design.superuser),
         turns=Turns(layout.backup, progress),
+        scratch=ScratchArea(layout.backup),
     )

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from pgstead.errors import BusyError
-from pgstead.host import processes
 from pgstead.host.files import problem
 from pgstead.ports import Progress
 
@@ -50,25 +47,6 @@ class Turns:
             yield
 
     @contextmanager
-    def scratch(self, kind: str, near: Path | None = None) -> Generator[Path]:
-        """Give a directory for a while; what killed runs of the kind left is removed first."""
-        parent = near or self._directory
-        try:
-            parent.mkdir(parents=True, exist_ok=True)
-            _sweep(parent, kind)
-            place = parent / f"{kind}-{secrets.token_hex(4)}"
-            place.mkdir(mode=0o711)  # the servers' user goes through it
-            handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise problem(error, parent, "making a directory in") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield place
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-            os.close(handle)
-
-    @contextmanager
     def _held(self, name: str, how: int, patience: float) -> Generator[None]:
         path = self._directory / name
         try:
@@ -99,21 +77,3 @@ class Turns:
                 time.sleep(_POLL)
             else:
                 return
-
-
-def _sweep(parent: Path, kind: str) -> None:
-    """Remove scratch directories whose run is gone: nobody holds their lock any more."""
-    for left in parent.glob(f"{kind}-????????"):
-        try:
-            handle = os.open(left, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # at work
-        else:
-            processes.end_working_on(left, _LEAVING)
-            shutil.rmtree(left, ignore_errors=True)
-        finally:
-            os.close(handle)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
@@ -130,10 +130,6 @@ class Turns(Protocol):
         """Be alone with the repository."""
         ...
 
-    def scratch(self, kind: str, near: Path | None = None) -> AbstractContextManager[Path]:
-        """Give a directory for a while; what killed runs of the kind left is removed first."""
-        ...
-
 
 class LogicalDumps(Protocol):
     """Dumps that another version can read too."""
@@ -184,8 +180,30 @@ class RestoredFiles(Protocol):
         """Compare every file with the manifest; return how many. Raises BackupError."""
         ...
 
-    def read_wal(self, place: Path, found: StoredBackup) -> tuple[int, str]:
-        """Read every WAL record from the backup on; return the segments, and where it ends."""
+    def names(self) -> Sequence[str]:
+        """Return the names of the WAL segments that have come, the open one too."""
+        ...
+
+    def stored(self, found: StoredBackup) -> Sequence[str]:
+        """Return the whole WAL segments that the repository has from a backup's first one on."""
+        ...
+
+    def read_wal(self, place: Path, found: StoredBackup, wanted: Sequence[str]) -> tuple[int, str]:
+        """Read every WAL record from the backup on; return the segments, and the last record."""
+        ...
+
+
+class Scratch(Protocol):
+    """Where verifications and drills lay things out for a moment."""
+
+    def place(
+        self, kind: str, *, room: int, near: Path | None = None
+    ) -> AbstractContextManager[Path]:
+        """Give a directory that is gone afterwards. Raises BackupError without `room` bytes."""
+        ...
+
+    def sweep(self) -> Sequence[str]:
+        """Remove what killed runs left; return the names."""
         ...
 
 
@@ -200,3 +218,4 @@ class BackupPorts:
     files: RestoredFiles
     dumps: LogicalDumps
     turns: Turns
+    scratch: Scratch

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from pgstead.errors import BackupError
+from pgstead.errors import BackupError, SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
 from pgstead.model.design import Design
+from pgstead.plan import retention
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
+from pgstead.workflows import soundness
 
 PATIENCE = 6 * 3600.0  # seconds to wait for another backup, verification or drill
 _ARRIVAL = 60.0  # seconds for WAL to reach the repository
@@ -65,14 +67,16 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
     ):
         remove_remains(backup)
         ports.progress.step("making a base backup")
-        record.backup = backup.engine.backup(parent=parent)
+        try:
+            record.backup = backup.engine.backup(parent=parent)
+        except BaseException:
+            with suppress(SteadError):  # the next run tries again; this one's error is told
+                remove_remains(backup)
+            raise
         found = _settled(backup, record.backup)
         record.detail |= {
-            "size": found.size,
-            "cluster_size": found.cluster_size,
+            **soundness.facts(found),
             "kind": found.kind,
-            "begin_lsn": found.begin_lsn,
-            "end_lsn": found.end_lsn,
             "sums": dict(backup.engine.sums(found.name)),
         }
         return found
@@ -116,26 +120,39 @@ def proven(runs: tuple[Run, ...]) -> Run | None:
     return next((r for r in runs if r.task is Task.DRILL and r.ending is Ending.DONE), None)
 
 
-def expire(design: Design, ports: Ports, cause: str, *, rehearse: bool = False) -> tuple[str, ...]:
+def expire(
+    design: Design, ports: Ports, cause: str, *, rehearse: bool = False, force: bool = False
+) -> tuple[str, ...]:
     """Let go of base backups that no moment of the retention needs; return their names.
 
     The last one that a drill has proven stays whatever its age, and so do the newest `minimum`.
+    Raises BackupError where a clock seems to have jumped, unless forced.
     """
     backup = ports_of(ports)
     assert design.backup is not None
     with backup.turns.letting_go(patience=PATIENCE):
-        return _expire(design.backup, backup, cause, rehearse=rehearse)
+        return _expire(design.backup, backup, cause, rehearse=rehearse, force=force)
 
 
 def _expire(
-    plan: BackupPlan, backup: BackupPorts, cause: str, *, rehearse: bool
+    plan: BackupPlan, backup: BackupPorts, cause: str, *, rehearse: bool, force: bool
 ) -> tuple[str, ...]:
     done = [found for found in backup.engine.backups() if found.state is State.DONE]
     last = proven(backup.catalog.runs(Task.DRILL))
-    kept = _needed(done, plan.retention, plan.minimum)
-    if last is not None:
-        kept |= _chain(done, last.backup)
-    gone = tuple(found.name for found in done if found.name not in kept)
+    decided = retention.expiry(
+        done,
+        datetime.now(UTC),
+        days=plan.retention,
+        minimum=plan.minimum,
+        proven="" if last is None else last.backup,
+        trusting=force,
+    )
+    if decided.refused:
+        raise BackupError(
+            f"no base backup is let go of: {decided.refused}",
+            hint="look at the clock; if it is right, `pgstead backup expire --force`",
+        )
+    gone = decided.gone
     if rehearse or not gone:
         return gone
     with recorded(backup, Task.EXPIRE, cause) as record:
@@ -143,25 +160,6 @@ def _expire(
             backup.engine.delete(name)
         record.detail["removed"] = list(gone)
     return gone
-
-
-def _needed(done: list[StoredBackup], days: int, minimum: int) -> set[str]:
-    """Return the backups that recovery to any moment of the last days needs."""
-    edge = datetime.now(UTC) - timedelta(days=days)
-    within = [found for found in done if found.ended is None or found.ended >= edge]
-    before = [found for found in done if found not in within][-1:]  # to begin at the edge with
-    newest = [found for found in done if found.kind == "full"][-minimum:]
-    return {n for found in (*within, *before, *newest) for n in _chain(done, found.name)}
-
-
-def _chain(done: list[StoredBackup], name: str) -> set[str]:
-    """Return a backup with all that it stands on."""
-    known = {found.name: found for found in done}
-    names: set[str] = set()
-    while name in known and name not in names:
-        names.add(name)
-        name = known[name].parent
-    return names
 
 
 def retried(attempt: Callable[[str], object], cause: str) -> object:

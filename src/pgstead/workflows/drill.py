@@ -14,7 +14,7 @@ from pgstead.model.backup import StoredBackup, Target, TargetKind, Task
 from pgstead.model.design import Design
 from pgstead.ports import Ports, Sql
 from pgstead.ports.backup import BackupPorts, RestoredSession
-from pgstead.workflows import heartbeat, inspection
+from pgstead.workflows import heartbeat, inspection, soundness
 from pgstead.workflows.backup import PATIENCE, newest, ports_of, recorded
 
 _REPLAY = 3600.0  # seconds
@@ -70,10 +70,13 @@ def _drill(
     design: Design, ports: Ports, backup: BackupPorts, found: StoredBackup, target: Target
 ) -> Drilled:
     last = _last_row(ports) if target.kind is TargetKind.LATEST else None
-    with backup.turns.scratch("drill") as place:
+    soundness.stored(backup, found)
+    with backup.scratch.place("drill", room=soundness.room(backup, found)) as place:
         began = time.monotonic()
         ports.progress.step(f"restoring {found.name}")
+        backup.engine.archive()  # of whole segments Barman gives those that are taken in
         backup.engine.restore(found.name, place / "data", target, staging=place / "staging")
+        soundness.laid_out(backup, found, place / "data", wal=target.kind is TargetKind.LATEST)
         ports.progress.step("replaying WAL")
         with backup.restored.start(place / "data", timeout=_REPLAY) as session:
             rto = time.monotonic() - began
@@ -99,10 +102,11 @@ def _last_row(ports: Ports) -> heartbeat.Beat | None:
     return row
 
 
-# What pg_receivewal has written; it flushes a segment when that is full, unless it is a
-# synchronous standby, whom every commit would wait for.
+# What was sent: pg_receivewal writes at once what comes, and tells of it every 10 s only. It
+# flushes a segment when that is full, unless it is a synchronous standby, whom every commit would
+# wait for.
 _STREAMED = """
-    SELECT coalesce(bool_or(write_lsn >= %(lsn)s), false) AS there FROM pg_stat_replication
+    SELECT coalesce(bool_or(sent_lsn >= %(lsn)s), false) AS there FROM pg_stat_replication
 """
 
 

@@ -16,7 +16,7 @@ from pgstead.model.backup import Ending, State, StoredBackup, Target, TargetKind
 from pgstead.model.design import Design
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
-from pgstead.workflows import heartbeat
+from pgstead.workflows import heartbeat, soundness
 from pgstead.workflows.backup import PATIENCE, ports_of, recorded
 
 _REPLAY = 24 * 3600.0  # seconds
@@ -128,7 +128,9 @@ def restore(ports: Ports, wanted: Recipe, place: Path, *, cause: str = "command"
         recorded(backup, Task.RESTORE, cause, wanted.backup.name) as record,
     ):
         began = time.monotonic()
-        with backup.turns.scratch(f".{place.name}.restoring", place.parent) as scratch:
+        with backup.scratch.place(
+            f".{place.name}.restoring", room=wanted.room, near=place.parent
+        ) as scratch:
             record.backup, ledger = _first_that_leads(ports, wanted, scratch)
             _place(scratch / "data", place)
         seconds = time.monotonic() - began
@@ -166,7 +168,11 @@ def _replayed(ports: Ports, found: StoredBackup, target: Target, scratch: Path) 
     backup, place = ports_of(ports), scratch / "data"
     ports.progress.step(f"laying out {found.name}")
     backup.engine.archive()
+    soundness.stored(backup, found)
     backup.engine.restore(found.name, place, target, staging=scratch / "staging")
+    # nothing starts on files that are not what was copied, or on WAL that ends early
+    everything = target.kind is TargetKind.LATEST and target.timeline in ("", "latest")
+    soundness.laid_out(backup, found, place, wal=everything)
     ports.progress.step("replaying WAL")
     with backup.restored.start(place, timeout=_REPLAY) as session:
         ledger = heartbeat.look(session.sql)
@@ -246,7 +252,7 @@ def extract(ports: Ports, wanted: Recipe, database: str, table: str, into: Path)
     with (
         backup.turns.reading(patience=PATIENCE),
         recorded(backup, Task.RESTORE, "command", wanted.backup.name) as record,
-        backup.turns.scratch("extract") as scratch,
+        backup.scratch.place("extract", room=wanted.room) as scratch,
     ):
         began = time.monotonic()
         record.backup, ledger = _first_that_leads(ports, wanted, scratch)

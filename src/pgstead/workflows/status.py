@@ -11,6 +11,8 @@ from pgstead.model.stead import Stead
 from pgstead.observe import snapshot
 from pgstead.plan.diff import diff
 from pgstead.ports import Ports, ProgramState
+from pgstead.workflows import backup_status
+from pgstead.workflows.backup_status import BackupStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Status:
     notices: tuple[Notice, ...]
     waivers: tuple[Waiver, ...]
     plan: Plan
+    backups: BackupStatus | None = None  # None where none are made
 
     @property
     def healthy(self) -> bool:
@@ -40,6 +43,7 @@ def status(design: Design, ports: Ports) -> Status:
     """Look at everything once; changes nothing."""
     found = snapshot.take(design, ports)
     states = ports.supervisor.states()
+    answers = ports.sql.answers()
     return Status(
         name=design.name,
         environment=design.environment.value,
@@ -49,13 +53,14 @@ def status(design: Design, ports: Ports) -> Status:
             for p in design.programs
         ),
         doors=design.doors,
-        answers=ports.sql.answers(),
+        answers=answers,
         pooler_answers=ports.console.answers() if design.pooler else False,
         databases=tuple(_revisions(design, found)),
         certificates=tuple(found.all(Certificate)),
         notices=design.notices,
         waivers=design.waivers,
         plan=diff(design.stead, found),
+        backups=backup_status.look(design, ports, answers=answers),
     )
 
 

@@ -6,14 +6,27 @@ silence.
 
 from __future__ import annotations
 
+import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from pgstead.errors import BackupError
 from pgstead.model.backup import StoredBackup, Target, Task
-from pgstead.model.design import Design
 from pgstead.ports import Ports
+from pgstead.ports.backup import BackupPorts
+from pgstead.workflows import soundness
 from pgstead.workflows.backup import PATIENCE, ports_of, recorded
+
+_ARRIVAL = 10.0  # seconds for a commit to be streamed
+_ATTEMPTS = 3
+
+_EMIT = "SELECT pg_logical_emit_message(true, 'pgstead', 'verify')::text AS lsn"
+# What was sent; pg_receivewal writes at once what comes, and tells of it every 10 s only.
+_STREAMED = """
+    SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sent_lsn >= pg_current_wal_lsn())
+    AS there
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +35,10 @@ class Verified:
 
     files: int
     segments: int
-    last_lsn: str  # up to where the WAL can be read
+    last_lsn: str  # of the last WAL record that could be read
 
 
-def verify(design: Design, ports: Ports, cause: str, name: str) -> Verified:
+def verify(ports: Ports, cause: str, name: str) -> Verified:
     """Lay a backup out and look at all of it; nothing of that is left.
 
     Raises BackupError that names the file or the place in the WAL.
@@ -36,23 +49,61 @@ def verify(design: Design, ports: Ports, cause: str, name: str) -> Verified:
         recorded(backup, Task.VERIFY, cause, name) as record,
     ):
         found = backup.engine.show(name)
-        with backup.turns.scratch("verify", Path(design.layout.backup)) as place:
-            ports.progress.step(f"laying out {name}")
-            backup.engine.restore(name, place / "data", Target(), staging=place / "staging")
-            ports.progress.step("reading every file and every WAL record")
-            verified = _looked(ports, found, place / "data")
+        ports.progress.step(f"looking at what is stored of {name}")
+        soundness.stored(backup, found)
+        received = _received(ports)
+        with backup.scratch.place("verify", room=soundness.room(backup, found)) as place:
+            verified = _verified(ports, backup, found, place, received)
         record.detail |= {
             "files": verified.files,
             "segments": verified.segments,
             "last_lsn": verified.last_lsn,
+            "received": received,
         }
     return verified
 
 
-def _looked(ports: Ports, found: StoredBackup, place: Path) -> Verified:
-    backup = ports_of(ports)
-    files = backup.files.verify(place, found)
-    segments, last = backup.files.read_wal(place, found)
-    if segments == 0:
-        raise BackupError(f"there is no WAL for {found.name}: nobody could start it")
-    return Verified(files, segments, last)
+def _received(ports: Ports) -> str:
+    """Write to the WAL, and return where, when it has been received; empty where it was not.
+
+    The server may be down, or the receiver: then nobody knows how far the WAL should go, and
+    other promises tell of that (BAK-001).
+    """
+    if not ports.sql.answers():
+        return ""
+    with ports.sql.connect() as connection:
+        told = connection.execute(_EMIT).fetchone()
+        end = time.monotonic() + _ARRIVAL
+        while told is not None and time.monotonic() < end:
+            there = connection.execute(_STREAMED).fetchone()
+            if there is not None and there["there"]:
+                return str(told["lsn"])
+            time.sleep(0.05)
+    return ""
+
+
+def _verified(
+    ports: Ports, backup: BackupPorts, found: StoredBackup, place: Path, received: str
+) -> Verified:
+    """Lay it out, again where a segment became full meanwhile: Barman gives the open one only."""
+    last = ""
+    for attempt in range(_ATTEMPTS):
+        backup.engine.archive()
+        ports.progress.step(f"laying out {found.name}")
+        backup.engine.restore(found.name, place / "data", Target(), staging=place / "staging")
+        ports.progress.step("reading every file and every WAL record")
+        told = soundness.laid_out(backup, found, place / "data", wal=True)
+        last = told[2]
+        if not received or _place(last) >= _place(received):
+            return Verified(*told)
+        if attempt < _ATTEMPTS - 1:
+            shutil.rmtree(place / "data")
+    raise BackupError(
+        f"the WAL of {found.name} ends after {last}, and {received} was received already",
+        hint="the segment that is being received is damaged: make a new base backup now",
+    )
+
+
+def _place(lsn: str) -> int:
+    high, _, low = lsn.partition("/")
+    return (int(high, 16) << 32) + int(low, 16)

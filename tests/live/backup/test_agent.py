@@ -1,0 +1,103 @@
+"""The agent by itself: the first backup, what was missed, and what was killed.
+
+Nothing here waits for a clock: what was missed is made so in the catalog.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from pgstead.model.backup import Ending, Run, Task
+from tests.fix_stead import LiveStead, stead_in
+
+
+def wait(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.2)
+
+
+def runs(stead: LiveStead, task: Task) -> tuple[Run, ...]:
+    backup = stead.wired.ports.backup
+    assert backup is not None
+    return backup.catalog.runs(task)
+
+
+def agent(stead: LiveStead) -> int:
+    """Return the pid of the agent, 0 where there is none."""
+    return stead.wired.ports.supervisor.states()["agent"].pid or 0
+
+
+@pytest.fixture(scope="module")
+def stead() -> Iterator[LiveStead]:
+    with stead_in(backup="true") as made:
+        made.run("up")
+        yield made
+
+
+def test_the_first_backup_is_made_and_verified_by_itself(stead: LiveStead) -> None:
+    wait(
+        lambda: any(r.ending is Ending.DONE for r in runs(stead, Task.VERIFY)),
+        "nothing was verified",
+    )
+    (made,) = runs(stead, Task.BACKUP)
+    assert (made.cause, made.ending) == ("first", Ending.DONE)
+    assert runs(stead, Task.VERIFY)[0].backup == made.backup
+
+
+def test_an_agent_that_was_killed_comes_back_and_its_run_is_told_as_killed(
+    stead: LiveStead,
+) -> None:
+    wait(lambda: runs(stead, Task.VERIFY), "no first backup")
+    before = agent(stead)
+    # a run of its own that cannot end: its line is what a kill leaves
+    backup = stead.wired.ports.backup
+    assert backup is not None
+    path = stead.wired.design.layout.backup_catalog
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as opened:
+        pid, born = opened.execute(
+            "SELECT pid, born FROM run WHERE cause = 'first' LIMIT 1"
+        ).fetchone()
+        assert pid == before
+        opened.execute(
+            "INSERT INTO run (task, begun, ending, cause, pid, born)"
+            " VALUES ('export', '2026-01-01T00:00:00+00:00', 'running', 'test', ?, ?)",
+            (pid, born),
+        )
+    os.kill(before, signal.SIGKILL)
+    wait(lambda: agent(stead) not in (0, before), "nobody started it again")
+    wait(lambda: runs(stead, Task.EXPORT)[0].ending is Ending.KILLED, "the run still runs")
+
+
+def test_a_backup_that_was_missed_is_made_once(stead: LiveStead) -> None:
+    wait(
+        lambda: any(r.ending is Ending.DONE for r in runs(stead, Task.VERIFY)),
+        "nothing was verified",
+    )
+    stead.wired.ports.supervisor.stop("agent")
+    info = next((stead.state / "backup/repository/stead/meta").glob("*-backup.info"))
+    told = info.read_text()
+    lines = [
+        "end_time=2020-01-01 00:00:00+00:00" if line.startswith("end_time=") else line
+        for line in told.splitlines()
+    ]
+    info.write_text("\n".join(lines) + "\n")
+    stead.wired.ports.supervisor.start("agent")
+    wait(
+        lambda: any(r.cause == "missed" for r in runs(stead, Task.VERIFY) if r.ended),
+        "what was missed was not made",
+    )
+    stead.wired.ports.supervisor.stop("agent")
+    stead.wired.ports.supervisor.start("agent")
+    wait(lambda: agent(stead), "no agent")
+    time.sleep(2)  # for a second one, which must not come
+    assert [r.cause for r in runs(stead, Task.BACKUP)] == ["missed", "first"]
+    assert {r.ending for r in runs(stead, Task.BACKUP)} == {Ending.DONE}
