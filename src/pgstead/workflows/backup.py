@@ -75,6 +75,7 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
             "end_lsn": found.end_lsn,
             "sums": dict(backup.engine.sums(found.name)),
         }
+        backup.vault.keep_manifest()
         return found
 
 
