@@ -69,7 +69,8 @@ def _programs(wired: Wired, found: Status) -> list[tuple[str, str, str, str]]:
     places = {(what, place): which for what, place, which in rows(design)}
     listed: list[tuple[str, str, str, str]] = []
     by_kind = {"postgres": "server", "pgbouncer": "pooler", "service": "service"}
-    kinds = {program.name: by_kind[program.kind] for program in design.programs}
+    # others listen nowhere
+    kinds = {program.name: by_kind.get(program.kind, "") for program in design.programs}
     left = list(places.items())
     for program in found.programs:
         match = next((item for item in left if item[0][0] == kinds[program.name]), None)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pgstead.errors import BackupError
-from pgstead.host import gpg, programs
+from pgstead.host import barman_histories, gpg, programs
 from pgstead.model.backup import SERVER, BackupPlan, State, StoredBackup, Target, TargetKind
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
@@ -228,6 +228,8 @@ class BarmanProgram:
             left.rename(aside / f"{left.name}.{datetime.now(UTC):%Y%m%dT%H%M%S}")
 
     def _json(self, *arguments: str) -> dict[str, Any]:
+        if self._plan.encrypted:
+            barman_histories.open_all(self._plan, self._tools, Path(self._layout.backup))
         outcome = self._done("-f", "json", *arguments)
         found = _parsed(outcome.out)
         if not found:

@@ -185,6 +185,12 @@ def _pairs(listed: str) -> tuple[Pair, ...]:
     return tuple(sorted(found, key=lambda pair: pair.made))
 
 
+def decrypt(tools: BackupTools, home: Path, passphrase: Path, sealed: Path, into: Path) -> None:
+    """Open a file with a keyring of a moment. Raises HostError where it cannot be opened."""
+    into.unlink(missing_ok=True)
+    _gpg(tools, home, passphrase, "--output", str(into), "--decrypt", str(sealed))
+
+
 def sealed_to(path: Path) -> str:
     """Return the number of the key that a file is sealed to; empty for one that is plain.
 

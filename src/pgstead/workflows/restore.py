@@ -50,7 +50,6 @@ def ready(design: Design, ports: Ports) -> None:
     That is all which somebody has who restores on another machine: a manifest that names the
     repository and its passphrase.
     """
-    ports.files.make_directory(design.layout.backup, mode=0o700)
     for file in design.stead.all(BackupFile):
         ports.files.write(design.layout.state / file.name, file.text, mode=file.mode)
 
@@ -187,15 +186,15 @@ def in_place(design: Design, ports: Ports, wanted: Recipe) -> Restoration:
     ports.progress.step("stopping")
     ports.supervisor.shutdown()
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    kept = data.with_name(f"data.before-{stamp}")
+    kept = ""
     if data.exists():
-        data.rename(kept)
+        kept = str(data.rename(data.with_name(f"data.before-{stamp}")))
     ports.cluster.adopt(place)
     # its open segment is of a history that is over
     backup.engine.forget_open_segment()
-    ports.journal.record("restored in place", backup=done.backup, kept=str(kept))
+    ports.journal.record("restored in place", backup=done.backup, kept=kept or None)
     return Restoration(
-        done.backup, done.target, str(data), done.seconds, done.ledger, kept=str(kept)
+        done.backup, done.target, str(data), done.seconds, done.ledger, kept=kept
     )
 
 
