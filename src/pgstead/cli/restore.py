@@ -59,8 +59,6 @@ def command(
     if in_place and (extract or into):
         raise UsageError("--in-place goes with neither --extract nor --into")
     wired = backed_up(invocation, console)
-    if not wired.exists:
-        wired = _begun(invocation, console, wired)
     place = _place(wired, into, extract)
     planned = restore.recipe(wired.ports, target, place, name=name)
     if rehearse:
@@ -76,16 +74,6 @@ def command(
             else:
                 done = restore.restore(wired.ports, planned, place)
     _print(console, done, extract)
-
-
-def _begun(invocation: Invocation, console: Console, wired: Wired) -> Wired:
-    """Begin a stead that was never up, as far as a restore needs it."""
-    from pgstead.cli.wiring import prepared
-    from pgstead.workflows.restore import ready
-
-    with prepared(wired):
-        ready(wired.design, wired.ports)
-    return backed_up(invocation, console)  # it has its identity now
 
 
 def _place(wired: Wired, into: Path | None, extract: str | None) -> Path:

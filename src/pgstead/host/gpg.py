@@ -70,9 +70,7 @@ def rotate(tools: BackupTools, directory: Path, recipient: str, passphrase: Path
         return _add(tools, home, directory, recipient, passphrase)
 
 
-def _add(
-    tools: BackupTools, home: Path, directory: Path, recipient: str, passphrase: Path
-) -> str:
+def _add(tools: BackupTools, home: Path, directory: Path, recipient: str, passphrase: Path) -> str:
     recipe = home / "recipe"
     recipe.write_text(_RECIPE.format(recipient=recipient), encoding="ascii")
     before = {pair.fingerprint for pair in _pairs(_listed(tools, home))}
@@ -85,9 +83,7 @@ def _add(
     return made[0]
 
 
-def change_passphrase(
-    tools: BackupTools, directory: Path, passphrase: Path, wanted: Path
-) -> None:
+def change_passphrase(tools: BackupTools, directory: Path, passphrase: Path, wanted: Path) -> None:
     """Protect all pairs by another passphrase, which is in the file `wanted`.
 
     That file takes the place of the old one. Raises HostError where gpg cannot; a run that is

@@ -193,9 +193,7 @@ def in_place(design: Design, ports: Ports, wanted: Recipe) -> Restoration:
     # its open segment is of a history that is over
     backup.engine.forget_open_segment()
     ports.journal.record("restored in place", backup=done.backup, kept=kept or None)
-    return Restoration(
-        done.backup, done.target, str(data), done.seconds, done.ledger, kept=kept
-    )
+    return Restoration(done.backup, done.target, str(data), done.seconds, done.ledger, kept=kept)
 
 
 def extract(
