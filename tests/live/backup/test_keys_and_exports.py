@@ -145,18 +145,27 @@ def test_an_export_that_fails_says_so_and_leaves_nothing(
     backed_up: LiveStead, tmp_path: Path
 ) -> None:
     waiting = "SELECT pid FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
-    with backed_up.superuser("jeex_idea") as connection, connection.transaction():
-        connection.execute("LOCK TABLE canary.cage IN ACCESS EXCLUSIVE MODE")
-        command = [*PGSTEAD, "backup", "export", "--out", str(tmp_path)]
-        with subprocess.Popen(command, cwd=backed_up.directory, stderr=subprocess.PIPE) as export:
+    command = [*PGSTEAD, "backup", "export", "--out", str(tmp_path)]
+    with (
+        backed_up.superuser("jeex_idea") as holder,
+        backed_up.superuser() as looker,  # what a transaction sees of activity stands still
+        holder.transaction(),
+    ):
+        holder.execute("LOCK TABLE canary.cage IN ACCESS EXCLUSIVE MODE")
+        export = subprocess.Popen(
+            command, cwd=backed_up.directory, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        try:
             end, found = time.monotonic() + 60, None
             while found is None and time.monotonic() < end:
-                mine = connection.info.backend_pid
-                found = connection.execute(waiting, [mine]).fetchone()
+                found = looker.execute(waiting, [holder.info.backend_pid]).fetchone()
                 time.sleep(0.05)
             assert found is not None
-            connection.execute("SELECT pg_terminate_backend(%s)", [found["pid"]])
+            looker.execute("SELECT pg_terminate_backend(%s)", [found["pid"]])
             _, said = export.communicate(timeout=60)
+        finally:
+            export.kill()
+            export.communicate()
     assert export.returncode == 1
     assert b"pg_dump failed" in said
     assert list(tmp_path.iterdir()) == []
