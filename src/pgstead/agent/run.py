@@ -24,7 +24,7 @@ from pgstead.plan.continuity import followed
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import backup as backups
-from pgstead.workflows import backup_status, heartbeat, verification
+from pgstead.workflows import backup_status, exports, heartbeat, verification
 from pgstead.workflows.drill import drill
 
 _log = logging.getLogger("pgstead.agent")
@@ -81,6 +81,8 @@ class _Backups:
         add(self._drill, _cron(plan.drill), id="drill")
         if plan.incremental:
             add(self._increment, _cron(plan.incremental), id="incremental")
+        if plan.export:
+            add(self._export, _cron(plan.export), id="export")
 
     def _beat(self) -> None:
         _tried(lambda: heartbeat.beat(self._ports.sql), "the heartbeat")
@@ -130,6 +132,9 @@ class _Backups:
         drills = self._backup.catalog.runs(Task.DRILL, limit=1)
         if last is not None and drills and _missed(self._plan.drill, drills[0].begun):
             _tried(lambda: self._drilled("missed"), "a missed drill")
+        made = self._backup.catalog.runs(Task.EXPORT, limit=1)
+        if self._plan.export and made and _missed(self._plan.export, made[0].begun):
+            _tried(lambda: self._exported("missed"), "a missed export")
 
     def _make(self) -> None:
         with self._turn:
@@ -153,6 +158,12 @@ class _Backups:
 
         backups.retried(made_and_verified, cause)
         backups.expire(self._design, self._ports, cause)
+
+    def _export(self) -> None:
+        _tried(lambda: self._exported("schedule"), "an export")
+
+    def _exported(self, cause: str) -> None:
+        backups.retried(lambda why: exports.export(self._design, self._ports, why), cause)
 
     def _drill(self) -> None:
         with self._turn:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pgstead.errors import UsageError
+from pgstead.errors import BackupError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,13 +23,25 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def backed_up(invocation: Invocation, console: Console) -> Wired:
-    """Return the stead. Raises BackupError where it makes no backups."""
-    from pgstead.cli.wiring import wire
+    """Return the stead. Raises BackupError where it makes no backups.
+
+    One that was never up is begun as far as its manifest names a repository: that of another
+    machine, which is to be restored here.
+    """
+    from pgstead.cli.wiring import prepared, wire
     from pgstead.workflows.backup import ports_of
+    from pgstead.workflows.restore import ready
 
     wired = wire(invocation.manifest, console)
     ports_of(wired.ports)
-    return wired
+    if Path(wired.design.layout.barman_conf).exists():
+        return wired
+    plan = wired.design.backup
+    if plan is None or not Path(plan.repository).is_dir():
+        raise BackupError("nothing was backed up here yet", hint="`pgstead up` begins with it")
+    with prepared(wired):
+        ready(wired.design, wired.ports)
+    return wire(invocation.manifest, console)  # it has its identity now
 
 
 def size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""`pgstead backup now|list|show|verify|expire|mark`."""
+"""`pgstead backup now|list|show|verify|expire|mark|export|key`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pgstead.cli import backup_export, backup_key
 from pgstead.cli.backing import age, backed_up, backup_json, run_json, size
 from pgstead.cli.command import CommandGroup
 from pgstead.cli.command import command as new_command
@@ -188,5 +189,6 @@ command = CommandGroup(
         ("pgstead drill", "show that the newest one can be restored"),
     ),
 )
-for _part in (_now, _list, _show, _verify, _expire, _mark):
+for _part in (_now, _list, _show, _verify, _expire, _mark, backup_export.command):
     command.add_command(_part)
+command.add_command(backup_key.command)

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from pgstead.ports import Ports, Progress
     from pgstead.prove.access import Access
 
-APPLIED = "applied.toml"  # in the state: the manifest that the last `up` was given
 MISSING = "missing"  # the origin of a build that stands in for one that was not found
 Given = str | PathLike[str] | None
 SILENT = Console(Invocation(quiet=True))
@@ -234,7 +233,7 @@ def wire_to_stop(given: Given, console: Console) -> Wired:
     except ManifestError as error:
         path = find_manifest(given)
         layout = state.locate(path.parent, _stated_state(path), facts.gather(None))
-        copy = Path(layout.run, APPLIED)
+        copy = Path(layout.applied)
         if not copy.exists():
             raise
         console.warn(f"the manifest is refused ({error.message.splitlines()[0]})")
@@ -349,5 +348,5 @@ def prepared(wired: Wired) -> Generator[None]:
     with held(wired.survey.ground):
         if source := wired.survey.source.path:
             text = source.read_text(encoding="utf-8")
-            wired.ports.files.write(wired.design.layout.run / APPLIED, text, mode=0o644)
+            wired.ports.files.write(wired.design.layout.applied, text, mode=0o644)
         yield

@@ -23,6 +23,8 @@ from pgstead.model.resources import (
 
 PASSPHRASE = "backup-passphrase"
 SLOT = "pgstead_backup"
+# The same for every stead: a repository is restored by steads that did not make it.
+RECIPIENT = "backup@pgstead.invalid"
 _DAY = 86_400.0
 # What Barman insists on before it begins, whichever of them it calls.
 _FUNCTIONS = (
@@ -33,9 +35,7 @@ _FUNCTIONS = (
 )
 
 
-def plan(
-    manifest: Manifest, build: ServerBuild, layout: Layout, stead_id: str
-) -> BackupPlan | None:
+def plan(manifest: Manifest, build: ServerBuild, layout: Layout) -> BackupPlan | None:
     """Return how the stead is backed up, None where it is not. Raises ManifestError."""
     told = manifest.backup
     if not told.enabled:
@@ -50,7 +50,7 @@ def plan(
         compression=told.compression,
         encrypted=told.encryption,
         passphrase=str(home / told.passphrase_file if told.passphrase_file else secret),
-        recipient=f"backup@{stead_id}.pgstead.invalid",
+        recipient=RECIPIENT,
         rate_limit=0 if told.rate_limit == "none" else told.rate_limit,
         schedule=told.schedule,
         incremental=told.incremental,
@@ -59,6 +59,11 @@ def plan(
         max_age=told.max_age,
         drill=told.drill.schedule,
         drill_age=told.drill.max_age,
+        exports=str(
+            home / told.export.directory if told.export.directory else layout.backup / "exports"
+        ),
+        export=told.export.schedule,
+        export_kept=round(told.export.kept / _DAY),
     )
 
 
@@ -125,7 +130,7 @@ def programs(tools: BackupTools, host: HostFacts, layout: Layout, python: str) -
         kind="agent",
         command=(
             python, "-m", "pgstead.cli.agent",
-            str(layout.run / "applied.toml"), str(layout.manifest_directory),
+            str(layout.applied), str(layout.manifest_directory),
         ),
         user=host.os_user,
         environment={"TZ": "UTC", "PYTHONUNBUFFERED": "1"},

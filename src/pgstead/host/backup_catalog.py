@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from pgstead.errors import StateDirectoryError
 from pgstead.host import processes
 from pgstead.model.backup import Ending, Run, Task
+from pgstead.ports import Journal
 
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS run (
@@ -40,9 +41,13 @@ _COLUMNS = "number, task, backup, begun, ended, ending, cause, detail, error"
 class BackupCatalog:
     """`ports.BackupCatalog` in a file."""
 
-    def __init__(self, path: PurePosixPath) -> None:
-        """Keep where it lies; it is made with the first run."""
+    def __init__(self, path: PurePosixPath, journal: Journal) -> None:
+        """Keep where it lies; it is made with the first run.
+
+        Who did what is told to the journal too: it is what an auditor reads (BAK-4).
+        """
         self._path = Path(path)
+        self._journal = journal
 
     @contextmanager
     def _open(self) -> Generator[sqlite3.Connection]:
@@ -65,6 +70,7 @@ class BackupCatalog:
     def begin(self, task: Task, cause: str, backup: str = "") -> int:
         """Write down that a run begins; return its number."""
         me = os.getpid()
+        self._journal.record(f"{task} begun", backup=backup or None, cause=cause)
         with self._open() as opened:
             done = opened.execute(
                 "INSERT INTO run (task, backup, begun, ending, cause, pid, born)"
@@ -90,6 +96,10 @@ class BackupCatalog:
                 " backup = coalesce(?, backup) WHERE number = ?",
                 (_now(), ending, error, json.dumps(detail or {}, default=str), backup, number),
             )
+            task, about = opened.execute(
+                "SELECT task, backup FROM run WHERE number = ?", (number,)
+            ).fetchone()
+        self._journal.record(f"{task} {ending}", backup=about or None, error=error or None)
 
     def settle(self) -> int:
         """Mark the runs whose process is gone as killed; return how many."""

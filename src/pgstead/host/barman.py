@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pgstead.errors import BackupError
-from pgstead.host import backup_info, gpg, processes, programs, received
+from pgstead.host import backup_info, barman_histories, gpg, processes, programs, received
 from pgstead.model.backup import SERVER, BackupPlan, Lineage, StoredBackup, Target, TargetKind
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
@@ -165,33 +165,9 @@ class BarmanProgram:
         self._unseal()
 
     def _unseal(self) -> None:
-        """Keep history files plain: they tell where a timeline was left, and nothing else.
-
-        Barman 3.19 reads them while it shows a backup, and does not decrypt them: after the first
-        switch of the timeline it shows none any more.
-        """
-        if not received.sealed_histories(self._plan):
-            return
-        with received.alone(self._plan):  # the agent may be about the same
-            names = received.sealed_histories(self._plan)
-            for name in names:
-                self._unseal_one(name)
-            # not `barman rebuild-xlogdb`: it takes every encrypted segment for a plain one
-            lock = Path(self._layout.backup, f".{SERVER}-xlogdb.lock")
-            received.list_as_plain(self._plan, lock, names)
-
-    def _unseal_one(self, name: str) -> None:
-        path = Path(self._plan.wals, name)
-        if not gpg.sealed(path):
-            return  # a run that was killed came as far as this
-        plain = path.with_name(f".{name}.plain")
-        plain.unlink(missing_ok=True)
-        with self._opening() as home:
-            if home is None:
-                return
-            # `barman get-wal` gives history files out as they lie there
-            gpg.decrypt(self._tools, home, Path(self._plan.passphrase), path, plain)
-        plain.replace(path)
+        """Keep history files plain: they tell where a timeline was left, and nothing else."""
+        if self._plan.encrypted:
+            barman_histories.open_all(self._plan, self._tools, Path(self._layout.backup))
 
     def switch(self) -> None:
         """Close the WAL segment that is open now, and wait until it has arrived."""

@@ -12,6 +12,7 @@ from pgstead.model.host import HostFacts, ServerBuild
 from pgstead.ports.backup import SocketAddress
 
 _LONG = 24 * 3600.0
+PART = ".part"  # how the name of one ends that is being written
 
 
 class LogicalDumps:
@@ -36,7 +37,7 @@ class LogicalDumps:
 
     def _to_file(self, into: Path, program: str, source: SocketAddress, *arguments: str) -> int:
         """Run it, its output going to a file of ours that has its name only when it is whole."""
-        temporary = into.with_name(f".{into.name}.part")
+        temporary = into.with_name(f".{into.name}{PART}")
         command = [str(Path(self._build.bindir, program)), "--host", source.directory]
         command += ["--port", str(source.port), "--username", self._superuser, "--no-password"]
         library = self._build.library_path

@@ -1,4 +1,8 @@
-"""GnuPG's keys for the repository: made once, and taken into a keyring of a moment.
+"""GnuPG's keys for the repository, taken into a keyring of a moment.
+
+`secret.asc` holds every pair that was ever made, all of them under one passphrase; `public.asc`
+the public half of the newest alone, which is what new files are sealed to. Each is replaced whole,
+the secret one first: what was sealed can be opened whenever a rotation is killed.
 
 The agent of GnuPG listens on a socket below its home, whose path may have 107 bytes, and goes on
 running. So a home is made where paths are short, for one call, and its agent ends with it.
@@ -6,18 +10,22 @@ running. So a home is made where paths are short, for one call, and its agent en
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pgstead.errors import HostError
 from pgstead.host import programs
-from pgstead.host.files import problem
+from pgstead.host.files import problem, sync_directory
 from pgstead.model.host import BackupTools
 
 PUBLIC, SECRET = "public.asc", "secret.asc"
+PENDING = ".pending"  # how the file of a passphrase ends that is about to hold
 
 # Curve 25519 for the key, AES-256 for what it protects (BAK-4).
 _RECIPE = """\
@@ -55,23 +63,161 @@ def make(tools: BackupTools, directory: Path, recipient: str, passphrase: Path) 
     Raises HostError where gpg cannot.
     """
     with _home(tools, starting=True) as home:
-        recipe = home / "recipe"
-        recipe.write_text(_RECIPE.format(recipient=recipient), encoding="ascii")
-        _gpg(tools, home, passphrase, "--generate-key", str(recipe))
-        for name, option in ((SECRET, "--export-secret-keys"), (PUBLIC, "--export")):
-            armored = _gpg(tools, home, passphrase, "--armor", option, recipient).out
-            if "BEGIN PGP" not in armored:
-                raise HostError("gpg made a key and does not give it out")
-            _write(directory / name, armored)
+        _add(tools, home, directory, recipient, passphrase)
+
+
+def rotate(tools: BackupTools, directory: Path, recipient: str, passphrase: Path) -> str:
+    """Make a further pair that is sealed to from now on; return its fingerprint.
+
+    Earlier pairs stay beside it. Raises HostError where gpg cannot.
+    """
+    with keyring(tools, directory, passphrase) as home:
+        return _add(tools, home, directory, recipient, passphrase)
+
+
+def _add(tools: BackupTools, home: Path, directory: Path, recipient: str, passphrase: Path) -> str:
+    recipe = home / "recipe"
+    recipe.write_text(_RECIPE.format(recipient=recipient), encoding="ascii")
+    before = {pair.fingerprint for pair in _pairs(_listed(tools, home))}
+    _gpg(tools, home, passphrase, "--generate-key", str(recipe))
+    made = [p.fingerprint for p in _pairs(_listed(tools, home)) if p.fingerprint not in before]
+    if len(made) != 1:
+        raise HostError("gpg made a key and does not list it")
+    _export_secret(tools, home, directory, passphrase)
+    _write(directory / PUBLIC, _armored(_gpg(tools, home, None, "--armor", "--export", made[0])))
+    return made[0]
+
+
+def change_passphrase(tools: BackupTools, directory: Path, passphrase: Path, wanted: Path) -> None:
+    """Protect all pairs by another passphrase, which is in the file `wanted`.
+
+    That file takes the place of the old one. Raises HostError where gpg cannot; a run that is
+    killed in between leaves a keyring that opens with one of the two files.
+    """
+    # `wanted` lies beside for as long as it is unknown which of the two holds
+    pending = passphrase.with_name(passphrase.name + PENDING)
+    try:
+        _write(pending, wanted.read_text(encoding="utf-8").strip("\n") + "\n")
+    except (OSError, UnicodeError) as error:
+        raise HostError(f"the new passphrase cannot be read: {wanted}: {error}") from error
+    old, new = (_first_line(path) for path in (passphrase, pending))
+    try:
+        with keyring(tools, directory, passphrase) as home:
+            for pair in _pairs(_listed(tools, home)):
+                _change(tools, home, pair.fingerprint, old, new)
+            _export_secret(tools, home, directory, pending)
+    except BaseException:
+        pending.unlink(missing_ok=True)
+        raise
+    pending.replace(passphrase)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0]
+    except OSError as error:
+        raise problem(error, path, "reading") from error
+
+
+def _change(tools: BackupTools, home: Path, fingerprint: str, old: str, new: str) -> None:
+    """Change the passphrase of a pair: gpg asks for the old one, then for the new one."""
+    command = [tools.gpg, "--quiet", "--no-batch", "--yes", "--pinentry-mode", "loopback"]
+    command += ["--command-fd", "0", "--passwd", fingerprint]
+    outcome = programs.run(
+        command, environment=environment(tools, home), timeout=120, umask=0o077,
+        told=f"{old}\n{new}\n",
+    )  # fmt: skip
+    if not outcome.ok:
+        raise HostError(f"gpg --passwd failed: {' '.join(outcome.err.split())[:300]}")
+
+
+def _export_secret(tools: BackupTools, home: Path, directory: Path, passphrase: Path) -> None:
+    told = _gpg(tools, home, passphrase, "--armor", "--export-secret-keys")
+    _write(directory / SECRET, _armored(told))
+
+
+def _armored(outcome: programs.Outcome) -> str:
+    if "BEGIN PGP" not in outcome.out:
+        raise HostError("gpg has a key and does not give it out")
+    return outcome.out
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A key pair, as gpg lists it."""
+
+    fingerprint: str
+    made: datetime
+    sealing: str  # the number of the half that files are sealed to, 16 hex digits
+
+
+def pairs(tools: BackupTools, directory: Path) -> tuple[Pair, ...]:
+    """Return the pairs that are there, oldest first; no passphrase is needed for that."""
+    with _home(tools, starting=False) as home:
+        arguments = ["--import-options", "show-only", "--with-colons", "--import"]
+        return _pairs(_gpg(tools, home, None, *arguments, str(directory / SECRET)).out)
+
+
+def current(tools: BackupTools, directory: Path) -> Pair:
+    """Return the pair that new files are sealed to."""
+    with _home(tools, starting=False) as home:
+        arguments = ["--import-options", "show-only", "--with-colons", "--import"]
+        return _pairs(_gpg(tools, home, None, *arguments, str(directory / PUBLIC)).out)[-1]
+
+
+def _listed(tools: BackupTools, home: Path) -> str:
+    return _gpg(tools, home, None, "--with-colons", "--list-keys").out
+
+
+def _pairs(listed: str) -> tuple[Pair, ...]:
+    """Read gpg's list (doc/DETAILS in its source: fields 1 kind, 5 number, 6 time, 12 use)."""
+    found: list[Pair] = []
+    fingerprint, made, waiting = "", datetime.fromtimestamp(0, UTC), False
+    for fields in (line.split(":") for line in listed.splitlines()):
+        match fields[0]:
+            case "pub" | "sec":
+                made, waiting = datetime.fromtimestamp(int(fields[5]), UTC), True
+            case "fpr" if waiting:
+                fingerprint, waiting = fields[9], False
+            case "sub" | "ssb" if "e" in fields[11]:
+                found.append(Pair(fingerprint, made, fields[4]))
+            case _:
+                continue
+    return tuple(sorted(found, key=lambda pair: pair.made))
+
+
+def decrypt(tools: BackupTools, home: Path, passphrase: Path, sealed: Path, into: Path) -> None:
+    """Open a file with a keyring of a moment. Raises HostError where it cannot be opened."""
+    into.unlink(missing_ok=True)
+    _gpg(tools, home, passphrase, "--output", str(into), "--decrypt", str(sealed))
+
+
+def sealed_to(path: Path) -> str:
+    """Return the number of the key that a file is sealed to; empty for one that is plain.
+
+    A message to a public key begins with a packet that names it (RFC 9580, 4.2 and 5.1.1).
+    """
+    with path.open("rb") as file:
+        head = file.read(16)
+    lengths = {0x84: 1, 0x85: 2, 0xC1: 1}  # of the length that follows the packet's tag
+    if not head or head[0] not in lengths:
+        return ""
+    begin = 1 + lengths[head[0]]
+    return head[begin + 1 : begin + 9].hex().upper() if head[begin : begin + 1] == b"\x03" else ""
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".new")
+    temporary = path.with_name(f"{path.name}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.touch(mode=0o600)
-        temporary.write_text(text, encoding="ascii")
+        temporary.unlink(missing_ok=True)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
+        sync_directory(path.parent)
     except OSError as error:
         raise problem(error, path, "writing") from error
 
@@ -94,18 +240,29 @@ def keyring(tools: BackupTools, directory: Path, passphrase: Path | None) -> Gen
             )
         _gpg(tools, home, passphrase, "--import", str(directory / name))
         if passphrase is not None:
-            _must_open(tools, home, passphrase)
+            _open(tools, home, passphrase)
         yield home
 
 
-def _must_open(tools: BackupTools, home: Path, passphrase: Path) -> None:
+def _open(tools: BackupTools, home: Path, passphrase: Path) -> None:
     """Raise HostError where the passphrase is not the key's: gpg itself asks for it late."""
+    pending = passphrase.with_name(passphrase.name + PENDING)
+    try:
+        _must_open(tools, home, passphrase)
+    except HostError:
+        if not pending.is_file():
+            raise
+        # a change was killed when the keys had it already, and the file had not
+        _must_open(tools, home, pending)
+        pending.replace(passphrase)
+
+
+def _must_open(tools: BackupTools, home: Path, passphrase: Path) -> None:
     sealed = home / "probe.gpg"
     (home / "probe").write_text("probe", encoding="ascii")
-    uid = _gpg(tools, home, None, "--list-keys", "--with-colons").out
-    recipient = next(line.split(":")[4] for line in uid.splitlines() if line.startswith("pub:"))
-    _gpg(tools, home, None, "--output", str(sealed), "--recipient", recipient, "--encrypt",
-         str(home / "probe"))  # fmt: skip
+    recipient = _pairs(_listed(tools, home))[-1].fingerprint
+    _gpg(tools, home, None, "--yes", "--output", str(sealed), "--recipient", recipient,
+         "--encrypt", str(home / "probe"))  # fmt: skip
     try:
         _gpg(tools, home, passphrase, "--decrypt", str(sealed))
     except HostError as error:
@@ -114,17 +271,6 @@ def _must_open(tools: BackupTools, home: Path, passphrase: Path) -> None:
             hint="put the passphrase back that the key was made with; a copy of it belongs outside"
             " of this machine",
         ) from error
-
-
-def sealed(path: Path) -> bool:
-    """Say whether a file begins as what is encrypted to a key does (RFC 4880, 4.2 and 5.1)."""
-    with path.open("rb") as file:
-        return file.read(1) in (b"\x84", b"\x85", b"\xc1")
-
-
-def decrypt(tools: BackupTools, home: Path, passphrase: Path, source: Path, target: Path) -> None:
-    """Decrypt a file into another one, of mode 0600, with a keyring. Raises HostError."""
-    _gpg(tools, home, passphrase, "--output", str(target), "--decrypt", str(source))
 
 
 @contextmanager

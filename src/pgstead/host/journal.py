@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pgstead.host import clock
+from pgstead.host import clock, programs
 from pgstead.host.files import problem
 
 
@@ -21,7 +21,8 @@ class JsonJournal:
 
     def record(self, event: str, **details: object) -> None:
         """Append one line and fsync it. Details carry no secret."""
-        entry = {"time": clock.stamp(), "pid": os.getpid(), "event": event, **details}
+        entry = {"time": clock.stamp(), "pid": os.getpid(), "user": programs.my_name()}
+        entry |= {"event": event, **details}
         line = json.dumps(entry, default=str, ensure_ascii=False).encode() + b"\n"
         try:
             Path(self._path.parent).mkdir(parents=True, exist_ok=True)

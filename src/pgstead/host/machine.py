@@ -76,8 +76,8 @@ def _backup(design: Design, tools: BackupTools | None, progress: Progress) -> Ba
         return None
     return BackupPorts(
         engine=BarmanProgram(plan, tools, layout, design.build.bindir),
-        vault=RepositoryVault(plan, tools),
-        catalog=BackupCatalog(layout.backup_catalog),
+        vault=RepositoryVault(plan, tools, layout.applied),
+        catalog=BackupCatalog(layout.backup_catalog, JsonJournal(layout.journal)),
         restored=LocalRestoredServer(design),
         files=RestoredFiles(plan, design.build),
         dumps=LogicalDumps(design.build, design.host, design.superuser),

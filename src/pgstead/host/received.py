@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pgstead.host.files import problem
@@ -23,43 +19,6 @@ def timelines(plan: BackupPlan) -> set[int]:
     folders = (Path(plan.wals), Path(plan.streaming))
     found = [path.stem for folder in folders for path in folder.glob("????????.history")]
     return {int(stem, 16) for stem in found}
-
-
-@contextmanager
-def alone(plan: BackupPlan) -> Generator[None]:
-    """Be the only one who changes what is archived, among those who ask."""
-    handle = os.open(plan.wals, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def sealed_histories(plan: BackupPlan) -> list[str]:
-    """Return the history files that Barman has encrypted, from its list of what is archived."""
-    listed = [path for path in Path(plan.wals).glob("*xlog*.db") if path.is_file()]
-    lines = [line.split() for path in listed for line in path.read_text("utf-8").splitlines()]
-    return [words[0] for words in lines if words[0].endswith(".history") and "gpg" in words[1:]]
-
-
-def list_as_plain(plan: BackupPlan, lock: Path, names: list[str]) -> None:
-    """Say in Barman's list that these are not encrypted, under Barman's own lock on it."""
-    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        for path in Path(plan.wals).glob("*xlog*.db"):
-            lines = path.read_text("utf-8").splitlines(keepends=True)
-            told = [
-                line.replace("\tgpg\n", "\tNone\n") if line.split()[0] in names else line
-                for line in lines
-            ]
-            new = path.with_name(f".{path.name}.new")
-            new.touch(mode=0o600)
-            new.write_text("".join(told), "utf-8")
-            new.replace(path)
-    finally:
-        os.close(handle)
 
 
 def parents(history: str) -> dict[int, int]:

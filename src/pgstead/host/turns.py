@@ -47,6 +47,12 @@ class Turns:
             yield
 
     @contextmanager
+    def exporting(self, *, patience: float) -> Generator[None]:
+        """Be the only one who makes logical dumps. Raises BusyError."""
+        with self._held("exporting.lock", fcntl.LOCK_EX, patience):
+            yield
+
+    @contextmanager
     def _held(self, name: str, how: int, patience: float) -> Generator[None]:
         path = self._directory / name
         try:

@@ -1,14 +1,16 @@
-"""The repository's directory and the key pair in it."""
+"""The repository's directory and the key pairs in it."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-from pgstead.errors import KeysLostError
+from pgstead.errors import BackupError, KeysLostError, UsageError
 from pgstead.host import gpg
 from pgstead.host.files import problem
-from pgstead.model.backup import BackupPlan
+from pgstead.model.backup import BackupPlan, KeyPair
 from pgstead.model.host import BackupTools
 from pgstead.model.resources import BackupKey
 
@@ -16,10 +18,11 @@ from pgstead.model.resources import BackupKey
 class RepositoryVault:
     """`ports.BackupVault` on this machine."""
 
-    def __init__(self, plan: BackupPlan, tools: BackupTools) -> None:
-        """Keep where it is to be."""
+    def __init__(self, plan: BackupPlan, tools: BackupTools, manifest: PurePosixPath) -> None:
+        """Keep where it is to be, and where the manifest lies that the last `up` was given."""
         self._plan = plan
         self._tools = tools
+        self._manifest = manifest
 
     def inspect(self) -> BackupKey | None:
         """Return the repository as it is, None where there is none."""
@@ -65,3 +68,72 @@ class RepositoryVault:
 
     def _has_keys(self) -> bool:
         return all(Path(self._plan.key, name).is_file() for name in (gpg.PUBLIC, gpg.SECRET))
+
+    def keep_manifest(self) -> None:
+        """Copy the manifest that the last `up` was given; who restores elsewhere needs it."""
+        try:
+            text = Path(self._manifest).read_bytes()
+        except FileNotFoundError:
+            return
+        wanted = Path(self._plan.manifest)
+        temporary = wanted.with_name(f".{wanted.name}.new")
+        try:
+            temporary.touch(mode=0o600)
+            temporary.write_bytes(text)
+            temporary.replace(wanted)
+        except OSError as error:
+            raise problem(error, wanted, "writing") from error
+
+    # -- keys ---------------------------------------------------------------------------------
+
+    def pairs(self) -> tuple[KeyPair, ...]:
+        """Return the key pairs, oldest first. Raises BackupError where nothing is encrypted."""
+        key = self._key()
+        newest = gpg.current(self._tools, key).fingerprint
+        sealed = Counter(self._seals())
+        return tuple(
+            KeyPair(p.fingerprint, p.made, p.fingerprint == newest, sealed[p.sealing])
+            for p in gpg.pairs(self._tools, key)
+        )
+
+    def _key(self) -> Path:
+        if not self._has_keys():
+            raise BackupError(
+                f"there is no key in {self._plan.key}",
+                hint="`pgstead up` makes it, unless backup.encryption = false",
+            )
+        return Path(self._plan.key)
+
+    def _seals(self) -> Iterator[str]:
+        """Yield for each file of base backups and WAL the number of the key that opens it."""
+        for place in (self._plan.base, self._plan.wals):
+            for path in Path(place).rglob("*"):
+                try:
+                    if path.is_file() and (number := gpg.sealed_to(path)):
+                        yield number
+                except FileNotFoundError:
+                    continue  # let go of while we looked
+
+    def rotate(self) -> KeyPair:
+        """Make a further pair that is sealed to from now on; earlier ones go on opening."""
+        plan = self._plan
+        made = gpg.rotate(self._tools, self._key(), plan.recipient, Path(plan.passphrase))
+        return next(pair for pair in self.pairs() if pair.fingerprint == made)
+
+    def change_passphrase(self, wanted: Path) -> None:
+        """Protect all pairs by what is in a file; its text takes the place of the old one."""
+        gpg.change_passphrase(self._tools, self._key(), Path(self._plan.passphrase), wanted)
+
+    def export(self, into: Path) -> None:
+        """Copy all pairs, under their passphrase, to a file that must not be there."""
+        text = (self._key() / gpg.SECRET).read_bytes()
+        try:
+            handle = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            raise UsageError(f"{into} exists already", hint="name another file") from None
+        except OSError as error:
+            raise problem(error, into, "writing") from error

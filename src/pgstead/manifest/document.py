@@ -250,6 +250,20 @@ class Drill(Part):
     )
 
 
+class Export(Part):
+    """A logical dump of each database, which other versions of PostgreSQL can read (BAK-5)."""
+
+    schedule: Schedule | Literal[""] = Field(
+        default="", description="When (cron, UTC); empty: only by `pgstead backup export`."
+    )
+    directory: str = Field(
+        default="", description="Where they lie; else backup/exports in the state."
+    )
+    kept: Annotated[Duration, Field(ge=86_400)] = Field(
+        default=2_592_000.0, description="How long they are kept; whole days."
+    )
+
+
 class Backup(Part):
     """Base backups, streaming WAL, and restores that prove them (BAK-1 to BAK-4)."""
 
@@ -288,6 +302,7 @@ class Backup(Part):
         description="The passphrase of the key, brought by the user; else one is made.",
     )
     drill: Drill = Field(default_factory=Drill, description="Restores on a schedule.")
+    export: Export = Field(default_factory=Export, description="Logical dumps.")
 
 
 class Migrations(Part):

@@ -28,6 +28,9 @@ class BackupPlan:
     max_age: float  # a base backup older than that is too old
     drill: str  # cron(5), in UTC
     drill_age: float
+    exports: str  # the directory of logical dumps
+    export: str  # when they are made, cron(5), in UTC; empty: when somebody says so
+    export_kept: int  # days
 
     @property
     def base(self) -> str:
@@ -43,6 +46,11 @@ class BackupPlan:
     def wals(self) -> str:
         """Where the WAL is kept."""
         return f"{self.repository}/{SERVER}/wals"
+
+    @property
+    def manifest(self) -> str:
+        """A copy of the manifest that the newest base backup was made under."""
+        return f"{self.repository}/pgstead.toml"
 
     @property
     def key(self) -> str:
@@ -93,6 +101,16 @@ class StoredBackup:
     major: int
     encrypted: bool
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A key pair of the repository."""
+
+    fingerprint: str
+    made: datetime
+    current: bool  # new files are sealed to it
+    sealed: int  # files of the repository that only this one opens
 
 
 class Task(StrEnum):

@@ -93,6 +93,11 @@ class Layout:
         return self.state / "run"
 
     @property
+    def applied(self) -> PurePosixPath:
+        """The manifest that the last `up` was given."""
+        return self.run / "applied.toml"
+
+    @property
     def logs(self) -> PurePosixPath:
         """Logs of the supervisor and of supervised programs that have none of their own."""
         return self.state / "log"

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pgstead.model.backup import Ending, Lineage, Run, StoredBackup, Target, Task
+    from pgstead.model.backup import (
+        Ending,
+        KeyPair,
+        Lineage,
+        Run,
+        StoredBackup,
+        Target,
+        Task,
+    )
     from pgstead.model.resources import BackupKey
     from pgstead.ports import Sql
 
@@ -24,6 +32,26 @@ class BackupVault(Protocol):
 
     def ensure(self) -> None:
         """Make it. Raises KeysLostError where the key of what lies there is gone."""
+        ...
+
+    def keep_manifest(self) -> None:
+        """Copy the manifest that counts now to what was backed up under it."""
+        ...
+
+    def pairs(self) -> tuple[KeyPair, ...]:
+        """Return the key pairs, oldest first."""
+        ...
+
+    def rotate(self) -> KeyPair:
+        """Make a further pair that is sealed to from now on; earlier ones go on opening."""
+        ...
+
+    def change_passphrase(self, wanted: Path) -> None:
+        """Protect all pairs by what is in a file; its text takes the place of the old one."""
+        ...
+
+    def export(self, into: Path) -> None:
+        """Copy all pairs, under their passphrase, to a file that must not be there."""
         ...
 
 
@@ -128,6 +156,10 @@ class Turns(Protocol):
 
     def letting_go(self, *, patience: float) -> AbstractContextManager[None]:
         """Be alone with the repository."""
+        ...
+
+    def exporting(self, *, patience: float) -> AbstractContextManager[None]:
+        """Be the only one who makes logical dumps."""
         ...
 
 

@@ -79,6 +79,7 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
             "kind": found.kind,
             "sums": dict(backup.engine.sums(found.name)),
         }
+        backup.vault.keep_manifest()
         return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from pgstead.errors import BackupError, UnreachableTargetError, UsageError
 from pgstead.model.backup import Ending, State, StoredBackup, Target, TargetKind, Task
 from pgstead.model.design import Design
+from pgstead.model.resources import BackupFile
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import heartbeat, soundness
@@ -44,6 +45,16 @@ class Restoration:
     seconds: float
     ledger: heartbeat.Ledger
     kept: str = ""  # where the data directory went that was there before
+
+
+def ready(design: Design, ports: Ports) -> None:
+    """Write what the repository is read with, on a stead that was never up.
+
+    That is all which somebody has who restores on another machine: a manifest that names the
+    repository and its passphrase.
+    """
+    for file in design.stead.all(BackupFile):
+        ports.files.write(design.layout.state / file.name, file.text, mode=file.mode)
 
 
 def recipe(ports: Ports, target: Target, place: Path, *, name: str = "") -> Recipe:

@@ -147,7 +147,7 @@ def copied(stead: LiveStead, into: Path, source: Path | None = None) -> Reposito
     backup = replace(
         wired.ports.backup,
         engine=BarmanProgram(plan, tools, layout, design.build.bindir),
-        catalog=BackupCatalog(layout.backup_catalog),
+        catalog=BackupCatalog(layout.backup_catalog, wired.ports.journal),
         restored=LocalRestoredServer(design),
         files=RestoredFiles(plan, design.build),
         turns=Turns(layout.backup, wired.ports.progress),

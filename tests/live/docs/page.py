@@ -8,6 +8,7 @@ page; what follows is what it must print, where `...` stands for anything.
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -67,10 +68,14 @@ class Reader:
     """Somebody who does what a page says, in a directory of their own."""
 
     directory: Path
+    path: str = ""  # a directory of further programs
+    user: str = ""  # who it is, where we are root
+    more: Mapping[str, str] = field(default_factory=dict[str, str])  # of the environment
     shell: subprocess.Popen[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        programs = Path(sys.executable).parent
+        programs = os.pathsep.join(p for p in (str(Path(sys.executable).parent), self.path) if p)
+        other = pwd.getpwnam(self.user) if self.user and os.geteuid() == 0 else None
         self.shell = subprocess.Popen(
             ["bash", "--norc"],
             cwd=self.directory,
@@ -78,7 +83,11 @@ class Reader:
                 "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
                 "HOME": str(self.directory),
                 "LC_ALL": "C.UTF-8",
+                **self.more,
             },
+            user=other.pw_uid if other else None,
+            group=other.pw_gid if other else None,
+            extra_groups=[] if other else None,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -112,6 +121,10 @@ class Reader:
     def leave(self) -> None:
         """End the shell and what it started."""
         self.type("pgstead -q destroy --yes")
+        self.end()
+
+    def end(self) -> None:
+        """End the shell."""
         with suppress(ProcessLookupError):
             os.killpg(self.shell.pid, signal.SIGKILL)
         self.shell.communicate(timeout=10)
