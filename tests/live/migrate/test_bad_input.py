@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -35,7 +36,10 @@ def fails(project: Project) -> None:
 
 def without_environment(project: Project) -> None:
     project.sql("aa02", "CREATE TABLE other ()")
-    (project.folder / "migrations" / "env.py").unlink()
+    environment = project.folder / "migrations" / "env.py"
+    environment.unlink()
+    # Alembic takes what Python has compiled of it, where it may write that down
+    shutil.rmtree(environment.parent / "__pycache__", ignore_errors=True)
 
 
 def deleted(project: Project) -> None:
