@@ -123,4 +123,29 @@ def test_up_refuses_a_restart_that_was_not_allowed(mended: LiveStead) -> None:
         assert row["max_locks_per_transaction"] == "128"
     finally:
         mended.manifest.write_text(text)
+        refused = mended.run("up", status=3)
         mended.run("up", "--allow", "restart")
+    assert "max_locks_per_transaction" in refused.stdout + refused.stderr
+    with mended.superuser() as connection:
+        waiting = connection.execute(
+            "SELECT name, setting FROM pg_settings"
+            " WHERE pending_restart OR (name = 'max_locks_per_transaction' AND setting <> '64')"
+        ).fetchall()
+    assert not waiting
+
+
+def test_a_restart_that_was_left_out_stays_in_the_plan(mended: LiveStead) -> None:
+    """Our file lost the line and the server was told; only a restart takes the value back."""
+    text = mended.manifest.read_text()
+    settings = "[server.settings]\nmax_locks_per_transaction = 128\n\n[networks]"
+    mended.manifest.write_text(text.replace("[networks]", settings))
+    mended.run("up", "--allow", "restart")
+    mended.manifest.write_text(text)
+    ours = Path(mended.wired.design.layout.server / "pgstead.conf")
+    kept = [ln for ln in ours.read_text().splitlines() if "max_locks_per_transaction" not in ln]
+    ours.write_text("\n".join(kept) + "\n")
+    with mended.superuser() as connection:
+        connection.execute("SELECT pg_reload_conf()")
+    told = mended.run("plan", status=3).stdout
+    assert "max_locks_per_transaction" in told
+    assert "RESTART" in told

@@ -219,6 +219,7 @@ class Rehearsal:
                 run(config, target)
         except SteadError as error:  # whatever a revision raised is its cause
             reason = error.__cause__
+            # what Alembic's users raise in a downgrade() that there cannot be: told, no failure
             if not isinstance(reason, NotImplementedError):
                 return error.message
             self.irreversible = f"a revision says that there is none: {reason or 'no reason given'}"

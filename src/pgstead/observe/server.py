@@ -1,10 +1,11 @@
-"""Settings of the running server, and what was set beside the design."""
+"""Settings of the running server, what our file no longer names, what was set beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from pgstead.design.server import UNSHOWN
 from pgstead.model.address import Resource
 from pgstead.model.design import Design
 from pgstead.model.resources import Override, Setting
@@ -15,11 +16,12 @@ from pgstead.observe.sql_files import query
 def resources(design: Design, reading: Reading) -> Iterator[Resource]:
     """Yield the wanted settings as they run, and every override."""
     wanted = {setting.name: setting for setting in design.stead.all(Setting)}
-    for row in reading.rows(query("settings", reading.major), {"names": list(wanted)}):
-        setting = wanted[row["name"]]
+    ours = str(design.layout.server / "pgstead.conf")
+    known = {"names": list(wanted), "ours": ours, "unshown": list(UNSHOWN)}
+    for row in reading.rows(query("settings", reading.major), known):
+        setting = wanted.get(row["name"]) or Setting(row["name"], "", context=row["context"])
         display = setting.display if row["setting"] == setting.value else _shown(row)
         yield replace(setting, value=row["setting"], display=display)
-    ours = str(design.layout.server / "pgstead.conf")
     seen: dict[str, Override] = {}
     for row in reading.rows(query("overrides", reading.major), {"ours": ours}):
         override = Override(row["name"], row["value"], row["origin"])

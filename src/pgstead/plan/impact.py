@@ -54,15 +54,20 @@ def _drop(before: Resource) -> Verdict:
             return Impact.ONLINE, False, ""
         case ServerProcess():
             return Impact.ONLINE, True, "no longer in the manifest"
+        case Setting():
+            return _setting(before), True, "no longer in the manifest"
         case _:
             return Impact.ONLINE, True, ""
+
+
+def _setting(setting: Setting) -> Impact:
+    return Impact.RESTART if setting.context == "postmaster" else Impact.RELOAD
 
 
 def _alter(before: Resource, after: Resource) -> Verdict:
     match before, after:
         case Setting(), Setting():
-            restart = after.context == "postmaster"
-            return (Impact.RESTART if restart else Impact.RELOAD), True, ""
+            return _setting(after), True, ""
         case PoolerSetting(), PoolerSetting():
             return (Impact.RELOAD if after.reloadable else Impact.RESTART), True, ""
         case ConfigFile(), ConfigFile():

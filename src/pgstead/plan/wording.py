@@ -58,6 +58,8 @@ def change(operation: Operation) -> str:
     match operation.before, operation.after:
         case Setting() as before, Setting() as after:
             return f"{before.display or before.value} -> {after.display or after.value}"
+        case Setting() as before, None:
+            return f"{before.display or before.value} -> the server's default"
         case PoolerSetting() as before, PoolerSetting() as after:
             return f"{before.value} -> {after.value}"
         case RoleSetting() as before, RoleSetting() as after:

@@ -130,6 +130,7 @@ def test_what_is_built_concurrently_locks_nobody_out_and_no_way_back_is_no_crash
         "aa02",
         "with op.get_context().autocommit_block():\n"
         "    op.create_index('item_size', 'item', ['size'], postgresql_concurrently=True)",
+        # what a revision of a user says whose way back there is none: the subject of this test
         "raise NotImplementedError('restore it')",
     )
     told = made.rehearse("--longest-lock", "0")

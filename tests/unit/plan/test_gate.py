@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -16,32 +18,32 @@ AGES = Ages(rehearsal=7 * 86400.0, backup=86400.0)
 TEXTS = {"b": "digest of b", "c": "digest of c"}
 
 
-def rehearsed(**given: object) -> Rehearsed:
-    whole = {
-        "database": "shop",
-        "start": ("a",),
-        "revisions": TEXTS,
-        "at": (NOW - timedelta(hours=1)).isoformat(),
-        "problems": (),
-        "report": "r.json",
-    }
-    return Rehearsed(**{**whole, **given})  # type: ignore[arg-type]
+def rehearsed(**given: Any) -> Rehearsed:
+    whole = Rehearsed(
+        database="shop",
+        start=("a",),
+        revisions=TEXTS,
+        at=(NOW - timedelta(hours=1)).isoformat(),
+        problems=(),
+        report="r.json",
+    )
+    return replace(whole, **given)
 
 
 def backup(age: timedelta = timedelta(hours=1)) -> VerifiedBackup:
     return VerifiedBackup("base-1", NOW - age)
 
 
-def looked(**given: object) -> Looked:
-    whole = {
-        "database": "shop",
-        "revisions": TEXTS,
-        "refused": (),
-        "rehearsed": rehearsed(),
-        "backup": backup(),
-        "restore_point": None,
-    }
-    return Looked(**{**whole, **given})  # type: ignore[arg-type]
+def looked(**given: Any) -> Looked:
+    whole = Looked(
+        database="shop",
+        revisions=TEXTS,
+        refused=(),
+        rehearsed=rehearsed(),
+        backup=backup(),
+        restore_point=None,
+    )
+    return replace(whole, **given)
 
 
 def unmet(**given: object) -> tuple[Unmet, ...]:
