@@ -40,6 +40,9 @@ _BEAT = """
     GROUP BY t.at
     RETURNING number, at
 """
+# The agent, a backup and a drill may beat at once; each row builds on the one before. The lock
+# ends with its session.
+_TURN = "SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtext('pgstead_heartbeat.ledger'))"
 _TRIM = "DELETE FROM pgstead_heartbeat.ledger WHERE number <= %(number)s - %(kept)s"
 # A row is true where its hash follows from its own words and the hash before it.
 _CHECK = """
@@ -81,6 +84,7 @@ def beat(sql: Sql) -> Beat:
     """Write one row; the table is made with the first. Raises NotRunningError."""
     with sql.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(_TURN)
         try:
             row = connection.execute(_BEAT).fetchone()
         except (UndefinedTable, InvalidSchemaName):
