@@ -15,6 +15,7 @@ from pgstead.plan import retention
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import soundness
+from pgstead.workflows.receiver import await_receiver
 
 PATIENCE = 6 * 3600.0  # seconds to wait for another backup, verification or drill
 _ARRIVAL = 60.0  # seconds for WAL to reach the repository
@@ -66,6 +67,7 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
         recorded(backup, Task.BACKUP, cause) as record,
     ):
         remove_remains(backup)
+        await_receiver(ports)
         ports.progress.step("making a base backup")
         try:
             record.backup = backup.engine.backup(parent=parent)
