@@ -15,7 +15,7 @@ from pgstead.plan import retention
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import soundness
-from pgstead.workflows.receiver import await_receiver
+from pgstead.workflows.receiver import await_receiver, missing
 
 PATIENCE = 6 * 3600.0  # seconds to wait for another backup, verification or drill
 _ARRIVAL = 60.0  # seconds for WAL to reach the repository
@@ -67,13 +67,15 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
         recorded(backup, Task.BACKUP, cause) as record,
     ):
         remove_remains(backup)
-        await_receiver(ports)
+        received = await_receiver(ports)
         ports.progress.step("making a base backup")
         try:
             record.backup = backup.engine.backup(parent=parent)
-        except BaseException:
+        except BaseException as error:
             with suppress(SteadError):  # the next run tries again; this one's error is told
                 remove_remains(backup)
+            if isinstance(error, BackupError) and not received:
+                raise missing(error) from error
             raise
         found = _settled(backup, record.backup)
         record.detail |= {

@@ -16,23 +16,26 @@ _CONNECTED = """
 """
 
 
-def await_receiver(ports: Ports, patience: float = _PATIENCE) -> None:
-    """Wait until the receiver of WAL is connected: without it a base backup cannot be restored.
+def await_receiver(ports: Ports, patience: float = _PATIENCE) -> bool:
+    """Wait until the receiver of WAL is connected; say whether it is after `patience` seconds.
 
     After a start of the stead the receiver needs a moment, and `barman backup` refuses at once.
-    Raises BackupError when nobody came within `patience` seconds, NotRunningError when the server
-    does not answer.
+    Raises NotRunningError when the server does not answer.
     """
     end = time.monotonic() + patience
     with ports.sql.connect(read_only=True) as connection:
         while True:
             row = connection.execute(_CONNECTED).fetchone()
             if row is not None and row["there"]:
-                return
+                return True
             if time.monotonic() > end:
-                break
+                return False
             time.sleep(0.1)
-    raise BackupError(
-        "nobody receives the WAL, so a base backup could not be restored",
-        hint="`pgstead up` starts the receiver; `pgstead logs wal-receiver` shows what stops it",
+
+
+def missing(error: BackupError) -> BackupError:
+    """Return what a failed backup says where nobody receives the WAL besides."""
+    return BackupError(
+        f"nobody receives the WAL, and {error}",
+        hint="`pgstead logs wal-receiver` shows what stops the receiver; `pgstead up` starts it",
     )
