@@ -60,6 +60,9 @@ memory = "4GB"
 [backup]
 enabled = {backup}
 
+[telemetry]
+enabled = {telemetry}
+
 [networks]
 allow = ["127.0.0.1/32", "::1/128"]
 
@@ -237,8 +240,9 @@ def write_manifest(directory: Path, **given: Any) -> LiveStead:
         "server": "",
         "pooler_extra": "",
         "extra": "",
-        # where backups are not what is tried, they would only take time
+        # where backups and samples are not what is tried, they would only take time
         "backup": "false",
+        "telemetry": "false",
         "direct": direct,
         "pooler": pooler,
         "api": api,

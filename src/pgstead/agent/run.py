@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from pgstead.agent.sampling import Sampler
 from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
 from pgstead.model.design import Design
@@ -50,10 +51,26 @@ def run(design: Design, ports: Ports) -> None:
     )
     if design.backup is not None and ports.backup is not None:
         _Backups(design, design.backup, ports, ports.backup).schedule(scheduler)
+    sampler = _sampler(design, ports)
+    if sampler is not None and design.telemetry is not None:
+        scheduler.add_job(
+            lambda: _tried(sampler.look, "sampling"),
+            IntervalTrigger(seconds=design.telemetry.interval),
+            id="sample",
+            next_run_time=datetime.now(UTC),
+        )
     scheduler.start()
     _log.info("the agent runs")
     ended.wait()
     scheduler.shutdown(wait=False)
+    if sampler is not None:
+        sampler.close()
+
+
+def _sampler(design: Design, ports: Ports) -> Sampler | None:
+    if design.telemetry is None or ports.telemetry is None:
+        return None
+    return Sampler(design, design.telemetry, ports, ports.telemetry)
 
 
 class _Backups:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from pgstead.design.names import BACKUP
 from pgstead.errors import ManifestError
@@ -112,9 +111,9 @@ def resources(manifest: Manifest, plan: BackupPlan) -> Iterator[Resource]:
         yield Membership(role, BACKUP)
 
 
-def programs(tools: BackupTools, host: HostFacts, layout: Layout, python: str) -> Iterator[Program]:
-    """Yield what receives the WAL, and the agent that keeps the schedule."""
-    yield Program(
+def receiver(tools: BackupTools, host: HostFacts, layout: Layout) -> Program:
+    """Return what receives the WAL."""
+    return Program(
         name="wal-receiver",
         kind="archiver",
         command=(*tools.launch, "-c", str(layout.barman_conf), "receive-wal", SERVER),
@@ -125,20 +124,6 @@ def programs(tools: BackupTools, host: HostFacts, layout: Layout, python: str) -
         stop_signal="TERM",
         stop_seconds=20,
     )
-    yield Program(
-        name="agent",
-        kind="agent",
-        command=(
-            python, "-m", "pgstead.cli.agent",
-            str(layout.applied), str(layout.manifest_directory),
-        ),
-        user=host.os_user,
-        environment={"TZ": "UTC", "PYTHONUNBUFFERED": "1"},
-        directory=str(PurePosixPath(layout.manifest_directory)),
-        priority=50,
-        stop_signal="TERM",
-        stop_seconds=30,
-    )  # fmt: skip
 
 
 def max_age(manifest: Manifest) -> float:

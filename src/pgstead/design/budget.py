@@ -19,7 +19,7 @@ MIGRATOR, ADMIN = 3, 3  # direct connections per database
 # the role; the rest is for the direct door. PgBouncer's own limit per role ([users]) is no
 # way: on 1.18 it breaks auth_query (https://github.com/pgbouncer/pgbouncer/issues/484).
 READONLY = 10
-MONITOR, BACKUP = 5, 3  # for the whole server
+MONITOR, BACKUP = 5, 3  # for the whole server, beside what the agent keeps open
 LARGEST = 10_000
 
 
@@ -61,7 +61,7 @@ def solve(manifest: Manifest) -> Connections:
     clients = tuple(share for entry in manifest.databases for share in _clients(entry))
     wanted = sum(share.count for share in clients)
     apps = {entry.name: _app_limit(entry, figures, manifest) for entry in manifest.databases}
-    servers = (*_servers(manifest, figures, apps), *_cluster_wide())
+    servers = (*_servers(manifest, figures, apps), *_cluster_wide(manifest))
     opened = sum(share.count for share in servers)
     superuser = _number(manifest.server.settings, "superuser_reserved_connections")
     superuser = SUPERUSER_RESERVED if superuser is None else superuser
@@ -147,9 +147,15 @@ def _servers(manifest: Manifest, figures: Figures, apps: Mapping[str, int]) -> l
     return shares
 
 
-def _cluster_wide() -> tuple[Share, ...]:
+def monitor(manifest: Manifest) -> int:
+    """Return how many sessions the monitoring role may have: the agent keeps one per database."""
+    kept = 1 + len(manifest.databases) if manifest.telemetry.enabled else 0
+    return MONITOR + kept
+
+
+def _cluster_wide(manifest: Manifest) -> tuple[Share, ...]:
     return (
-        Share("monitor", MONITOR, "direct"),
+        Share("monitor", monitor(manifest), "direct"),
         Share("backup and replication", BACKUP, "direct"),
     )
 

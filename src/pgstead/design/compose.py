@@ -16,6 +16,7 @@ from pgstead.design import (
     programs,
     roles,
     server,
+    telemetry,
     tls,
 )
 from pgstead.design.budget import Connections
@@ -37,6 +38,7 @@ from pgstead.model.design import (
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.stead import Stead
+from pgstead.model.telemetry import TelemetryPlan
 
 _LONGEST_CLUSTER_NAME = 63  # NAMEDATALEN - 1
 
@@ -76,6 +78,7 @@ def compose(
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     at_hand, pooled = decided.pooler, decided.pooled
     backed_up = backup.plan(manifest, build, layout) if host.backup_tools else None
+    watched = telemetry.plan(manifest, host, layout, backed_up)
     return Design(
         name=manifest.name,
         stead_id=stead_id,
@@ -96,7 +99,7 @@ def compose(
         pooler_databases=_pooled_databases(manifest, decided),
         programs=(
             *programs.programs(manifest, host, build, at_hand, layout, services_python),
-            *_keepers(backed_up, host, layout, services_python),
+            *_keepers(backed_up, watched, host, layout, services_python),
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
@@ -109,6 +112,7 @@ def compose(
         monitor_role=names.MONITOR,
         backup_role=names.BACKUP,
         backup=backed_up,
+        telemetry=watched,
     )
 
 
@@ -191,10 +195,16 @@ def _cluster_name(manifest: Manifest) -> str:
 
 
 def _keepers(
-    plan: BackupPlan | None, host: HostFacts, layout: Layout, python: str
+    plan: BackupPlan | None,
+    watched: TelemetryPlan | None,
+    host: HostFacts,
+    layout: Layout,
+    python: str,
 ) -> Iterator[Program]:
     if plan is not None and host.backup_tools is not None:
-        yield from backup.programs(host.backup_tools, host, layout, python)
+        yield backup.receiver(host.backup_tools, host, layout)
+    if plan is not None or watched is not None:
+        yield programs.agent(host, layout, python)
 
 
 def _wanted(

@@ -64,6 +64,24 @@ def programs(
             )  # fmt: skip
 
 
+def agent(host: HostFacts, layout: Layout, python: str) -> Program:
+    """Return what keeps the schedule: samples, backups, drills."""
+    return Program(
+        name="agent",
+        kind="agent",
+        command=(
+            python, "-m", "pgstead.cli.agent",
+            str(layout.applied), str(layout.manifest_directory),
+        ),
+        user=host.os_user,
+        environment={"TZ": "UTC", "PYTHONUNBUFFERED": "1"},
+        directory=str(PurePosixPath(layout.manifest_directory)),
+        priority=50,
+        stop_signal="TERM",
+        stop_seconds=30,
+    )  # fmt: skip
+
+
 def _environment(library_path: str) -> dict[str, str]:
     found = dict(_NEUTRAL)
     if library_path:

@@ -55,7 +55,7 @@ def _roles(manifest: Manifest, connections: Connections, *, pooled: bool) -> Ite
         bypassrls=True,
         purpose="bootstrap; the 0700 socket only",
     )
-    yield _login(MONITOR, budget.MONITOR, "reads statistics (pg_monitor)")
+    yield _login(MONITOR, budget.monitor(manifest), "reads statistics (pg_monitor)")
     yield _login(BACKUP, budget.BACKUP, "base backups and streaming WAL", replication=True)
     if pooled:
         # No limit of its own: the pooler opens look-ups within max_db_connections, and a

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from pgstead.host.backup_catalog import BackupCatalog
 from pgstead.host.barman import BarmanProgram
@@ -14,20 +15,24 @@ from pgstead.host.dumps import LogicalDumps
 from pgstead.host.files import LocalFiles
 from pgstead.host.journal import JsonJournal
 from pgstead.host.keys import KeyFiles
+from pgstead.host.monitor import MonitorConnections
 from pgstead.host.pgbouncer import SocketConsole
 from pgstead.host.restored import LocalRestoredServer
 from pgstead.host.restored_files import RestoredFiles
+from pgstead.host.sample_store import SampleFile
 from pgstead.host.scratch import ScratchArea
 from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
 from pgstead.host.turns import Turns
 from pgstead.host.vault import RepositoryVault
+from pgstead.host.vitals import MachineVitals
 from pgstead.model.design import Design
 from pgstead.model.host import BackupTools
 from pgstead.model.resources import Certificate
-from pgstead.ports import Migrations, Ports, Progress
+from pgstead.ports import Migrations, Ports, Progress, Secrets
 from pgstead.ports.backup import BackupPorts
+from pgstead.ports.telemetry import TelemetryPorts
 
 
 def ports(
@@ -53,13 +58,13 @@ def ports(
         for name, given in (provided or {}).items()
         if (certificate := design.stead.find(Certificate, name)) is not None
     }
-    files = LocalFiles(layout.state)
+    files, secrets = LocalFiles(layout.state), SecretFiles(layout.secrets)
     return Ports(
         files=files,
         sql=SocketSql(layout.socket, int(design.settings["port"]), design.superuser),
         console=SocketConsole(layout.pooler, console_port, host.server_user),
         supervisor=LocalSupervisor(layout, host),
-        secrets=SecretFiles(layout.secrets),
+        secrets=secrets,
         keys=KeyFiles(layout, files, new_keys, os.environ),
         certificates=CertificateStore(layout, owner=host.server_user, provided=brought),
         cluster=DataDirectory(layout, host, design.build, design.stead_id),
@@ -67,6 +72,7 @@ def ports(
         journal=JsonJournal(layout.journal),
         progress=progress,
         backup=_backup(design, tools, progress),
+        telemetry=_telemetry(design, secrets),
     )
 
 
@@ -83,4 +89,15 @@ def _backup(design: Design, tools: BackupTools | None, progress: Progress) -> Ba
         dumps=LogicalDumps(design.build, design.host, design.superuser),
         turns=Turns(layout.backup, progress),
         scratch=ScratchArea(layout.backup),
+    )
+
+
+def _telemetry(design: Design, secrets: Secrets) -> TelemetryPorts | None:
+    plan = design.telemetry
+    if plan is None:
+        return None
+    return TelemetryPorts(
+        monitor=MonitorConnections(design, secrets),
+        vitals=MachineVitals(design),
+        store=SampleFile(Path(plan.samples), plan.readers),
     )

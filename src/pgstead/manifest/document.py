@@ -5,18 +5,13 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic import model_validator as validator
 
 from pgstead.manifest import names, schedules
+from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
+from pgstead.manifest.telemetry import Telemetry
 from pgstead.model.design import Environment
 
 Port = Annotated[Whole, Field(ge=1, le=65535)]
@@ -24,12 +19,6 @@ Name = Annotated[str, AfterValidator(names.checked)]
 RoleName = Annotated[str, AfterValidator(names.checked_or_empty)]
 Schedule = Annotated[str, AfterValidator(schedules.checked)]
 Target = Annotated[str, Field(pattern=r"^([A-Za-z_][\w.]*(:[A-Za-z_]\w*)?)?$")]
-
-
-class Part(BaseModel):
-    """A table of the manifest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _scalar(value: object) -> object:
@@ -348,6 +337,7 @@ class Manifest(Part):
     )
     backup: Backup = Field(default_factory=Backup)
     migrations: Migrations = Field(default_factory=Migrations)
+    telemetry: Telemetry = Field(default_factory=Telemetry)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

@@ -20,6 +20,7 @@ class Capability(StrEnum):
     TENANCY = "tenancy"
     ENCRYPTION = "encryption"
     BACKUP = "backup"
+    TELEMETRY = "telemetry"
 
 
 class Kind(StrEnum):

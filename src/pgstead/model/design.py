@@ -11,6 +11,7 @@ from pgstead.model.backup import BackupPlan
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.stead import Stead
+from pgstead.model.telemetry import TelemetryPlan
 
 
 class Environment(StrEnum):
@@ -196,6 +197,7 @@ class Design:
     # PgBouncer's own access rules (auth_hba_file); empty where only loopback is served.
     pooler_hba: tuple[HbaRule, ...] = ()
     backup: BackupPlan | None = None  # None: no backups are made
+    telemetry: TelemetryPlan | None = None  # None: nothing is watched
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

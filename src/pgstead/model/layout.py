@@ -128,6 +128,11 @@ class Layout:
         return self.backup / "catalog.sqlite"
 
     @property
+    def telemetry(self) -> PurePosixPath:
+        """What the agent has seen: samples.db; readable by the services."""
+        return self.state / "telemetry"
+
+    @property
     def rehearsals(self) -> PurePosixPath:
         """What the last rehearsal of each database showed."""
         return self.state / "rehearsals"

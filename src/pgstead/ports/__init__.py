@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgstead.model.resources import Certificate, Cluster
     from pgstead.model.revision import Remark, RevisionScript
     from pgstead.ports.backup import BackupPorts
+    from pgstead.ports.telemetry import TelemetryPorts
 
 Row = Mapping[str, Any]
 
@@ -299,3 +300,4 @@ class Ports:
     journal: Journal
     progress: Progress
     backup: BackupPorts | None = None  # None where no backups are made
+    telemetry: TelemetryPorts | None = None  # None where nothing is watched

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from pgstead.model.design import DatabasePlan, Design
 
@@ -38,6 +39,7 @@ def text(design: Design, database: DatabasePlan) -> str:
             "recycle": database.pool_recycle,
         },
         "heads": list(database.heads),
+        "telemetry": _telemetry(design),
     }
     return json.dumps(told, indent=2, sort_keys=True) + "\n"
 
@@ -51,3 +53,15 @@ def _pooler(design: Design) -> dict[str, object] | None:
     if design.pooler is None:
         return None
     return {"version": design.pooler.text, "prepared_statements": design.pooler.prepares}
+
+
+def _telemetry(design: Design) -> dict[str, object] | None:
+    plan = design.telemetry
+    if plan is None:
+        return None
+    exporter = plan.exporter
+    return {
+        "samples": plan.samples,
+        "networks": list(plan.networks),
+        "otlp": None if exporter is None else asdict(exporter),
+    }

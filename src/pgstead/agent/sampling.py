@@ -1,0 +1,217 @@
+"""The sampler: looks at everything each interval, writes it down, and judges it.
+
+Each target has a lane of its own (observe.lanes), so a server that hangs costs a deadline and no
+other target its samples. What the sampler itself costs is sampled too.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from pgstead.catalog.health_checks import CHECKS
+from pgstead.errors import SteadError
+from pgstead.model.backup import Ending, Run, Task
+from pgstead.model.design import Design
+from pgstead.model.telemetry import (
+    LASTING_DAYS,
+    STALE_AFTER,
+    Cadence,
+    Metric,
+    MetricKind,
+    Sample,
+    TelemetryPlan,
+    Verdict,
+)
+from pgstead.observe import metric_files, pooler_metrics, telemetry
+from pgstead.observe.lanes import Connection, Lane
+from pgstead.observe.metric_files import MetricQuery
+from pgstead.observe.telemetry import Look
+from pgstead.plan import health
+from pgstead.ports import Ports
+from pgstead.ports.telemetry import TelemetryPorts
+
+_log = logging.getLogger("pgstead.agent")
+_PATIENCE = 4.0  # seconds for all lanes together, at the most
+_TIDY = 3600.0  # seconds between two removals of what is old
+_CLUSTER = "postgres"
+_GAUGE = MetricKind.GAUGE
+
+SECONDS = Metric("pgstead_sampler_seconds", _GAUGE, "s", "How long the last look took.")
+CPU = Metric("pgstead_sampler_cpu_seconds", _GAUGE, "s", "CPU time of the agent during it.")
+COUNT = Metric("pgstead_sampler_series", _GAUGE, "{series}", "Series that it gave.")
+BACKUP_AGE = Metric(
+    "pgstead_backup_age_seconds", _GAUGE, "s", "Since the last base backup that succeeded."
+)
+DRILL_AGE = Metric("pgstead_drill_age_seconds", _GAUGE, "s", "Since a drill last proved a restore.")
+OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE)
+
+
+class Sampler:
+    """Looks, writes down, judges."""
+
+    def __init__(
+        self, design: Design, plan: TelemetryPlan, ports: Ports, own: TelemetryPorts
+    ) -> None:
+        """Open nothing yet."""
+        self._design = design
+        self._plan = plan
+        self._ports = ports
+        self._own = own
+        self._queries = metric_files.queries(design.build.major)
+        self._lanes = {name: self._lane(name) for name in self._databases()}
+        self._console: Lane[Look] | None = None
+        if design.pooler is not None:
+            self._console = Lane("pooler", own.monitor.console)
+        self._slow_due = 0.0
+        self._tidy_due = 0.0
+        self._declared = False
+
+    def _databases(self) -> list[str]:
+        return list(dict.fromkeys([_CLUSTER, *(d.name for d in self._design.databases)]))
+
+    def _lane(self, database: str) -> Lane[Look]:
+        return Lane(database, lambda: self._own.monitor.connect(database))
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        for lane in self._lanes.values():
+            lane.close()
+        if self._console is not None:
+            self._console.close()
+
+    def look(self) -> None:
+        """Look once. Raises StateDirectoryError where what was seen cannot be kept."""
+        began, cpu = time.monotonic(), time.process_time()
+        slow = began >= self._slow_due
+        found = [*self._looked(slow=slow)]
+        if slow:
+            self._slow_due = began + self._plan.slow_interval - self._plan.interval / 2
+        at = telemetry.now()
+        found.append(Sample(SECONDS.name, time.monotonic() - began, at))
+        found.append(Sample(CPU.name, time.process_time() - cpu, at))
+        found.append(Sample(COUNT.name, float(len(found) + 1), at))
+        self._keep(found)
+
+    def _looked(self, *, slow: bool) -> Iterator[Sample]:
+        wanted = {name: self._wanted(name, slow=slow) for name in self._lanes}
+        deadline = time.monotonic() + min(_PATIENCE, max(self._plan.interval * 0.8, 0.8))
+        for name, lane in self._lanes.items():
+            lane.begin(self._asking(name, wanted[name]))
+        if self._console is not None:
+            self._console.begin(pooler_metrics.look)
+        # what never hangs is looked at while the others answer
+        yield from self._own.vitals.look(slow=slow)
+        yield from self._backups()
+        if slow:
+            yield from self._too_new()
+        for name, lane in self._lanes.items():
+            told = lane.end(deadline)
+            if name == _CLUSTER:
+                yield telemetry.up(told)
+            if isinstance(told, Look):
+                yield from told.samples
+            else:
+                yield from telemetry.silent(wanted[name], name, told, probed=name != _CLUSTER)
+        if self._console is not None:
+            told = self._console.end(deadline)
+            yield from told.samples if isinstance(told, Look) else pooler_metrics.silent(told)
+
+    def _asking(self, name: str, wanted: Sequence[MetricQuery]) -> telemetry.Asking:
+        def asking(connection: Connection) -> Look:
+            return telemetry.look(connection, wanted, name, probed=name != _CLUSTER)
+
+        return asking
+
+    def _wanted(self, name: str, *, slow: bool) -> Sequence[MetricQuery]:
+        per_database = name != _CLUSTER
+        return [
+            q
+            for q in self._queries
+            if q.per_database is per_database and (slow or q.cadence is Cadence.FAST)
+        ]
+
+    def _too_new(self) -> Iterator[Sample]:
+        major = self._design.build.major
+        for query in metric_files.too_new(major):
+            reason = f"PostgreSQL {major} does not tell it; {query.floor} does"
+            yield from telemetry.unknown(query, _CLUSTER, reason)
+
+    def _backups(self) -> Iterator[Sample]:
+        if self._ports.backup is None:
+            return
+        at = telemetry.now()
+        try:
+            runs = self._ports.backup.catalog.runs()
+        except SteadError:
+            for metric in (BACKUP_AGE, DRILL_AGE):
+                yield Sample(metric.name, None, at, reason="the catalog of backups cannot be read")
+            return
+        yield _age(BACKUP_AGE, Task.BACKUP, runs, at, "no base backup was made yet")
+        yield _age(DRILL_AGE, Task.DRILL, runs, at, "no drill was done yet")
+
+    def _keep(self, found: Sequence[Sample]) -> None:
+        store = self._own.store
+        if not self._declared:
+            store.declare((m, self._stale(m.cadence)) for m in self.metrics())
+            self._declared = True
+        try:
+            store.write(found)
+            self._judge(found)
+            self._tidy()
+        except SteadError:
+            self._declared = False  # the next file knows of no metric yet
+            raise
+
+    def _judge(self, found: Sequence[Sample]) -> None:
+        """Judge by the newest samples: those of a slow metric are not in every look."""
+        store, now = self._own.store, telemetry.now()
+        before: Mapping[str, Verdict] = {v.check: v for v in store.verdicts()}
+        cadences = {m.name: m.cadence for m in self.metrics()}
+        latest = max((s.at for s in found), default=now)
+        edge = latest - timedelta(seconds=self._plan.interval)
+        fresh = health.by_metric([
+            s
+            for s in store.newest()
+            # a series that a fast look did not give any more is gone
+            if s.at >= edge or cadences.get(s.metric) is Cadence.SLOW
+        ])  # fmt: skip
+        thresholds = self._plan.thresholds
+        store.judge([
+            (
+                c,
+                thresholds[c.name],
+                health.judge(
+                    c, thresholds[c.name], fresh.get(c.metric, ()), before.get(c.name), now
+                ),
+            )
+            for c in CHECKS
+        ])  # fmt: skip
+
+    def _tidy(self) -> None:
+        if time.monotonic() < self._tidy_due:
+            return
+        self._tidy_due = time.monotonic() + _TIDY
+        now = datetime.now(UTC)
+        kept = timedelta(seconds=self._plan.retention)
+        self._own.store.forget(now - kept, now - timedelta(days=LASTING_DAYS))
+
+    def metrics(self) -> Iterator[Metric]:
+        """Yield all that is measured here."""
+        for query in (*self._queries, *metric_files.too_new(self._design.build.major)):
+            yield from query.metrics
+        yield from (*telemetry.OWN, *OWN, *self._own.vitals.metrics())
+        if self._console is not None:
+            yield from pooler_metrics.METRICS
+
+    def _stale(self, cadence: Cadence) -> float:
+        return STALE_AFTER * self._plan.cadence(cadence) + _PATIENCE
+
+
+def _age(metric: Metric, task: Task, runs: Sequence[Run], at: datetime, never: str) -> Sample:
+    ended = [r.ended for r in runs if r.task is task and r.ending is Ending.DONE and r.ended]
+    if not ended:
+        return Sample(metric.name, None, at, reason=never)
+    return Sample(metric.name, (at - max(ended)).total_seconds(), at)

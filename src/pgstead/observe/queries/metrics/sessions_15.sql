@@ -1,0 +1,8 @@
+-- scope: cluster
+-- cadence: fast
+-- attributes: datname, state
+-- gauge pg_stat_activity_count {connection}: Sessions of clients by what they do.
+SELECT coalesce(datname, '') AS datname, coalesce(state, 'unknown') AS state,
+       count(*) AS pg_stat_activity_count
+FROM pg_stat_activity WHERE backend_type = 'client backend'
+GROUP BY 1, 2

@@ -1,0 +1,8 @@
+-- scope: cluster
+-- cadence: fast
+-- attributes: wait_event_type
+-- gauge pg_backends_waiting {connection}: Active sessions of clients by what they wait for; CPU: for nothing.
+SELECT coalesce(wait_event_type, 'CPU') AS wait_event_type, count(*) AS pg_backends_waiting
+FROM pg_stat_activity
+WHERE backend_type = 'client backend' AND state = 'active' AND pid <> pg_backend_pid()
+GROUP BY 1
