@@ -7,6 +7,7 @@ them from those of the application; psycopg tells every failure to connect witho
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -68,6 +69,7 @@ class Opening:
     target: Target
     pooler: Pooler | None
     fast: bool
+    took: Callable[[float], None] | None = None  # told the seconds of each new connection
     profile: Profile = UNKNOWN
 
     def __post_init__(self) -> None:
@@ -77,6 +79,13 @@ class Opening:
 
     def open(self, connect: Callable[[dict[str, Any]], Any]) -> Any:
         """Open a connection with `connect`, which takes arguments beside its own."""
+        began = time.perf_counter()
+        opened = self._opened(connect)
+        if self.took is not None:
+            self.took(time.perf_counter() - began)
+        return opened
+
+    def _opened(self, connect: Callable[[dict[str, Any]], Any]) -> Any:
         driver = self.target.driver
         adapted = connect(self.profile.arguments(driver))
         if self.profile.way is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+from pgstead.app.telemetry.samples import Samples
 from pgstead.errors import SteadError
 
 VARIABLE = "PGSTEAD_CONNECTION"
@@ -83,6 +84,8 @@ class ConnectionFile:
     figures: Figures
     heads: tuple[str, ...]
     stands_for: str = ""
+    samples: Samples | None = None  # what the agent has seen; None where nothing is watched
+    networks: tuple[str, ...] = ()  # who may see more than the status, beside loopback
 
     @property
     def name(self) -> str:
@@ -191,6 +194,7 @@ def _parse(path: Path, raw: dict[str, Any]) -> ConnectionFile:
         for name, role in cast("dict[str, Any]", raw["roles"]).items()
     }
     pooler = raw.get("pooler")
+    watched = raw.get("telemetry")
     pool = raw["pool"]
     return ConnectionFile(
         path=path,
@@ -214,4 +218,6 @@ def _parse(path: Path, raw: dict[str, Any]) -> ConnectionFile:
         ),
         heads=tuple(str(head) for head in raw.get("heads", ())),
         stands_for=str(raw.get("stands_for", "")),
+        samples=Samples(Path(watched["samples"]), float(watched["interval"])) if watched else None,
+        networks=tuple(str(n) for n in watched["networks"]) if watched else (),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
+from opentelemetry.metrics import Meter
 from sqlalchemy import Engine, MetaData
 from sqlalchemy.ext.asyncio import (
     AsyncSession,
@@ -38,6 +39,7 @@ from pgstead.app.profile import Profile
 from pgstead.app.retry import Policy, Result, Units, Work
 from pgstead.app.scope import OPTION, Identity, Limits, Scope
 from pgstead.app.target import Driver
+from pgstead.app.telemetry.instruments import Instruments
 from pgstead.app.translation import translate
 
 _log = logging.getLogger(__name__)
@@ -92,21 +94,30 @@ class Database:
         autoflush: bool = True,
         fast: bool = False,
         breaker: Breaker | None = None,
+        meter: Meter | None = None,
     ) -> None:
-        """Make the engine from settings or a URL; nothing connects yet."""
+        """Make the engine from settings or a URL; nothing connects yet.
+
+        `meter` makes the instruments of OpenTelemetry; without one nothing is measured.
+        """
         known = settings_of_url(settings) if isinstance(settings, str) else settings
         options = Options(metadata, program or known.name, pre_ping, autoflush, fast)
         self.settings = known
         self.metadata = metadata
         self._opening = opening_of(known, options)
         self.breaker = breaker or Breaker(known.target.place)
+        instruments = Instruments(meter, known.name) if meter is not None else None
         self.engine = create_async_engine(
             known.target.url,
-            poolclass=guarded(AsyncAdaptedQueuePool, self.breaker),
+            poolclass=guarded(AsyncAdaptedQueuePool, self.breaker, instruments),
             **arguments(known, options),
         )
         self.units = Units(engine=self.engine)
         equip(self.engine.sync_engine, self._opening, known.figures, metadata)
+        if instruments is not None:
+            self._opening.took = instruments.created
+            instruments.install(self.engine.sync_engine)
+            instruments.observe(self)
         self.sessions = async_sessionmaker(
             self.engine,
             expire_on_commit=False,

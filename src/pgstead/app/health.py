@@ -23,6 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from pgstead.app import role_guard
 from pgstead.app.engine import Database
 from pgstead.app.errors import DatabaseError
+from pgstead.app.telemetry.checks import status_of, told_of
+from pgstead.app.telemetry.watching import Watching
 from pgstead.app.translation import translate
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -44,12 +46,6 @@ _FACTS = text(
     """
 )
 _REVISIONS = text("SELECT version_num FROM alembic_version ORDER BY version_num")
-
-# The agent of the foundation knows these; an application's role may not see them.
-_UNKNOWN_HERE = {
-    "replication": "an application's role does not see replication; ask the agent",
-    "backup_age_seconds": "an application's role does not see backups; ask the agent",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +70,7 @@ class Health:
     database: Database
     heads: tuple[str, ...]  # revisions that the application was built for
     version: str
+    watching: Watching
     networks: tuple[Network, ...] = LOOPBACK
     _began: float = field(default_factory=time.monotonic)
     _started: bool = False
@@ -198,12 +195,14 @@ class Health:
 
         @router.get("/health/db", summary="The database in numbers", responses=_DOWN)
         async def database(request: Request) -> JSONResponse:
-            facts = await self.probe()
+            facts, (checks, why) = await asyncio.gather(self.probe(), self.watching.judged())
+            status = status_of(facts.error, checks)
             return self._answer(
                 request,
-                "unhealthy" if facts.error else "healthy",
-                ok=not facts.error,
+                status,
+                ok=status != "unhealthy",
                 **self._database(facts),
+                **told_of(checks, why),
             )
 
         return router
@@ -229,20 +228,17 @@ class Health:
             "prepared_statements_reason": self.database.profile.reason,
             "acquire_ms": facts.acquire_ms,
             "latency_ms": facts.latency_ms,
-            "replication": None,
-            "backup_age_seconds": None,
-            "reasons": _UNKNOWN_HERE,
         }
 
     def _answer(self, request: Request, status: str, *, ok: bool, **more: Any) -> JSONResponse:
         now = dt.datetime.now(dt.UTC).isoformat()
         body: dict[str, Any] = {"status": status}
-        if self._trusted(request):
+        if self.trusts(request):
             body |= {"timestamp": now, **more}
         headers = {"Cache-Control": "no-store"} | ({} if ok else {"Retry-After": "2"})
         return JSONResponse(body, status_code=200 if ok else 503, headers=headers)
 
-    def _trusted(self, request: Request) -> bool:
+    def trusts(self, request: Request) -> bool:
         """Say whether the caller may see more than the status."""
         try:
             address = ipaddress.ip_address(request.client.host if request.client else "")

@@ -20,15 +20,22 @@ from sqlalchemy.pool.base import _ConnectionRecord  # pyright: ignore[reportPriv
 from pgstead.app.beginning import driver_connection
 from pgstead.app.breaker import Breaker, Permit
 from pgstead.app.errors import Phase, UnavailableError
+from pgstead.app.telemetry.instruments import Instruments
 
 AnyPool = TypeVar("AnyPool", bound=QueuePool)
 
 
 class _GuardedPool(QueuePool):
     breaker: ClassVar[Breaker]
+    instruments: ClassVar[Instruments | None]
     entering: ClassVar[threading.local]  # the permit of a caller on the way from connect to _do_get
 
     def connect(self) -> PoolProxiedConnection:
+        if self.instruments is None:
+            return self._admitted()
+        return self.instruments.acquiring(self._admitted)
+
+    def _admitted(self) -> PoolProxiedConnection:
         permit = self.breaker.admit()
         # read a few calls deeper, before anything can wait: `_do_get` has no argument for it
         self.entering.permit = permit
@@ -93,7 +100,9 @@ class _GuardedPool(QueuePool):
         return None
 
 
-def guarded(pool: type[AnyPool], breaker: Breaker) -> type[AnyPool]:
+def guarded(
+    pool: type[AnyPool], breaker: Breaker, instruments: Instruments | None = None
+) -> type[AnyPool]:
     """Return a kind of QueuePool that asks the breaker, also after `dispose` made another one."""
-    named = {"breaker": breaker, "entering": threading.local()}
+    named = {"breaker": breaker, "instruments": instruments, "entering": threading.local()}
     return cast("type[AnyPool]", type("GuardedPool", (_GuardedPool, pool), named))

@@ -7,6 +7,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> FastAPI:
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -21,11 +22,12 @@ from pgstead.app import migrations, problems, role_guard, transactions
 from pgstead.app.correlation import CorrelationMiddleware
 from pgstead.app.degraded import GoodAnswers
 from pgstead.app.engine import Database
-from pgstead.app.environment import settings
-from pgstead.app.health import Health
+from pgstead.app.environment import Settings, settings
+from pgstead.app.health import LOOPBACK, Health, Network
 from pgstead.app.last_resort import LastResortMiddleware
 from pgstead.app.resilience import ResilienceMiddleware
 from pgstead.app.routing import add_routes
+from pgstead.app.telemetry.watching import Watching
 
 _log = logging.getLogger(__name__)
 
@@ -57,15 +59,17 @@ class Service:
         title = self.title or self.database
         prefix = self.prefix or f"{self.database.upper()}_"
         known = settings(self.database, prefix, environ=environ, start=self.start)
-        database = Database(known, metadata=self.metadata, program=f"{title} api")
-        health = Health(database, self._heads(), self.version)
+        watching = Watching.of(known, self.version)
+        program = f"{title} api"
+        database = Database(known, metadata=self.metadata, program=program, meter=watching.meter())
+        health = Health(database, self._heads(), self.version, watching, _networks(known))
         app = FastAPI(title=title, version=self.version, lifespan=_lifespan(database, health))
         setattr(app.state, transactions.STATE, database)
         app.add_middleware(ResilienceMiddleware, database=database, answers=GoodAnswers())
         app.add_middleware(LastResortMiddleware)
         app.add_middleware(CorrelationMiddleware)  # the last one added is the outermost
         problems.install(app)
-        add_routes(app.router, health.router(), routes)
+        add_routes(app.router, health.router(), watching.router(health.trusts), routes)
         _describe_problems(app)
         return app
 
@@ -74,6 +78,12 @@ class Service:
         if self.heads is not None or not folder.is_dir():
             return self.heads or ()
         return migrations.heads(folder)
+
+
+def _networks(known: Settings) -> tuple[Network, ...]:
+    """Return who may see more than the status."""
+    told = known.file.networks if known.file is not None else ()
+    return (*LOOPBACK, *(ipaddress.ip_network(network) for network in told))
 
 
 def _lifespan(database: Database, health: Health) -> Any:

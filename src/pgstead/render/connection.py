@@ -62,6 +62,7 @@ def _telemetry(design: Design) -> dict[str, object] | None:
     exporter = plan.exporter
     return {
         "samples": plan.samples,
+        "interval": plan.interval,
         "networks": list(plan.networks),
         "otlp": None if exporter is None else asdict(exporter),
     }

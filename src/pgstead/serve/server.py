@@ -25,6 +25,8 @@ from pgstead.serve.logs import CONFIGURATION
 
 _log = logging.getLogger(__name__)
 
+_REHEARSED = ("/health/live", "/health/ready", "/health/db", "/metrics", "/no-such-path", "/docs")
+
 Factory = Callable[[Mapping[str, str]], FastAPI]
 
 # Imported by the standard library and by libraries when first used, so perhaps after root and
@@ -131,7 +133,7 @@ async def _rehearse(application: FastAPI) -> None:
         if (await asked.get())["type"] != f"{event}.complete":
             break  # uvicorn will meet the same, and say it
         if event == "lifespan.startup":
-            for path in ("/health/live", "/health/ready", "/no-such-path", "/docs"):
+            for path in _REHEARSED:
                 await application(_scope(path), _nothing_to_receive, _nobody)
     await asyncio.wait({running})
     running.exception()

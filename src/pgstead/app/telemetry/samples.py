@@ -1,0 +1,131 @@
+"""The samples that the agent of a stead writes, as a service reads them.
+
+The service runs as another user and only reads; where the file cannot be read it says why, and
+what it would have said is unknown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pgstead.model.sample_tables import NEWEST, VERDICTS, VERSION
+from pgstead.model.telemetry import Level
+
+_PATIENCE = 0.3  # seconds; the agent writes for milliseconds
+
+
+class UnreadableSamplesError(Exception):
+    """Why there are no samples to be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The newest sample of a series."""
+
+    metric: str
+    kind: str
+    unit: str
+    description: str
+    attributes: tuple[tuple[str, str], ...]
+    at: float  # Unix time
+    value: float | None
+    reason: str
+    stale_after: float  # seconds
+
+    def fresh(self, now: float) -> bool:
+        """Say whether it tells of now."""
+        return now - self.at <= self.stale_after
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A check as the agent judged it last."""
+
+    name: str
+    unit: str
+    warning: float | None
+    critical: float | None
+    falling: bool
+    serving: bool
+    description: str
+    level: Level
+    since: float
+    at: float
+    value: float | None
+    reason: str
+
+    @property
+    def prevents(self) -> bool:
+        """It says that the database cannot serve."""
+        return self.serving and self.level is Level.CRITICAL
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The file of a stead's samples."""
+
+    path: Path
+    interval: float  # seconds between two looks of the agent
+
+    def newest(self) -> Sequence[Current]:
+        """Return the newest sample of each series. Raises UnreadableSamplesError."""
+        return tuple(
+            Current(name, kind, unit, text, tuple(json.loads(told).items()), *rest)
+            for name, kind, unit, text, told, *rest in self._rows(NEWEST)
+        )
+
+    def judged(self) -> Sequence[Judged]:
+        """Return all checks; what is too old is unknown. Raises UnreadableSamplesError."""
+        now = time.time()
+        found: list[Judged] = []
+        for row in self._rows(VERDICTS):
+            name, unit, warning, critical, falling, serving, text, level, *rest = row
+            check = Judged(
+                name, unit, warning, critical, bool(falling), bool(serving), text, Level(level),
+                *rest,
+            )  # fmt: skip
+            found.append(self._aged(check, now))
+        return tuple(found)
+
+    def _aged(self, check: Judged, now: float) -> Judged:
+        age = now - self._written()
+        if age <= 3 * self.interval + 5:
+            return check
+        reason = f"the agent has not sampled for {age:.0f} s"
+        return replace(check, level=Level.UNKNOWN, value=None, reason=reason)
+
+    def _written(self) -> float:
+        """Return when the agent wrote last: its log grows, or the file itself."""
+        times: list[float] = []
+        for path in (self.path, Path(f"{self.path}-wal")):
+            with contextlib.suppress(OSError):
+                times.append(path.stat().st_mtime)
+        return max(times, default=0.0)
+
+    def _rows(self, statement: str) -> list[tuple[object, ...]]:
+        if not self.path.parent.is_dir() or not self.path.exists():
+            raise UnreadableSamplesError("the agent has not sampled anything yet")
+        try:
+            return self._asked(statement, "mode=ro")
+        except sqlite3.Error:
+            # without an agent there is no -shm, and who may not write can read only so
+            pass
+        try:
+            return self._asked(statement, "immutable=1")
+        except sqlite3.Error as error:
+            raise UnreadableSamplesError(f"the samples cannot be read: {error}") from error
+
+    def _asked(self, statement: str, how: str) -> list[tuple[object, ...]]:
+        address = f"{self.path.as_uri()}?{how}"
+        opened = sqlite3.connect(address, uri=True, timeout=_PATIENCE, isolation_level=None)
+        with contextlib.closing(opened):
+            (version,) = opened.execute("PRAGMA user_version").fetchone()
+            if version != VERSION:
+                raise sqlite3.DatabaseError(f"they are of version {version}, not {VERSION}")
+            return opened.execute(statement).fetchall()

@@ -1,0 +1,106 @@
+"""What a service measures and shows: its provider of meters, the stead's samples, `/metrics`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from opentelemetry.metrics import Meter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.resources import Resource
+from prometheus_client.metrics_core import Metric as Family
+
+from pgstead.app.environment import Settings
+from pgstead.app.telemetry.exposition import Exposition, of_instruments, of_samples
+from pgstead.app.telemetry.samples import Current, Judged, Samples, UnreadableSamplesError
+
+_PATIENCE = 0.6  # seconds with the file of samples
+_NO_AGENT = "nobody samples this database: it belongs to no stead that is watched"
+
+Trusted = Callable[[Request], bool]
+
+
+@dataclass(slots=True)
+class Watching:
+    """What is measured in this process, and what the agent has seen."""
+
+    reader: InMemoryMetricReader
+    provider: MeterProvider
+    samples: Samples | None
+    _reading: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+
+    @classmethod
+    def of(cls, known: Settings, version: str) -> Watching:
+        """Make the provider of a service; nothing of it is global."""
+        reader = InMemoryMetricReader()
+        told = {
+            "service.name": known.name,
+            "service.version": version,
+            "deployment.environment.name": known.environment,
+        }
+        provider = MeterProvider([reader], Resource(told), shutdown_on_exit=False)
+        samples = known.file.samples if known.file is not None else None
+        return cls(reader, provider, samples)
+
+    def meter(self) -> Meter:
+        """Return what makes instruments."""
+        return self.provider.get_meter("pgstead")
+
+    async def judged(self) -> tuple[Sequence[Judged], str]:
+        """Return the checks of the stead, or why there are none. Takes less than a second."""
+        if self.samples is None:
+            return (), _NO_AGENT
+        return await self._read(self.samples.judged)
+
+    async def _read(self, work: Callable[[], Sequence[Any]]) -> tuple[Sequence[Any], str]:
+        """Read in a thread: a disk that hangs must not hold up the loop."""
+        if len(self._reading) > 1:
+            return (), "the samples cannot be read: the disk hangs"
+        task = asyncio.create_task(asyncio.to_thread(work))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+        await asyncio.wait({task}, timeout=_PATIENCE)
+        if not task.done():
+            return (), "the samples cannot be read: the disk hangs"
+        error = task.exception()
+        if isinstance(error, UnreadableSamplesError):
+            return (), str(error)
+        return task.result(), ""
+
+    async def exposition(self, only: str) -> Exposition:
+        """Return what is exposed: the process's own, the stead's, or both."""
+        families: list[Family] = []
+        if only != "stead":
+            families += of_instruments(self.reader)
+        if only != "process" and self.samples is not None:
+            current: Sequence[Current]
+            current, _ = await self._read(self.samples.newest)
+            judged, _ = await self.judged()
+            families += of_samples(current, judged)
+        return Exposition(families)
+
+    def router(self, trusted: Trusted) -> APIRouter:
+        """Return the route of `/metrics`."""
+        router = APIRouter(tags=["health"])
+
+        @router.get(
+            "/metrics",
+            summary="Metrics for Prometheus, as text or OpenMetrics",
+            response_class=Response,
+            responses={403: {"description": "Not from there: telemetry.allow names networks."}},
+        )
+        async def metrics(
+            request: Request, only: Literal["process", "stead", "all"] = "all"
+        ) -> Response:
+            if not trusted(request):
+                return JSONResponse({"status": "forbidden"}, status_code=403)
+            found = await self.exposition(only)
+            body, media_type = found.encoded(request.headers.get("accept", ""))
+            return Response(body, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
+
+        return router
