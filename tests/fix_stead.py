@@ -100,6 +100,17 @@ port = {api}
 """
 
 
+# A look each second, and a minute's wait is not what is tried.
+SAMPLED = """\
+true
+interval = "1s"
+
+[telemetry.thresholds]
+idle_in_transaction = { warning = "1s", critical = "3s" }
+blocked = { warning = "1s", critical = "3s" }
+"""
+
+
 @dataclass
 class LiveStead:
     """A stead in a directory of its own, driven by the command as a user would."""
@@ -317,6 +328,14 @@ def _stead_at(place: Path, *, link: bool, given: dict[str, Any]) -> Iterator[Liv
 def stead() -> Iterator[LiveStead]:
     """Share one running stead on 18 among the tests of a worker; they mend what they break."""
     with stead_in() as made:
+        made.run("up")
+        yield made
+
+
+@pytest.fixture(scope="session")
+def sampled() -> Iterator[LiveStead]:
+    """Share one running stead that is sampled each second, with thresholds to be reached."""
+    with stead_in(telemetry=SAMPLED) as made:
         made.run("up")
         yield made
 

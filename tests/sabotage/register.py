@@ -10,6 +10,7 @@ from tests.sabotage import (
     on_pooler,
     on_roles,
     on_server,
+    on_telemetry,
     on_tenancy,
 )
 from tests.sabotage.damage import Sabotage
@@ -23,6 +24,7 @@ MODULES = (
     on_tenancy,
     on_encryption,
     on_backups,
+    on_telemetry,
 )
 
 

@@ -16,7 +16,7 @@ from tests.sabotage.scene import Scene
 
 QUIET = [s for s in sabotages() if not s.disruptive and s.where == "scene"]
 LONG = [s for s in sabotages() if s.where == "scene at length"]
-LOUD = [s for s in sabotages() if s.disruptive]
+LOUD = [s for s in sabotages() if s.disruptive and s.where == "scene"]
 
 
 def test_an_undamaged_stead_keeps_every_promise(scene: Scene) -> None:

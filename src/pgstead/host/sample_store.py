@@ -17,6 +17,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pgstead.errors import StateDirectoryError
 from pgstead.host import programs
@@ -116,7 +117,7 @@ class SampleFile:
             for told, at, value in self._read(HISTORY, metric, since.timestamp())
         )
 
-    def _read(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+    def _read(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         if not self._path.exists():
             return []
         try:
@@ -204,8 +205,7 @@ def _must_be_ours(opened: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(f"they are of version {version}")
 
 
-def _moment(at: object) -> datetime:
-    assert isinstance(at, (int, float))
+def _moment(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 

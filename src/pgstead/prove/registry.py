@@ -18,6 +18,7 @@ from pgstead.prove import (
     schema,
     server,
     side_doors,
+    telemetry,
     tenancy,
     tls,
 )
@@ -38,6 +39,7 @@ MODULES = (
     encryption,
     backup,
     repository,
+    telemetry,
 )
 
 

@@ -48,6 +48,8 @@ class Witness:
             "database": (lambda: self.design.databases, "the manifest names no database"),
             "schema": (lambda: self.migrated, "no database of the manifest has migrations"),
             "backup": (lambda: self.design.backup, "this stead makes no backups"),
+            "telemetry": (lambda: self.design.telemetry, "this stead is not watched"),
+            "service": (lambda: self.design.services, "this stead runs no service"),
             "proc": (processes.available, "this system shows no processes in /proc"),
             "openssl": (lambda: self.access.openssl, "the program openssl is not installed"),
             "psql": (lambda: self.access.psql, "the program psql was not found"),

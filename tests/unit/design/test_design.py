@@ -174,8 +174,8 @@ def test_a_service_runs_as_its_own_user_from_its_own_directory() -> None:
         database='service = { application = "shop.api:app", port = 8000, directory = "../x" }'
     )
     design = composed(manifest)
-    program = design.programs[-1]
-    assert (program.name, program.kind, program.user) == ("api-shop", "service", "nobody")
+    (program,) = (p for p in design.programs if p.kind == "service")
+    assert (program.name, program.user) == ("api-shop", "nobody")
     assert program.command[:3] == ("/venv/bin/python", "-m", "pgstead.serve")
     assert program.directory == "/srv/project/../x"
     assert [s.port for s in design.services] == [8000]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pgstead.model.sample_tables import NEWEST, VERDICTS, VERSION
 from pgstead.model.telemetry import Level
@@ -108,7 +109,7 @@ class Samples:
                 times.append(path.stat().st_mtime)
         return max(times, default=0.0)
 
-    def _rows(self, statement: str) -> list[tuple[object, ...]]:
+    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
         if not self.path.parent.is_dir() or not self.path.exists():
             raise UnreadableSamplesError("the agent has not sampled anything yet")
         try:
@@ -121,7 +122,7 @@ class Samples:
         except sqlite3.Error as error:
             raise UnreadableSamplesError(f"the samples cannot be read: {error}") from error
 
-    def _asked(self, statement: str, how: str) -> list[tuple[object, ...]]:
+    def _asked(self, statement: str, how: str) -> list[tuple[Any, ...]]:
         address = f"{self.path.as_uri()}?{how}"
         opened = sqlite3.connect(address, uri=True, timeout=_PATIENCE, isolation_level=None)
         with contextlib.closing(opened):
