@@ -210,6 +210,18 @@ class LiveStead:
                     raise
                 time.sleep(0.1)
 
+    def wait_for_service(self, seconds: float = 30) -> None:
+        """Wait until the service listens; `up` has only started it."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.api_port), 1).close()
+                return
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+
     @cached_property
     def wired(self) -> Wired:
         """The design and the ports, as the command wires them."""
@@ -337,6 +349,7 @@ def sampled() -> Iterator[LiveStead]:
     """Share one running stead that is sampled each second, with thresholds to be reached."""
     with stead_in(telemetry=SAMPLED) as made:
         made.run("up")
+        made.wait_for_service()
         yield made
 
 

@@ -37,7 +37,7 @@ def test_a_sabotage_of_telemetry_breaks_its_promises_and_no_other(
     sabotaged(watched_scene, sabotage, *related(sabotage))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("sabotage", [s for s in OURS if s.disruptive], ids=lambda s: s.name)
 def test_a_hard_coded_health_is_found_out(watched_scene: Scene, sabotage: Sabotage) -> None:
     sabotaged(watched_scene, sabotage, *sorted(sabotage.breaks))

@@ -10,6 +10,9 @@ from pgstead.model.telemetry import Check, Fold, Level, Sample, Threshold, Verdi
 _WORSE = {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2}
 
 
+_NEVER = "it was not sampled"
+
+
 def judge(
     check: Check,
     threshold: Threshold,
@@ -39,9 +42,6 @@ def judge(
         return _verdict(check, Level.UNKNOWN, value, unknown[0].reason, before, at)
     place = _place(check, known, value) if level is not Level.OK else ""
     return _verdict(check, level, value, place, before, at)
-
-
-_NEVER = "it was not sampled"
 
 
 def level_of(value: float, threshold: Threshold, before: Level) -> Level:
@@ -80,10 +80,12 @@ def _folded(fold: Fold, values: Sequence[float]) -> float | None:
 
 
 def _place(check: Check, known: Sequence[Sample], value: float) -> str:
-    """Say which of several it is."""
+    """Say why it is so, or which of several it is."""
     if check.fold is Fold.SUM:
         return ""
     worst = next((s for s in known if s.value == value), None)
+    if worst is not None and worst.reason:
+        return worst.reason
     told = dict(worst.attributes) if worst is not None else {}
     return ", ".join(f"{name} {text}" for name, text in told.items() if text)
 

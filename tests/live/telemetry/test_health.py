@@ -1,0 +1,106 @@
+"""Health through faults: it says what is wrong, that it is 503, and that it is over."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.fix_stead import LiveStead
+from tests.live.telemetry.seen import after, health, health_with
+
+WELL = ("ok",)
+
+
+@contextmanager
+def stopped(stead: LiveStead, program: str) -> Iterator[None]:
+    """Have a program stopped for a while."""
+    supervisor = stead.wired.ports.supervisor
+    supervisor.stop(program)
+    try:
+        yield
+    finally:
+        supervisor.start(program)
+
+
+@contextmanager
+def frozen(stead: LiveStead) -> Iterator[None]:
+    """Let every process of the server hang: it accepts connections and never answers."""
+    first = (stead.state / "server" / "data" / "postmaster.pid").read_text().splitlines()[0]
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    family = [int(first), *map(int, children)]
+    for pid in family:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in family:
+            os.kill(pid, signal.SIGCONT)
+
+
+def live(stead: LiveStead) -> int:
+    return httpx.get(f"http://127.0.0.1:{stead.api_port}/health/live").status_code
+
+
+def test_a_stopped_server_is_told_with_its_reason_and_nothing_else_is_guessed(
+    sampled: LiveStead,
+) -> None:
+    health_with(sampled, 200, "server", *WELL)
+    with stopped(sampled, "postgres"):
+        told = health_with(sampled, 503, "server", "critical")
+        assert told["checks"]["server"]["value"] == 0
+        blind = told["checks"]["connections"]
+        assert (blind["value"], blind["state"]) == (None, "unknown")
+        assert blind["reason"]
+        assert told["checks"]["disk"]["value"] > 0  # the machine is seen all the same
+        assert live(sampled) == 200
+        shown = httpx.get(f"http://127.0.0.1:{sampled.api_port}/metrics").text
+        assert "\npg_up 0.0\n" in shown
+        assert "pg_connections_used " not in shown
+    told = health_with(sampled, 200, "server", *WELL)
+    assert told["checks"]["server"]["value"] == 1
+
+
+def test_a_frozen_server_is_told_and_the_sampler_goes_on(sampled: LiveStead) -> None:
+    health_with(sampled, 200, "server", *WELL)
+    with frozen(sampled):
+        told = health_with(sampled, 503, "server", "critical")
+        assert "answered" in told["checks"]["server"]["reason"]
+        first = after(sampled)
+        second = after(sampled)
+        assert first[("pg_up", ())].value == 0
+        assert second[("pg_up", ())].at > first[("pg_up", ())].at
+        assert live(sampled) == 200
+    health_with(sampled, 200, "server", *WELL)
+
+
+def test_a_pooler_that_is_down_is_told_apart_from_the_server(sampled: LiveStead) -> None:
+    health_with(sampled, 200, "pooler", *WELL)
+    with stopped(sampled, "pgbouncer"):
+        told = health_with(sampled, 503, "pooler", "critical")
+        assert told["checks"]["pooler"]["value"] == 0
+        assert told["checks"]["server"]["state"] == "ok"
+    health_with(sampled, 200, "pooler", *WELL)
+
+
+def test_an_idle_transaction_becomes_a_warning_then_critical_then_ends(
+    sampled: LiveStead,
+) -> None:
+    with sampled.connect("jeex_admin", direct=True) as session:
+        session.execute("BEGIN")
+        told = health_with(sampled, 200, "idle_in_transaction", "warning")
+        assert told["status"] == "degraded"
+        assert "idle_in_transaction" in told["attention"]
+        check = told["checks"]["idle_in_transaction"]
+        assert check["value"] >= check["threshold"]["warning"] == 1
+        assert check["since"]
+        told = health_with(sampled, 503, "idle_in_transaction", "critical")
+        assert told["status"] == "unhealthy"
+        session.execute("ROLLBACK")
+        told = health_with(sampled, 200, "idle_in_transaction", *WELL)
+    assert "idle_in_transaction" not in told["attention"]
+    assert health(sampled).status_code == 200
