@@ -55,7 +55,7 @@ def run(design: Design, ports: Ports) -> None:
     if sampler is not None and design.telemetry is not None:
         scheduler.add_job(
             lambda: _tried(sampler.look, "sampling"),
-            IntervalTrigger(seconds=design.telemetry.interval),
+            IntervalTrigger(seconds=round(design.telemetry.interval)),
             id="sample",
             next_run_time=datetime.now(UTC),
         )

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from pgstead.app.telemetry.samples import Samples
 from pgstead.errors import SteadError
+from pgstead.model.telemetry import Exporter
 
 VARIABLE = "PGSTEAD_CONNECTION"
 VERSION = 1
@@ -67,6 +68,15 @@ class Pooler:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """How the stead is watched."""
+
+    samples: Samples | None = None  # what the agent has seen; None where nobody looks
+    networks: tuple[str, ...] = ()  # who may see more than the status, beside loopback
+    exporter: Exporter | None = None  # where OTLP goes
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionFile:
     """One database of a stead, as an application sees it."""
 
@@ -84,8 +94,7 @@ class ConnectionFile:
     figures: Figures
     heads: tuple[str, ...]
     stands_for: str = ""
-    samples: Samples | None = None  # what the agent has seen; None where nothing is watched
-    networks: tuple[str, ...] = ()  # who may see more than the status, beside loopback
+    watched: Watched = Watched()
 
     @property
     def name(self) -> str:
@@ -194,7 +203,6 @@ def _parse(path: Path, raw: dict[str, Any]) -> ConnectionFile:
         for name, role in cast("dict[str, Any]", raw["roles"]).items()
     }
     pooler = raw.get("pooler")
-    watched = raw.get("telemetry")
     pool = raw["pool"]
     return ConnectionFile(
         path=path,
@@ -218,6 +226,16 @@ def _parse(path: Path, raw: dict[str, Any]) -> ConnectionFile:
         ),
         heads=tuple(str(head) for head in raw.get("heads", ())),
         stands_for=str(raw.get("stands_for", "")),
-        samples=Samples(Path(watched["samples"]), float(watched["interval"])) if watched else None,
-        networks=tuple(str(n) for n in watched["networks"]) if watched else (),
+        watched=_watched(raw.get("telemetry")),
+    )
+
+
+def _watched(raw: dict[str, Any] | None) -> Watched:
+    if raw is None:
+        return Watched()
+    otlp = raw["otlp"]
+    return Watched(
+        Samples(Path(raw["samples"]), float(raw["interval"])),
+        tuple(str(network) for network in raw["networks"]),
+        Exporter(**otlp) if otlp else None,
     )

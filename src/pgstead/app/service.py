@@ -82,7 +82,7 @@ class Service:
 
 def _networks(known: Settings) -> tuple[Network, ...]:
     """Return who may see more than the status."""
-    told = known.file.networks if known.file is not None else ()
+    told = known.file.watched.networks if known.file is not None else ()
     return (*LOOPBACK, *(ipaddress.ip_network(network) for network in told))
 
 
@@ -95,6 +95,7 @@ def _lifespan(database: Database, health: Health) -> Any:
         finally:
             await health.close()
             await database.close()
+            await health.watching.flush()
 
     return lifespan
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
-from prometheus_client.parser import text_string_to_metric_families as families
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as formal_parser
 from psycopg import sql
 
 from pgstead.errors import SteadError
@@ -111,7 +111,7 @@ def sampled_lately(w: Witness) -> Iterator[Finding]:
 
 @promise(
     "TEL-002",
-    "/metrics can be read in both formats, and agrees with the server",
+    "what /metrics tells can be read in both formats, and agrees with the server",
     requirement="TEL-2 API-4",
     capability=TELEMETRY,
     needs=("telemetry", "service", "database"),
@@ -131,11 +131,11 @@ def metrics_are_true(w: Witness) -> Iterator[Finding]:
 
 def _values(told: Answer[Told], *, openmetrics: bool) -> Mapping[tuple[str, str], float]:
     """Return what is exposed, by name and database; a text that is not valid proves it broken."""
-    read: Any = open_families if openmetrics else families
+    module: Any = formal_parser if openmetrics else parser
     try:
         return {
             (sample.name, sample.labels.get("datname", "")): sample.value
-            for family in read(told.value.body)
+            for family in module.text_string_to_metric_families(told.value.body)
             for sample in family.samples
         }
     except ValueError:
@@ -267,7 +267,7 @@ def samples_are_closed(w: Witness) -> Iterator[Finding]:
 
 @promise(
     "TEL-006",
-    "/health/db names value, unit, threshold, state and time of each field, or why it is unknown",
+    "health names value, unit, threshold, state and time of each field, or why it is unknown",
     requirement="TEL-1 API-3",
     capability=TELEMETRY,
     needs=("telemetry", "service"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -18,8 +20,9 @@ def test_every_query_of_metrics_runs_as_the_monitor(major: int) -> None:
         admin.execute("CREATE TABLE orders (id serial PRIMARY KEY)")
         admin.execute("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
         admin.execute("SELECT pg_create_physical_replication_slot('held', true)")
-        address = {"host": admin.info.host, "user": "monitor", "dbname": "postgres"}
-        with psycopg.connect(**address, autocommit=True, row_factory=dict_row) as monitor:
+        address = f"host={admin.info.host} user=monitor dbname=postgres"
+        opens = psycopg.Connection[dict[str, Any]].connect
+        with opens(address, autocommit=True, row_factory=dict_row) as monitor:
             for query in metric_files.queries(major):
                 monitor.execute(query.text)  # an error of the server is told whole
                 found = telemetry.ask(monitor, query, "postgres")

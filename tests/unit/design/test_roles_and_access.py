@@ -132,7 +132,7 @@ def test_without_a_pooler_nothing_of_it_is_wanted() -> None:
     assert not list(design.stead.all(Routine))
     assert design.stead.find(Role, "pgstead_pooler") is None
     assert design.stead.find(Schema, "shop/pgstead") is None
-    assert [program.name for program in design.programs] == ["postgres"]
+    assert [program.name for program in design.programs] == ["postgres", "agent"]
     assert not [rule for rule in design.hba if rule.user == "pgstead_pooler"]
 
 

@@ -106,7 +106,7 @@ def _family(metric: Metric) -> Iterator[Family]:
     points: Sequence[Any] = data.data_points
     if not points:
         return
-    labels = sorted({_plain(key) for point in points for key in point.attributes or {}})
+    labels = sorted({label for point in points for label in _told(point)})
     counts = isinstance(data, Sum) and data.is_monotonic
     name = name_of(metric.name, metric.unit or "", counts=counts)
     text = metric.description or metric.name
@@ -136,8 +136,13 @@ def _plain(name: str) -> str:
     return _WRONG.sub("_", name)
 
 
+def _told(point: Any) -> dict[str, str]:
+    attributes: Mapping[str, Any] = point.attributes or {}
+    return {_plain(key): str(value) for key, value in attributes.items()}
+
+
 def _values(point: Any, labels: Sequence[str]) -> list[str]:
-    told = {_plain(key): str(value) for key, value in (point.attributes or {}).items()}
+    told = _told(point)
     return [told.get(label, "") for label in labels]
 
 

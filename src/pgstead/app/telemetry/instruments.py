@@ -143,57 +143,59 @@ class Instruments:
 
     def observe(self, database: Database) -> None:
         """Tell the state of a database's pool, breaker and retries whenever it is read."""
-        gauge = self._meter.create_observable_up_down_counter
-        counter = self._meter.create_observable_counter
-        pool, retries = self._pool, database.units.counts
+        self._observe_pool(database)
+        self._observe_resilience(database)
+
+    def _observe_pool(self, database: Database) -> None:
+        pool, figures = self._pool, database.settings.figures
 
         def used(_o: CallbackOptions) -> Iterator[Observation]:
             state = database.pool()
             for name, count in (("used", state.in_use), ("idle", state.idle)):
                 yield Observation(count, {**(pool or {}), "db.client.connection.state": name})
 
+        def gauge(name: str, unit: str, text: str, value: Callable[[], int]) -> None:
+            self._meter.create_observable_up_down_counter(
+                f"db.client.connection.{name}",
+                [lambda _o: [Observation(value(), pool)]],
+                unit,
+                text,
+            )
+
+        self._meter.create_observable_up_down_counter(
+            "db.client.connection.count", [used], "{connection}", "Connections by state."
+        )
+        many = "{connection}"
+        gauge("max", many, "The most connections that the pool opens.", lambda: figures.limit)
+        gauge("idle.max", many, "The most idle connections.", lambda: figures.size)
+        gauge(
+            "pending_requests",
+            "{request}",
+            "Requests that wait for a connection.",
+            lambda: self._pending,
+        )
+
+    def _observe_resilience(self, database: Database) -> None:
+        mine, counts = {"db.namespace": self._name}, database.units.counts
+
         def breaker(_o: CallbackOptions) -> Iterator[Observation]:
             now = database.breaker.state
             for state in State:
-                told = {"db.namespace": self._name, "state": state.value}
-                yield Observation(int(state is now), told)
+                yield Observation(int(state is now), {**mine, "state": state.value})
 
-        gauge("db.client.connection.count", [used], "{connection}", "Connections by state.")
-        gauge(
-            "db.client.connection.max",
-            [lambda _o: [Observation(database.settings.figures.limit, pool)]],
-            "{connection}",
-            "The most connections that the pool opens.",
+        def counter(name: str, unit: str, text: str, value: Callable[[], int]) -> None:
+            self._meter.create_observable_counter(
+                f"pgstead.app.{name}", [lambda _o: [Observation(value(), mine)]], unit, text
+            )
+
+        self._meter.create_observable_up_down_counter(
+            "pgstead.app.breaker.state", [breaker], "{state}", "1: the breaker is like that."
         )
-        gauge(
-            "db.client.connection.idle.max",
-            [lambda _o: [Observation(database.settings.figures.size, pool)]],
-            "{connection}",
-            "The most idle connections that it keeps.",
-        )
-        gauge(
-            "db.client.connection.pending_requests",
-            [lambda _o: [Observation(self._pending, pool)]],
-            "{request}",
-            "Requests that wait for a connection.",
-        )
-        gauge("pgstead.app.breaker.state", [breaker], "{state}", "1: the breaker is like that.")
-        mine = {"db.namespace": self._name}
+        counter("units", "{unit}", "Units of work.", lambda: counts.units)
+        counter("retries", "{retry}", "Attempts after the first.", lambda: counts.retries)
         counter(
-            "pgstead.app.units",
-            [lambda _o: [Observation(retries.units, mine)]],
-            "{unit}",
-            "Units of work.",
-        )
-        counter(
-            "pgstead.app.retries",
-            [lambda _o: [Observation(retries.retries, mine)]],
-            "{retry}",
-            "Units of work that were run again.",
-        )
-        counter(
-            "pgstead.app.retries.refused",
-            [lambda _o: [Observation(retries.refused, mine)]],
+            "retries.refused",
             "{retry}",
             "Retries that the budget did not allow.",
+            lambda: counts.refused,
         )

@@ -11,14 +11,17 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader
 from opentelemetry.sdk.resources import Resource
 from prometheus_client.metrics_core import Metric as Family
 
+from pgstead.app.connection import Watched
 from pgstead.app.environment import Settings
+from pgstead.app.telemetry import exporting
 from pgstead.app.telemetry.exposition import Exposition, of_instruments, of_samples
 from pgstead.app.telemetry.samples import Current, Judged, Samples, UnreadableSamplesError
 
+_FLUSH = 3  # seconds
 _PATIENCE = 0.6  # seconds with the file of samples
 _NO_AGENT = "nobody samples this database: it belongs to no stead that is watched"
 
@@ -38,18 +41,25 @@ class Watching:
     def of(cls, known: Settings, version: str) -> Watching:
         """Make the provider of a service; nothing of it is global."""
         reader = InMemoryMetricReader()
+        watched = known.file.watched if known.file is not None else Watched()
+        readers: list[MetricReader] = [reader]
+        if watched.exporter is not None:
+            readers.append(exporting.metric_reader(watched.exporter))
         told = {
             "service.name": known.name,
             "service.version": version,
             "deployment.environment.name": known.environment,
         }
-        provider = MeterProvider([reader], Resource(told), shutdown_on_exit=False)
-        samples = known.file.samples if known.file is not None else None
-        return cls(reader, provider, samples)
+        provider = MeterProvider(readers, Resource(told), shutdown_on_exit=False)
+        return cls(reader, provider, watched.samples)
 
     def meter(self) -> Meter:
         """Return what makes instruments."""
         return self.provider.get_meter("pgstead")
+
+    async def flush(self) -> None:
+        """Send what was not sent yet; who cannot be reached is not waited for."""
+        await asyncio.to_thread(self.provider.force_flush, _FLUSH * 1000)
 
     async def judged(self) -> tuple[Sequence[Judged], str]:
         """Return the checks of the stead, or why there are none. Takes less than a second."""
