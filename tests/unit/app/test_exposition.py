@@ -12,7 +12,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from pgstead.app.telemetry.exposition import Exposition, name_of, of_instruments, of_samples
 from pgstead.app.telemetry.samples import Current
 
-NOW = time.time()
 OPEN = "application/openmetrics-text; version=1.0.0"
 
 
@@ -20,7 +19,9 @@ def current(
     metric: str, value: float | None, kind: str = "gauge", age: float = 0, **attributes: str
 ) -> Current:
     told = tuple(attributes.items())
-    return Current(metric, kind, "1", "A \\ text\nof two lines", told, NOW - age, value, "", 10)
+    return Current(
+        metric, kind, "1", "A \\ text\nof two lines", told, time.time() - age, value, "", 10
+    )
 
 
 def values(exposed: Exposition) -> dict[tuple[str, str], float]:

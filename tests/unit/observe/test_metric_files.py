@@ -49,7 +49,7 @@ def test_a_header_declares_metrics_with_kind_unit_and_attributes() -> None:
 def test_a_header_that_is_wrong_is_refused_with_the_file_and_the_reason(
     was: str, is_: str, says: str
 ) -> None:
-    with pytest.raises(ValueError, match="thing_15.sql") as refused:
+    with pytest.raises(ValueError, match=r"thing_15\.sql") as refused:
         parse("thing", 15, GOOD.replace(was, is_))
     assert says in str(refused.value)
 
@@ -59,7 +59,7 @@ def test_a_file_without_metrics_is_refused() -> None:
         parse("thing", 15, "-- scope: cluster\n-- cadence: fast\nSELECT 1")
 
 
-@pytest.mark.parametrize("query", metric_files.everything(), ids=lambda q: f"{q.what}_{q.floor}")
+@pytest.mark.parametrize("query", [*metric_files.everything()], ids=lambda q: f"{q.what}_{q.floor}")
 def test_each_query_names_each_of_its_columns(query: MetricQuery) -> None:
     body = query.text[query.text.index("SELECT") :]
     for name in (*query.attributes, *(m.name for m in query.metrics)):
