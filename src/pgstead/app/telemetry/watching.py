@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader
 from opentelemetry.sdk.resources import Resource
 from prometheus_client.metrics_core import Metric as Family
 
+from pgstead.app import problems
 from pgstead.app.connection import Watched
 from pgstead.app.environment import Settings
 from pgstead.app.telemetry import exporting
@@ -24,6 +25,19 @@ from pgstead.app.telemetry.samples import Current, Judged, Samples, UnreadableSa
 _FLUSH = 3  # seconds
 _PATIENCE = 0.6  # seconds with the file of samples
 _NO_AGENT = "nobody samples this database: it belongs to no stead that is watched"
+
+_TEXT: Mapping[str, Any] = {"schema": {"type": "string"}}
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "All that is known now.",
+        "content": {"text/plain": _TEXT, "application/openmetrics-text": _TEXT},
+    },
+    403: {
+        "description": "Not from there: telemetry.allow names networks.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    },
+    422: problems.RESPONSES[422],
+}
 
 Trusted = Callable[[Request], bool]
 
@@ -102,7 +116,7 @@ class Watching:
             "/metrics",
             summary="Metrics for Prometheus, as text or OpenMetrics",
             response_class=Response,
-            responses={403: {"description": "Not from there: telemetry.allow names networks."}},
+            responses=_RESPONSES,
         )
         async def metrics(
             request: Request, only: Literal["process", "stead", "all"] = "all"
