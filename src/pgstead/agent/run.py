@@ -32,6 +32,7 @@ _log = logging.getLogger("pgstead.agent")
 _BEAT = 10  # seconds between two rows of the ledger
 _SWEEP = 5  # seconds between two looks for segments that have arrived
 _WATCH = 60  # seconds between two looks for WAL that is missing
+_RELOAD = 5  # seconds between two looks at the manifest
 _AGAIN = 600  # seconds after which a backup that failed twice is tried once more
 _LATE = 3600  # seconds that a job may begin late; what is later is caught up by the catalog
 
@@ -59,12 +60,33 @@ def run(design: Design, ports: Ports) -> None:
             id="sample",
             next_run_time=datetime.now(UTC),
         )
+    changed = _manifest_watch(Path(design.layout.applied), ended)
+    scheduler.add_job(changed, IntervalTrigger(seconds=_RELOAD), id="manifest")
     scheduler.start()
     _log.info("the agent runs")
     ended.wait()
     scheduler.shutdown(wait=False)
     if sampler is not None:
         sampler.close()
+
+
+def _manifest_watch(applied: Path, ended: threading.Event) -> Callable[[], None]:
+    """Return what ends the agent when `up` was given another manifest: it is started anew."""
+    before = _text(applied)
+
+    def changed() -> None:
+        if _text(applied) != before:
+            _log.info("the manifest has changed: the agent begins anew")
+            ended.set()
+
+    return changed
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _sampler(design: Design, ports: Ports) -> Sampler | None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.fix_stead import LiveStead
 from tests.live.telemetry.seen import after, health, health_with
@@ -104,3 +105,17 @@ def test_an_idle_transaction_becomes_a_warning_then_critical_then_ends(
         told = health_with(sampled, 200, "idle_in_transaction", *WELL)
     assert "idle_in_transaction" not in told["attention"]
     assert health(sampled).status_code == 200
+
+
+def test_another_threshold_counts_as_soon_as_up_was_given_it(sampled: LiveStead) -> None:
+    before = sampled.manifest.read_text()
+    tighter = '[telemetry.thresholds]\ndisk = { warning = "0.1%", critical = "99.9%" }'
+    sampled.manifest.write_text(before.replace("[telemetry.thresholds]", tighter))
+    try:
+        sampled.run("up")
+        told = health_with(sampled, 200, "disk", "warning")
+        assert told["checks"]["disk"]["threshold"]["warning"] == pytest.approx(0.001)
+    finally:
+        sampled.manifest.write_text(before)
+        sampled.run("up")
+    health_with(sampled, 200, "disk", *WELL)
