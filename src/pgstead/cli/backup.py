@@ -1,4 +1,4 @@
-"""`pgstead backup now|list|show|verify|expire|mark|export|key`."""
+"""`pgstead backup now|list|show|verify|expire|mark|export|open|key`."""
 
 from __future__ import annotations
 
@@ -189,6 +189,7 @@ command = CommandGroup(
         ("pgstead drill", "show that the newest one can be restored"),
     ),
 )
-for _part in (_now, _list, _show, _verify, _expire, _mark, backup_export.command):
+for _part in (_now, _list, _show, _verify, _expire, _mark):
     command.add_command(_part)
-command.add_command(backup_key.command)
+for _part in (backup_export.command, backup_export.open_, backup_key.command):
+    command.add_command(_part)

@@ -186,6 +186,15 @@ def _pairs(listed: str) -> tuple[Pair, ...]:
     return tuple(sorted(found, key=lambda pair: pair.made))
 
 
+def copy(directory: Path, into: Path) -> None:
+    """Copy all pairs, under their passphrase, to a file of mode 0600, replacing it whole."""
+    try:
+        text = (directory / SECRET).read_text(encoding="utf-8")
+    except OSError as error:
+        raise problem(error, directory / SECRET, "reading") from error
+    _write(into, text)
+
+
 def decrypt(tools: BackupTools, home: Path, passphrase: Path, sealed: Path, into: Path) -> None:
     """Open a file with a keyring of a moment. Raises HostError where it cannot be opened."""
     into.unlink(missing_ok=True)

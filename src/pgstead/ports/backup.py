@@ -164,14 +164,33 @@ class Turns(Protocol):
 
 
 class LogicalDumps(Protocol):
-    """Dumps that another version can read too."""
+    """Dumps that another version can read too; sealed to the key of the repository, or plain."""
 
-    def dump(self, source: SocketAddress, database: str, into: Path, *, table: str = "") -> int:
+    def dump(
+        self, source: SocketAddress, database: str, into: Path, *, table: str = "",
+        sealed: bool = False,
+    ) -> int:  # fmt: skip
         """Dump a database, or a table of it, in one snapshot; return the bytes of the file."""
         ...
 
-    def globals(self, source: SocketAddress, into: Path) -> int:
+    def globals(self, source: SocketAddress, into: Path, *, sealed: bool = False) -> int:
         """Dump roles and memberships, without passwords; return the bytes of the file."""
+        ...
+
+    def contents(self, file: Path) -> tuple[str, ...]:
+        """Return the table of contents of a dump. Raises BackupError for what is none."""
+        ...
+
+    def read(self, file: Path) -> str:
+        """Read all of a dump, keeping nothing; return the SHA-256 of the file."""
+        ...
+
+    def open(self, file: Path, into: Path) -> int:
+        """Write what is sealed to a file that is not there yet; return its bytes."""
+        ...
+
+    def copy_keys(self, into: Path) -> None:
+        """Copy what opens sealed dumps, under its passphrase, beside them."""
         ...
 
 
