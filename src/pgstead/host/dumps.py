@@ -22,7 +22,6 @@ from pgstead.ports.backup import SocketAddress
 
 _LONG = 24 * 3600.0
 PART = ".part"  # how the name of one ends that is being written
-_SIGPIPE = -13
 _COMPLETE = "PostgreSQL database cluster dump complete"  # how pg_dumpall ends what it wrote
 
 
@@ -81,7 +80,7 @@ class LogicalDumps:
         """
         if _of_roles(file):
             return self._statements(file)
-        return self._restoring(file, "--list", partly=True)
+        return self._restoring(file, "--list")
 
     def read(self, file: Path) -> str:
         """Open and unpack all of a dump, keeping nothing; return the SHA-256 of the file.
@@ -91,7 +90,7 @@ class LogicalDumps:
         if _of_roles(file):
             self._statements(file)
         else:
-            self._restoring(file, "--file", "/dev/null", partly=False)
+            self._restoring(file, "--file", "/dev/null")
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
 
@@ -102,7 +101,7 @@ class LogicalDumps:
         if into.exists():
             raise UsageError(f"{into} exists already", hint="name another file: --out FILE")
         with self._opened(file) as stages:
-            return _written(stages, into)
+            return _written(stages, into, reading=file)
 
     def _statements(self, file: Path) -> tuple[str, ...]:
         with self._opened(file) as stages:
@@ -113,11 +112,12 @@ class LogicalDumps:
         lines = told[-1].out.splitlines()
         return tuple(line for line in lines if line and not line.startswith(("--", "\\")))
 
-    def _restoring(self, file: Path, *arguments: str, partly: bool) -> tuple[str, ...]:
+    def _restoring(self, file: Path, *arguments: str) -> tuple[str, ...]:
         program = str(Path(self._build.bindir, "pg_restore"))
         with self._opened(file) as stages:
             told = pipeline.run([*stages, self._stage([program, *arguments])], timeout=_LONG)
-        _must_succeed(told, file, partly=partly)
+        if not told[-1].ok:  # it stops reading when it has what it wants: who writes may be cut off
+            _must_succeed(told, file)
         lines = (line.strip() for line in told[-1].out.splitlines())
         return tuple(line for line in lines if line and not line.startswith(";"))
 
@@ -146,7 +146,7 @@ def _is_sealed(file: Path) -> bool:
         raise problem(error, file, "reading") from error
 
 
-def _written(stages: Sequence[Stage], into: Path) -> int:
+def _written(stages: Sequence[Stage], into: Path, *, reading: Path | None = None) -> int:
     temporary = into.with_name(f".{into.name}{PART}")
     try:
         into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def _written(stages: Sequence[Stage], into: Path) -> int:
             os.fsync(handle)
         finally:
             os.close(handle)
-        _must_succeed(told, into, stages)
+        _must_succeed(told, reading or into, () if reading else stages)
         temporary.replace(into)
         return into.stat().st_size
     except OSError as error:
@@ -165,22 +165,15 @@ def _written(stages: Sequence[Stage], into: Path) -> int:
         temporary.unlink(missing_ok=True)
 
 
-def _must_succeed(
-    told: Sequence[Outcome], file: Path, stages: Sequence[Stage] = (), *, partly: bool = False
-) -> None:
-    """Raise BackupError for the first that failed; `partly`: who reads may have had enough."""
-    if partly and told[-1].ok:
-        return
-    # who had nobody to write to any more ended because of somebody else
+def _must_succeed(told: Sequence[Outcome], file: Path, stages: Sequence[Stage] = ()) -> None:
+    """Raise BackupError for what failed; with `stages`, while the file was written."""
     bad = [number for number, each in enumerate(told) if not each.ok]
-    grave = [number for number in bad if told[number].status != _SIGPIPE] or bad
-    if not grave:
+    if not bad:
         return
-    words = " ".join(told[grave[0]].err.split())[-400:]
+    words = " ".join(" ".join(told[number].err for number in bad).split())[-400:]
     if stages:
-        program = Path(stages[grave[0]].command[0]).name
         raise BackupError(
-            f"{program} failed: {words}",
+            f"{Path(stages[bad[0]].command[0]).name} failed: {words}",
             hint="nothing was written; free space, and look at `pgstead logs postgres`",
         )
     raise BackupError(

@@ -50,6 +50,10 @@ class BackupVault(Protocol):
         """Protect all pairs by what is in a file; its text takes the place of the old one."""
         ...
 
+    def unopened(self, sealed: Sequence[Path]) -> Mapping[str, str]:
+        """Return what does not open, with why: of files, and of a probe that is sealed now."""
+        ...
+
     def export(self, into: Path) -> None:
         """Copy all pairs, under their passphrase, to a file that must not be there."""
         ...

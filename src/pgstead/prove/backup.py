@@ -8,7 +8,7 @@ from typing import cast
 
 from pgstead.model.address import Capability
 from pgstead.model.backup import Ending, Task
-from pgstead.prove.backup_facts import backups_of, newest_of, plan_of, runs_of
+from pgstead.prove.backup_facts import backups_of, newest_of, overdue, plan_of, runs_of
 from pgstead.prove.finding import Finding
 from pgstead.prove.promise import promise
 from pgstead.prove.witness import Witness
@@ -92,18 +92,20 @@ def the_newest_is_verified(w: Witness) -> Iterator[Finding]:
 )
 def a_drill_has_passed(w: Witness) -> Iterator[Finding]:
     told, limit = runs_of(w, Task.DRILL), timedelta(seconds=plan_of(w).drill_age)
-    if not told.value:
+    if not told.value and not overdue(w, limit):
         yield told.unproven("no drill was done yet: `pgstead drill` does one")
         return
     good = [r.ended for r in told.value if r.ending is Ending.DONE and r.ended is not None]
-    last = told.value[0]
+    last = told.value[0] if told.value else None
     yield told.shows(
         holds=bool(good)
         and datetime.now(UTC) - max(good) < limit
+        and last is not None
         and last.ending is not Ending.FAILED,
         expected=f"a drill that passed within {limit}, and none that failed since",
         hint="`pgstead drill` does one, and says what is wrong",
-        said=f"{told.text}; the last one: {last.ending} {last.error}".strip(),
+        said=f"{told.text}; the last one: "
+        + ("there is none" if last is None else f"{last.ending} {last.error}".strip()),
     )
 
 
