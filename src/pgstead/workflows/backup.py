@@ -17,6 +17,7 @@ from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import soundness
 
 PATIENCE = 6 * 3600.0  # seconds to wait for another backup, verification or drill
+_BEGUN = 15.0  # seconds for a receiver that has just been started
 _ARRIVAL = 60.0  # seconds for WAL to reach the repository
 
 
@@ -66,6 +67,7 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
         recorded(backup, Task.BACKUP, cause) as record,
     ):
         remove_remains(backup)
+        _have_wal(ports, backup)
         ports.progress.step("making a base backup")
         try:
             record.backup = backup.engine.backup(parent=parent)
@@ -81,6 +83,28 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
         }
         backup.vault.keep_manifest()
         return found
+
+
+_SWITCH = "SELECT pg_switch_wal()"
+_NEXT = "SELECT pg_walfile_name(pg_logical_emit_message(true, 'pgstead', 'first')) AS name"
+
+
+def _have_wal(ports: Ports, backup: BackupPorts) -> None:
+    """Have a first segment archived: Barman makes no base backup before.
+
+    Left to itself it closes one and waits, and a segment counts as whole when the next has begun:
+    on a server where nobody writes that takes until the agent's next row.
+    """
+    if backup.engine.backups() or not ports.sql.answers():
+        return
+    with ports.sql.connect() as connection:
+        connection.execute(_SWITCH)
+        row = connection.execute(_NEXT).fetchone()
+    assert row is not None
+    end = time.monotonic() + _BEGUN
+    while row["name"] not in backup.files.names() and time.monotonic() < end:
+        time.sleep(0.05)
+    backup.engine.archive()
 
 
 def _settled(backup: BackupPorts, name: str) -> StoredBackup:

@@ -156,6 +156,15 @@ def _named(made: Sequence[Exported], place: Path) -> tuple[Exported, ...]:
     )
 
 
+def exported(design: Design, place: Path) -> Iterator[Path]:
+    """Yield what we put into a directory of dumps."""
+    ours = {database.name for database in design.databases} | {GLOBALS}
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        match = _NAME.match(path.name)
+        if path.name in (KEYS, _UNFINISHED) or (match is not None and match["what"] in ours):
+            yield path
+
+
 def _let_go(design: Design, plan: BackupPlan, place: Path) -> Iterator[str]:
     """Remove the dumps of our databases whose name says that they are too old."""
     edge = datetime.now(UTC) - timedelta(days=plan.export_kept)
