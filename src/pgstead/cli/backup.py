@@ -32,6 +32,7 @@ def _now(verify: bool, incremental: bool) -> None:
     The running server is read at the rate that the manifest allows. The backup counts when all
     WAL that it needs has arrived too.
     """
+    from pgstead.model.backup import Task
     from pgstead.workflows import backup, verification
 
     invocation = invocation_of()
@@ -42,7 +43,8 @@ def _now(verify: bool, incremental: bool) -> None:
         made = backup.make(wired.ports, "command", parent=parent)
         verified = verification.verify(wired.ports, "command", made.name) if verify else None
     if invocation.json:
-        console.data({**backup_json(made), "verified": verified})
+        seconds = backup.ports_of(wired.ports).catalog.runs(Task.BACKUP, limit=1)[0].seconds
+        console.data({**backup_json(made), "seconds": seconds, "verified": verified})
         return
     console.line(f"base backup {made.name}: {size(made.size)} of {size(made.cluster_size)}")
     if verified is not None:

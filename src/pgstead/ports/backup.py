@@ -78,6 +78,10 @@ class BackupEngine(Protocol):
         """Return a timeline, by its number or the newest, with those that it comes from."""
         ...
 
+    def being_made(self) -> int:
+        """Return the bytes that there are of the base backup that is being made."""
+        ...
+
     def end_orphans(self) -> None:
         """End what a killed run has started to make a base backup with."""
         ...

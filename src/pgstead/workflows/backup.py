@@ -14,7 +14,7 @@ from pgstead.model.design import Design
 from pgstead.plan import retention
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
-from pgstead.workflows import soundness
+from pgstead.workflows import pace, soundness
 
 PATIENCE = 6 * 3600.0  # seconds to wait for another backup, verification or drill
 _BEGUN = 15.0  # seconds for a receiver that has just been started
@@ -68,9 +68,8 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
     ):
         remove_remains(backup)
         _have_wal(ports, backup)
-        ports.progress.step("making a base backup")
         try:
-            record.backup = backup.engine.backup(parent=parent)
+            record.backup = _made(ports, backup, parent)
         except BaseException:
             with suppress(SteadError):  # the next run tries again; this one's error is told
                 remove_remains(backup)
@@ -83,6 +82,20 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
         }
         backup.vault.keep_manifest()
         return found
+
+
+def _made(ports: Ports, backup: BackupPorts, parent: str) -> str:
+    """Have the engine make one, as large as the last and as fast, as far as is known."""
+    runs = backup.catalog.runs(Task.BACKUP, limit=20)
+    last = next((run.detail for run in runs if run.ending is Ending.DONE), dict[str, object]())
+    size, cluster = last.get("size"), last.get("cluster_size")
+    expected = pace.usual(backup, Task.BACKUP, cluster) if isinstance(cluster, int) else None
+    with pace.Pace(ports.progress, expected).step(
+        "making a base backup",
+        backup.engine.being_made,
+        size if isinstance(size, int) else 0,
+    ):
+        return backup.engine.backup(parent=parent)
 
 
 _SWITCH = "SELECT pg_switch_wal()"

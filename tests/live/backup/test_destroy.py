@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pgstead.host import clock
 from pgstead.host.backups import KnownBackups
 from pgstead.model.gate import Ages, Condition, Looked, VerifiedBackup
@@ -13,7 +11,7 @@ from tests.fix_stead import LiveStead, stead_in, workplace
 COUNT = "SELECT count(*) AS rows FROM kept"
 
 
-def test_destroy_keeps_what_opens_backups_that_lie_elsewhere_and_they_bring_all_of_it_back() -> None:
+def test_destroy_keeps_what_opens_backups_elsewhere_and_they_bring_all_of_it_back() -> None:
     with workplace() as outside:
         repository = outside / "repository"
         with stead_in(backup=f'true\ndirectory = "{repository}"') as stead:
