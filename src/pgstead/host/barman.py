@@ -135,8 +135,9 @@ class BarmanProgram:
     def being_made(self) -> int:
         """Return the bytes that there are of the base backup that is being made."""
         newest = max(Path(self._plan.base).glob("*"), default=None)
-        files = [] if newest is None else newest.glob("data/*")
-        return sum(size_of(path) for path in files)
+        if newest is None:
+            return 0
+        return sum(size_of(path) for path in newest.glob("data/*"))
 
     def end_orphans(self) -> None:
         """End what a killed run has started to make a base backup with."""
