@@ -52,8 +52,8 @@ def command(
     """Bring back what was, to any moment, beside the running server.
 
     That is not touched unless --in-place says so: a data directory is left in the state, replayed
-    and shut down. Without a moment it is the last one. What is restored is on a timeline of its own and never writes
-    to the repository.
+    and shut down. Without a moment it is the last one. What is restored is on a timeline of its own
+    and never writes to the repository.
     """
     from pgstead.workflows import restore
 

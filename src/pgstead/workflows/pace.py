@@ -51,7 +51,8 @@ def told(what: str, done: int, expected: int, left: float | None) -> str:
     """Return a step in words, with what is known of it."""
     parts: list[str] = []
     if expected:
-        share = min(done / expected, 1.0)
+        done = min(done, expected)  # WAL is laid out besides, how much is not known before
+        share = done / expected
         parts.append(f"{done / _MB:.0f} of about {expected / _MB:.0f} MB ({share:.0%})")
     elif done:
         parts.append(f"{done / _MB:.0f} MB")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pgstead.host import clock
 from pgstead.host.backups import KnownBackups
 from pgstead.model.gate import Ages, Condition, Looked, VerifiedBackup
@@ -20,6 +22,7 @@ def test_destroy_keeps_what_opens_backups_elsewhere_and_they_bring_all_of_it_bac
                 connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 7)")
             stead.run("backup", "now", "--verify")
             the_gate_knows(stead)
+            status_tells_of_it(stead)
             told = stead.json("destroy", "--yes")
             passphrase = stead.state / "secrets" / "backup-passphrase"
             assert told["backups"] == [str(repository)]
@@ -47,3 +50,14 @@ def the_gate_knows(stead: LiveStead) -> None:
     }
     assert Condition.BACKUP not in missing[86_400.0]
     assert Condition.BACKUP in missing[0.001]
+
+
+def status_tells_of_it(stead: LiveStead) -> None:
+    """See that a glance shows the backup, that none was proven yet, and that WAL arrives."""
+    name = stead.json("backup", "show")["name"]
+    said = stead.run("status").stdout
+    for pattern in (rf"last base backup +\d+ (s|min) ago +{name}", r"last proven restore +never"):
+        assert re.search(pattern, said), said
+    told = stead.json("status")["backups"]
+    assert told["last_backup"]["backup"] == name
+    assert told["last_backup"]["ending"] == "done"

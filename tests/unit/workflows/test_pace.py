@@ -30,7 +30,7 @@ class Listener:
         (0, 0, None, "copying"),
         (3 * MB, 0, None, "copying: 3 MB"),
         (3 * MB, 12 * MB, None, "copying: 3 of about 12 MB (25%)"),
-        (13 * MB, 12 * MB, 4.2, "copying: 13 of about 12 MB (100%), about 4 s left"),
+        (13 * MB, 12 * MB, 4.2, "copying: 12 of about 12 MB (100%), about 4 s left"),
         (0, 0, -1.0, "copying: longer than usual"),
     ],
 )
