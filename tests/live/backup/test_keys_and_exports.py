@@ -74,8 +74,11 @@ def test_a_rotated_key_seals_what_comes_and_opens_what_was(backed_up: LiveStead)
     stead = backed_up
     first = stead.json("backup", "show")["name"]
     (before,) = stead.json("backup", "key", "show")["keys"]
+    stead.run("backup", "export")
     made = stead.json("backup", "key", "rotate")
     stead.run("backup", "key", "passphrase")
+    beside, own = Path(plan(stead).exports, "backup-keys.asc"), Path(plan(stead).key, gpg.SECRET)
+    assert beside.read_text() == own.read_text()
     stead.run("backup", "now", "--verify")
     former, current = stead.json("backup", "key", "show")["keys"]
     assert former["fingerprint"] == before["fingerprint"]
