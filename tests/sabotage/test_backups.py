@@ -21,7 +21,7 @@ from tests.sabotage.test_sabotage import brief, related, sabotaged
 @pytest.fixture(scope="module")
 def backed_up_scene() -> Iterator[Scene]:
     """Give a stead with two base backups, WAL between them, a verification and a drill."""
-    with stead_in(backup="true") as stead:
+    with stead_in(backup='true\n\n[backup.export]\nschedule = "0 4 * * *"') as stead:
         stead.run("up")
         wired = stead.wired
         stead.run("backup", "now")
@@ -29,6 +29,7 @@ def backed_up_scene() -> Iterator[Scene]:
             connection.execute("SELECT pg_switch_wal()")
         stead.run("backup", "now", "--verify")
         stead.run("drill")
+        stead.run("backup", "export")
         # the agent would mend what is damaged here: where WAL is missing it makes a new backup
         wired.ports.supervisor.stop("agent")
         scene = Scene(wired.design, wired.ports, access_to(wired.design, wired.ports))

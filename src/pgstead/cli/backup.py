@@ -1,4 +1,4 @@
-"""`pgstead backup now|list|show|verify|expire|mark|export|key`."""
+"""`pgstead backup now|list|show|verify|expire|mark|export|open|key`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def _now(verify: bool, incremental: bool) -> None:
     The running server is read at the rate that the manifest allows. The backup counts when all
     WAL that it needs has arrived too.
     """
+    from pgstead.model.backup import Task
     from pgstead.workflows import backup, verification
 
     invocation = invocation_of()
@@ -42,7 +43,8 @@ def _now(verify: bool, incremental: bool) -> None:
         made = backup.make(wired.ports, "command", parent=parent)
         verified = verification.verify(wired.ports, "command", made.name) if verify else None
     if invocation.json:
-        console.data({**backup_json(made), "verified": verified})
+        seconds = backup.ports_of(wired.ports).catalog.runs(Task.BACKUP, limit=1)[0].seconds
+        console.data({**backup_json(made), "seconds": seconds, "verified": verified})
         return
     console.line(f"base backup {made.name}: {size(made.size)} of {size(made.cluster_size)}")
     if verified is not None:
@@ -189,6 +191,7 @@ command = CommandGroup(
         ("pgstead drill", "show that the newest one can be restored"),
     ),
 )
-for _part in (_now, _list, _show, _verify, _expire, _mark, backup_export.command):
+for _part in (_now, _list, _show, _verify, _expire, _mark):
     command.add_command(_part)
-command.add_command(backup_key.command)
+for _part in (backup_export.command, backup_export.open_, backup_key.command):
+    command.add_command(_part)

@@ -49,11 +49,11 @@ def command(
     rehearse: bool,
     yes: bool,
 ) -> None:
-    """Bring back what was: to the last moment, or to any that the backups reach.
+    """Bring back what was, to any moment, beside the running server.
 
-    By default beside the running server, which is not touched: a data directory is left in the
-    state, replayed and shut down. What is restored is on a timeline of its own and never writes
-    to the repository.
+    That is not touched unless --in-place says so: a data directory is left in the state, replayed
+    and shut down. Without a moment it is the last one. What is restored is on a timeline of its own
+    and never writes to the repository.
     """
     from pgstead.workflows import restore
 

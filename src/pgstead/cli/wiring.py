@@ -95,9 +95,13 @@ class Wired:
         return layout.manifest_directory not in layout.state.parents
 
     def forget(self) -> None:
-        """Remove what `up` left beside the manifest: `.pgstead/`, unless something else is in."""
+        """Remove what `up` left beside the manifest: `.pgstead/`, unless something else is in.
+
+        What keeps it out of git stays for as long as a secret is in it.
+        """
         beside = Path(self.design.layout.manifest_directory, state.STATE)
-        for name in ("location", ".gitignore"):
+        names = ["location"] if (beside / "secrets").is_dir() else ["location", ".gitignore"]
+        for name in names:
             (beside / name).unlink(missing_ok=True)
         for directory in (beside, Path(self.design.layout.state)):
             if directory.is_dir() and not any(directory.iterdir()):

@@ -64,6 +64,7 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout) -> BackupPlan |
         ),
         export=told.export.schedule,
         export_kept=round(told.export.kept / _DAY),
+        export_age=told.export.max_age,
     )
 
 

@@ -132,6 +132,13 @@ class BarmanProgram:
         """Return one base backup. Raises BackupError where there is none of that name."""
         return backup_info.of(self._plan, name)
 
+    def being_made(self) -> int:
+        """Return the bytes that there are of the base backup that is being made."""
+        newest = max(Path(self._plan.base).glob("*"), default=None)
+        if newest is None:
+            return 0
+        return sum(size_of(path) for path in newest.glob("data/*"))
+
     def end_orphans(self) -> None:
         """End what a killed run has started to make a base backup with."""
         processes.end_working_on(Path(self._plan.base), _LEAVING, "pg_basebackup")
@@ -266,6 +273,14 @@ class BarmanProgram:
         for left in Path(self._plan.streaming).glob("*.partial"):
             aside.mkdir(mode=0o700, exist_ok=True)
             left.rename(aside / f"{left.name}.{datetime.now(UTC):%Y%m%dT%H%M%S}")
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, 0 for one that is gone by now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def environment(tools: BackupTools, bindir: str) -> dict[str, str]:

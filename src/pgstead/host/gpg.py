@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from pgstead.host.files import problem, sync_directory
 from pgstead.model.host import BackupTools
 
 PUBLIC, SECRET = "public.asc", "secret.asc"
+_BEGINNING = 65_536  # bytes of a file that show that it opens
 PENDING = ".pending"  # how the file of a passphrase ends that is about to hold
 
 # Curve 25519 for the key, AES-256 for what it protects (BAK-4).
@@ -186,10 +188,42 @@ def _pairs(listed: str) -> tuple[Pair, ...]:
     return tuple(sorted(found, key=lambda pair: pair.made))
 
 
+def copy(directory: Path, into: Path) -> None:
+    """Copy all pairs, under their passphrase, to a file of mode 0600, replacing it whole."""
+    try:
+        text = (directory / SECRET).read_text(encoding="utf-8")
+    except OSError as error:
+        raise problem(error, directory / SECRET, "reading") from error
+    _write(into, text)
+
+
 def decrypt(tools: BackupTools, home: Path, passphrase: Path, sealed: Path, into: Path) -> None:
     """Open a file with a keyring of a moment. Raises HostError where it cannot be opened."""
     into.unlink(missing_ok=True)
     _gpg(tools, home, passphrase, "--output", str(into), "--decrypt", str(sealed))
+
+
+def opens(tools: BackupTools, home: Path, passphrase: Path, sealed: Path) -> str:
+    """Open the beginning of a file, keeping nothing; return why it does not open, or nothing."""
+    command = [tools.gpg, "--quiet", "--pinentry-mode", "loopback"]
+    command += ["--passphrase-file", str(passphrase), "--decrypt", str(sealed)]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env=programs.plain_environment(environment(tools, home)),
+        ) as running,
+    ):
+        assert running.stdout is not None
+        beginning = running.stdout.read(_BEGINNING)
+        running.kill()  # a base backup may be of terabytes
+        if beginning:
+            return ""
+        said.seek(0)
+        return " ".join(said.read().decode("utf-8", "replace").split())[:300] or "it is empty"
 
 
 def sealed_to(path: Path) -> str:
@@ -257,12 +291,23 @@ def _open(tools: BackupTools, home: Path, passphrase: Path) -> None:
         pending.replace(passphrase)
 
 
+def seal(
+    tools: BackupTools, home: Path, recipient: str, into: Path, *, at: datetime | None = None
+) -> None:
+    """Seal a word to a key of a keyring of a moment. Raises HostError where it cannot be.
+
+    `at` is when, as far as gpg knows: a key that has expired since still opens what it sealed.
+    """
+    (home / "probe").write_text("probe", encoding="ascii")
+    when = [] if at is None else ["--faked-system-time", str(int(at.timestamp()) + 1)]
+    _gpg(tools, home, None, "--yes", *when, "--output", str(into), "--recipient", recipient,
+         "--encrypt", str(home / "probe"))  # fmt: skip
+
+
 def _must_open(tools: BackupTools, home: Path, passphrase: Path) -> None:
     sealed = home / "probe.gpg"
-    (home / "probe").write_text("probe", encoding="ascii")
-    recipient = _pairs(_listed(tools, home))[-1].fingerprint
-    _gpg(tools, home, None, "--yes", "--output", str(sealed), "--recipient", recipient,
-         "--encrypt", str(home / "probe"))  # fmt: skip
+    last = _pairs(_listed(tools, home))[-1]
+    seal(tools, home, last.fingerprint, sealed, at=last.made)
     try:
         _gpg(tools, home, passphrase, "--decrypt", str(sealed))
     except HostError as error:

@@ -18,6 +18,7 @@ from pgstead.host.pgbouncer import SocketConsole
 from pgstead.host.restored import LocalRestoredServer
 from pgstead.host.restored_files import RestoredFiles
 from pgstead.host.scratch import ScratchArea
+from pgstead.host.sealing import Sealing
 from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
@@ -80,7 +81,7 @@ def _backup(design: Design, tools: BackupTools | None, progress: Progress) -> Ba
         catalog=BackupCatalog(layout.backup_catalog, JsonJournal(layout.journal)),
         restored=LocalRestoredServer(design),
         files=RestoredFiles(plan, design.build),
-        dumps=LogicalDumps(design.build, design.host, design.superuser),
+        dumps=LogicalDumps(design.build, design.host, design.superuser, Sealing(plan, tools)),
         turns=Turns(layout.backup, progress),
         scratch=ScratchArea(layout.backup),
     )

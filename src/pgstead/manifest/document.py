@@ -262,6 +262,9 @@ class Export(Part):
     kept: Annotated[Duration, Field(ge=86_400)] = Field(
         default=2_592_000.0, description="How long they are kept; whole days."
     )
+    max_age: Duration = Field(
+        default=172_800.0, description="With a schedule, a last dump that is older is too old."
+    )
 
 
 class Backup(Part):

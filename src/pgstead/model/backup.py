@@ -31,6 +31,7 @@ class BackupPlan:
     exports: str  # the directory of logical dumps
     export: str  # when they are made, cron(5), in UTC; empty: when somebody says so
     export_kept: int  # days
+    export_age: float  # where there is a schedule, a last dump older than that is too old
 
     @property
     def base(self) -> str:

@@ -50,6 +50,10 @@ class BackupVault(Protocol):
         """Protect all pairs by what is in a file; its text takes the place of the old one."""
         ...
 
+    def unopened(self, sealed: Sequence[Path]) -> Mapping[str, str]:
+        """Return what does not open, with why: of files, and of a probe that is sealed now."""
+        ...
+
     def export(self, into: Path) -> None:
         """Copy all pairs, under their passphrase, to a file that must not be there."""
         ...
@@ -72,6 +76,10 @@ class BackupEngine(Protocol):
 
     def lineage(self, timeline: str = "") -> Lineage:
         """Return a timeline, by its number or the newest, with those that it comes from."""
+        ...
+
+    def being_made(self) -> int:
+        """Return the bytes that there are of the base backup that is being made."""
         ...
 
     def end_orphans(self) -> None:
@@ -164,14 +172,33 @@ class Turns(Protocol):
 
 
 class LogicalDumps(Protocol):
-    """Dumps that another version can read too."""
+    """Dumps that another version can read too; sealed to the key of the repository, or plain."""
 
-    def dump(self, source: SocketAddress, database: str, into: Path, *, table: str = "") -> int:
+    def dump(
+        self, source: SocketAddress, database: str, into: Path, *, table: str = "",
+        sealed: bool = False,
+    ) -> int:  # fmt: skip
         """Dump a database, or a table of it, in one snapshot; return the bytes of the file."""
         ...
 
-    def globals(self, source: SocketAddress, into: Path) -> int:
+    def globals(self, source: SocketAddress, into: Path, *, sealed: bool = False) -> int:
         """Dump roles and memberships, without passwords; return the bytes of the file."""
+        ...
+
+    def contents(self, file: Path) -> tuple[str, ...]:
+        """Return the table of contents of a dump. Raises BackupError for what is none."""
+        ...
+
+    def read(self, file: Path) -> str:
+        """Read all of a dump, keeping nothing; return the SHA-256 of the file."""
+        ...
+
+    def open(self, file: Path, into: Path) -> int:
+        """Write what is sealed to a file that is not there yet; return its bytes."""
+        ...
+
+    def copy_keys(self, into: Path) -> None:
+        """Copy what opens sealed dumps, under its passphrase, beside them."""
         ...
 
 

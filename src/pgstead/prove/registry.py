@@ -10,12 +10,14 @@ from pgstead.prove import (
     databases,
     encryption,
     grants,
+    logical_dumps,
     migrations,
     pooler,
     repository,
     roles,
     row_writing,
     schema,
+    sealed_backups,
     server,
     side_doors,
     tenancy,
@@ -38,6 +40,8 @@ MODULES = (
     encryption,
     backup,
     repository,
+    sealed_backups,
+    logical_dumps,
 )
 
 

@@ -14,7 +14,7 @@ from pgstead.model.backup import StoredBackup, Target, TargetKind, Task
 from pgstead.model.design import Design
 from pgstead.ports import Ports, Sql
 from pgstead.ports.backup import BackupPorts, RestoredSession
-from pgstead.workflows import heartbeat, inspection, soundness
+from pgstead.workflows import heartbeat, inspection, pace, soundness
 from pgstead.workflows.backup import PATIENCE, newest, ports_of, recorded
 
 _REPLAY = 3600.0  # seconds
@@ -52,6 +52,7 @@ def drill(
         drilled = _drill(design, ports, backup, found, wanted)
         record.detail |= {
             "target": drilled.target,
+            "cluster_size": found.cluster_size,
             "rto": round(drilled.rto, 3),
             "rpo": None if drilled.rpo is None else round(drilled.rpo, 3),
             "lost_rows": drilled.lost,
@@ -73,15 +74,21 @@ def _drill(
     soundness.stored(backup, found)
     with backup.scratch.place("drill", room=soundness.room(backup, found)) as place:
         began = time.monotonic()
-        ports.progress.step(f"restoring {found.name}")
-        backup.engine.archive()  # of whole segments Barman gives those that are taken in
-        backup.engine.restore(found.name, place / "data", target, staging=place / "staging")
-        soundness.laid_out(backup, found, place / "data", wal=target.kind is TargetKind.LATEST)
-        ports.progress.step("replaying WAL")
-        with backup.restored.start(place / "data", timeout=_REPLAY) as session:
+        run = pace.Pace(ports.progress, pace.usual(backup, Task.DRILL, found.cluster_size))
+        data = place / "data"
+        with run.step(
+            f"restoring {found.name}", lambda: pace.bytes_below(data), found.cluster_size
+        ):
+            backup.engine.archive()  # of whole segments Barman gives those that are taken in
+            backup.engine.restore(found.name, data, target, staging=place / "staging")
+            soundness.laid_out(backup, found, data, wal=target.kind is TargetKind.LATEST)
+        with run.step("replaying WAL"):
+            started = backup.restored.start(data, timeout=_REPLAY)
+        with started as session:
             rto = time.monotonic() - began
             drilled = Drilled(found.name, str(target), rto, None, None)
-            _look(design, ports.sql, session, drilled, last)
+            with run.step("asking what was restored"):
+                _look(design, ports.sql, session, drilled, last)
         return drilled
 
 

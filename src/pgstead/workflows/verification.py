@@ -15,7 +15,7 @@ from pgstead.errors import BackupError
 from pgstead.model.backup import StoredBackup, Target, Task
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
-from pgstead.workflows import soundness
+from pgstead.workflows import pace, soundness
 from pgstead.workflows.backup import PATIENCE, ports_of, recorded
 
 _ARRIVAL = 10.0  # seconds for a commit to be streamed
@@ -59,6 +59,7 @@ def verify(ports: Ports, cause: str, name: str) -> Verified:
             "segments": verified.segments,
             "last_lsn": verified.last_lsn,
             "received": received,
+            "cluster_size": found.cluster_size,
         }
     return verified
 
@@ -86,18 +87,21 @@ def _verified(
     ports: Ports, backup: BackupPorts, found: StoredBackup, place: Path, received: str
 ) -> Verified:
     """Lay it out, again where a segment became full meanwhile: Barman gives the open one only."""
-    last = ""
+    last, data = "", place / "data"
+    run = pace.Pace(ports.progress, pace.usual(backup, Task.VERIFY, found.cluster_size))
     for attempt in range(_ATTEMPTS):
         backup.engine.archive()
-        ports.progress.step(f"laying out {found.name}")
-        backup.engine.restore(found.name, place / "data", Target(), staging=place / "staging")
-        ports.progress.step("reading every file and every WAL record")
-        told = soundness.laid_out(backup, found, place / "data", wal=True)
+        with run.step(
+            f"laying out {found.name}", lambda: pace.bytes_below(data), found.cluster_size
+        ):
+            backup.engine.restore(found.name, data, Target(), staging=place / "staging")
+        with run.step("reading every file and every WAL record"):
+            told = soundness.laid_out(backup, found, data, wal=True)
         last = told[2]
         if not received or _place(last) >= _place(received):
             return Verified(*told)
         if attempt < _ATTEMPTS - 1:
-            shutil.rmtree(place / "data")
+            shutil.rmtree(data)
     raise BackupError(
         f"the WAL of {found.name} ends after {last}, and {received} was received already",
         hint="the segment that is being received is damaged: make a new base backup now",
