@@ -117,7 +117,9 @@ class _Backups:
             self._made("again")
             return
         done = [b for b in self._backup.engine.backups() if b.state is State.DONE]
-        if done and not followed(self._backup.files.names(), done[-1].begin_wal):
+        if done and not followed(
+            self._backup.files.names(), done[-1].begin_wal, done[-1].segment
+        ):
             _log.warning("WAL is missing since %s: a new base backup is made", done[-1].name)
             self._made("gap")
 

@@ -99,6 +99,7 @@ class StoredBackup:
     timeline: int
     system_id: str
     major: int
+    segment: int  # bytes of a segment of WAL, as initdb was told
     encrypted: bool
     error: str = ""
 

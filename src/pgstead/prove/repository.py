@@ -102,7 +102,7 @@ def no_wal_is_missing(w: Witness) -> Iterator[Finding]:
     with timed() as watch:
         arrived = [p.name for p in Path(plan.streaming).glob("*")]
         names = {path.name for path in _segments(plan)} | {n[:24] for n in arrived}
-        per_log = 2**32 // (16 * 2**20)
+        per_log = 2**32 // backups[0].segment
         numbers = sorted({_number(n, per_log) for n in names if len(n) == 24})
         first = _number(backups[0].begin_wal, per_log)
         there = set(numbers)
