@@ -48,6 +48,16 @@ class BackupPlan:
         return f"{self.repository}/{SERVER}/wals"
 
     @property
+    def errors(self) -> str:
+        """Where Barman puts WAL that it has no place for."""
+        return f"{self.repository}/{SERVER}/errors"
+
+    @property
+    def abandoned(self) -> str:
+        """Where open segments are put whose history is over."""
+        return f"{self.repository}/abandoned"
+
+    @property
     def manifest(self) -> str:
         """A copy of the manifest that the newest base backup was made under."""
         return f"{self.repository}/pgstead.toml"
@@ -131,6 +141,7 @@ class Ending(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"  # somebody stopped it: neither a success nor a failure
     KILLED = "killed"  # found running by the next one, its process gone
 
 
@@ -147,6 +158,11 @@ class Run:
     cause: str  # schedule, command, first, retry
     detail: Mapping[str, object] = field(default_factory=dict[str, object])
     error: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """It ended, and nobody stopped it: it succeeded or failed."""
+        return self.ending not in (Ending.RUNNING, Ending.INTERRUPTED)
 
     @property
     def seconds(self) -> float | None:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 def followed(names: Iterable[str], first: str, size: int) -> bool:
     """Say whether every segment is there from one on to the last, whatever its timeline.
 
-    `size` is that of a segment in bytes: how they are numbered depends on it. That none has come yet, or that the first one is still being received, is no gap.
+    `size` is that of a segment in bytes: how they are numbered depends on it. That none has come
+    yet, or that the first one is still being received, is no gap.
     """
     start = number(first, size)
     numbers = {number(name, size) for name in names if len(name) == 24}

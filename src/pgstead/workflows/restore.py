@@ -231,7 +231,12 @@ def in_place(design: Design, ports: Ports, wanted: Recipe) -> Restoration:
     there = data.exists()
     if there:
         data.rename(kept)
-    ports.cluster.adopt(place)
+    try:
+        ports.cluster.adopt(place)
+    except BaseException:
+        if there and not data.exists():
+            kept.rename(data)  # what ran before is found where it was
+        raise
     # its open segment is of a history that is over
     backup.engine.forget_open_segment()
     told = str(kept) if there else ""

@@ -28,7 +28,7 @@ def test_a_first_one_that_is_missing_is_a_gap() -> None:
 
 
 def test_the_256th_segment_begins_a_new_log() -> None:
-    assert followed(names(254, 255, 256, 257), names(254)[0])
+    assert followed(names(254, 255, 256, 257), names(254)[0], 16 * MB)
 
 
 def test_another_timeline_goes_on_where_the_first_ended() -> None:
