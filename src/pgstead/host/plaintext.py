@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pgstead.host import gpg
+from pgstead.host import gpg, received
 from pgstead.host.files import problem
 from pgstead.model.backup import SERVER, BackupPlan, State, StoredBackup
 from pgstead.model.host import BackupTools
@@ -140,17 +140,9 @@ def _half_placed(plan: BackupPlan) -> Iterator[Path]:
     arrived = [p.name for p in Path(plan.streaming).glob("*") if _SEGMENT.match(p.name)]
     if not arrived:
         return
-    listed = _listed(Path(plan.wals, f"{SERVER}-xlog.db"))
+    listed = received.listed(plan)
     for name in arrived:
         path = Path(plan.wals, name[:16], name)
         if name not in listed and path.is_file():
             path.unlink()
             yield path
-
-
-def _listed(index: Path) -> set[str]:
-    try:
-        lines = index.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return set()
-    return {line.partition("\t")[0] for line in lines}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import psycopg
 from psycopg import sql
@@ -11,6 +12,7 @@ from pgstead.errors import SteadError
 from pgstead.model.design import Design
 from pgstead.ports import Sql
 
+_SHARED = "postgres"  # the database of the ledger, and what all of them share
 _ROLES = "SELECT rolname::text AS name FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
 _POLICIES = """
     SELECT schemaname || '.' || tablename || ': ' || policyname AS name
@@ -40,20 +42,43 @@ _INDEXES = """
 """
 
 
-def questions(design: Design, live: Sql, restored: Sql) -> Iterator[tuple[str, bool]]:
-    """Yield what was asked, in words, and whether the answer was right."""
-    up = live.answers()
-    if up:
-        yield _same(live, restored, "postgres", _ROLES, "roles")
+_KINDS = (("policies", _POLICIES), ("row security", _SECURED))
+
+# By database and kind: "postgres", "roles".
+Names = Mapping[tuple[str, str], frozenset[str]]
+NOTHING: Names = MappingProxyType({})
+
+
+def names(design: Design, live: Sql) -> Names:
+    """Return which roles and policies there are; nothing where the server does not answer."""
+    if not live.answers():
+        return {}
+    found = {(_SHARED, "roles"): _names(live, _SHARED, _ROLES)}
     for database in design.databases:
-        if not _there(restored, database.name):
-            yield f"{database.name}: the database is missing", False
+        if _there(live, database.name):
+            for kind, statement in _KINDS:
+                found[database.name, kind] = _names(live, database.name, statement)
+    return found
+
+
+def still(before: Names, after: Names) -> Names:
+    """Return what was there before, and is there still."""
+    return {key: before[key] & after[key] for key in before if key in after}
+
+
+def questions(design: Design, wanted: Names, restored: Sql) -> Iterator[tuple[str, bool]]:
+    """Yield what was asked, in words, and whether the answer was right."""
+    if (_SHARED, "roles") in wanted:
+        yield _all_there(wanted, restored, _SHARED, "roles", _ROLES)
+    for database in (_SHARED, *(plan.name for plan in design.databases)):
+        if not _there(restored, database):
+            yield f"{database}: the database is missing", False
             continue
-        if up:
-            yield _same(live, restored, database.name, _POLICIES, f"{database.name}: policies")
-            yield _same(live, restored, database.name, _SECURED, f"{database.name}: row security")
-        yield _readable(restored, database.name)
-        yield _whole(restored, database.name)
+        for kind, statement in _KINDS:
+            if (database, kind) in wanted:
+                yield _all_there(wanted, restored, database, kind, statement)
+        yield _readable(restored, database)
+        yield _whole(restored, database)
 
 
 def _there(restored: Sql, database: str) -> bool:
@@ -64,14 +89,17 @@ def _there(restored: Sql, database: str) -> bool:
     return row is not None
 
 
-def _names(server: Sql, database: str, statement: str) -> set[str]:
+def _names(server: Sql, database: str, statement: str) -> frozenset[str]:
     with server.connect(database) as connection:
-        return {row["name"] for row in connection.execute(statement.encode()).fetchall()}
+        return frozenset(row["name"] for row in connection.execute(statement.encode()).fetchall())
 
 
-def _same(live: Sql, restored: Sql, database: str, statement: str, what: str) -> tuple[str, bool]:
-    wanted, found = _names(live, database, statement), _names(restored, database, statement)
-    missing = sorted(wanted - found)
+def _all_there(
+    wanted: Names, restored: Sql, database: str, kind: str, statement: str
+) -> tuple[str, bool]:
+    found = _names(restored, database, statement)
+    what = kind if database == _SHARED else f"{database}: {kind}"
+    missing = sorted(wanted[database, kind] - found)
     if missing:
         return f"{what}: missing {', '.join(missing[:5])}", False
     return f"{what}: all {len(found)} are there", True

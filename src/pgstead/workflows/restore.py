@@ -190,7 +190,7 @@ def _replayed(ports: Ports, found: StoredBackup, target: Target, scratch: Path) 
         session.promote()
     if not ledger.whole:
         raise BackupError(
-            f"the ledger has {ledger.gaps} gaps and {ledger.altered} altered rows",
+            f"the ledger of {found.name} is not what was written: {ledger}",
             hint="this backup is not to be trusted; restore an older one",
         )
     return ledger

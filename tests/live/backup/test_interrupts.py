@@ -1,4 +1,4 @@
-"""Ctrl-C at the command line: nothing half done is left, the catalog tells it, the next run is right.
+"""Ctrl-C at the command line: nothing half done is left, it is told, and the next run is right.
 
 A terminal sends SIGINT to everything in the foreground; `kill -INT` sends it to the command alone.
 """
