@@ -35,6 +35,7 @@ _LEAVING = 10.0
 _SPARE = 16 * 2**20  # bytes: WAL goes on arriving meanwhile
 _LONG = 48 * _HOURS  # a base backup of a large cluster under a rate limit
 _GRAVE = re.compile(r"^(ERROR|CRITICAL|EXCEPTION): ?(?P<words>.*)$", re.MULTILINE)
+_CAUSE = re.compile(r"checksum verification failed|^\w+: error: ")
 
 
 class BarmanProgram:
@@ -313,5 +314,7 @@ def _parsed(text: str) -> dict[str, Any]:
 def _words(outcome: programs.Outcome) -> str:
     """Return what Barman complained of, in a line."""
     grave = [match["words"] for match in _GRAVE.finditer(outcome.words)]
+    # what it called says why: which file has a page that is broken, where there is no room
+    grave += [line for line in outcome.words.splitlines() if _CAUSE.search(line)]
     lines = grave or [line for line in outcome.words.splitlines() if line.strip()][-3:]
     return " / ".join(" ".join(line.split()) for line in lines)[:500] or "it said nothing"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import Connection, sql
 
 from pgstead.errors import SteadError
 from pgstead.model.design import Design
@@ -78,7 +79,8 @@ def questions(design: Design, wanted: Names, restored: Sql) -> Iterator[tuple[st
             if (database, kind) in wanted:
                 yield _all_there(wanted, restored, database, kind, statement)
         yield _readable(restored, database)
-        yield _whole(restored, database)
+        yield _whole(restored, database, "heaps", _damaged_heaps)
+        yield _whole(restored, database, "indexes", _damaged_indexes)
 
 
 def _there(restored: Sql, database: str) -> bool:
@@ -124,17 +126,27 @@ def _readable(restored: Sql, database: str) -> tuple[str, bool]:
     return f"{database}: {rows} rows in {len(tables)} tables read", True
 
 
-def _whole(restored: Sql, database: str) -> tuple[str, bool]:
-    """Let amcheck look at every heap and every B-tree."""
+def _whole(
+    restored: Sql, database: str, what: str, look: Callable[[Connection[Any]], str]
+) -> tuple[str, bool]:
+    """Let amcheck look at every heap, or at every B-tree."""
     try:
         with restored.connect(database) as connection:
             connection.execute("SET statement_timeout = 0")
             connection.execute("CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA pg_catalog")
-            damage = connection.execute(_HEAPS).fetchall()
-            if damage:
-                told = "; ".join(f"{row['name']}: {row['msg']}" for row in damage)
-                return f"{database}: amcheck found {told}", False
-            connection.execute(_INDEXES)
+            damage = look(connection)
     except (psycopg.Error, SteadError) as error:
-        return f"{database}: amcheck says {' '.join(str(error).split())}", False
-    return f"{database}: amcheck found nothing in heaps and indexes", True
+        damage = " ".join(str(error).split())
+    if damage:
+        return f"{database}: amcheck found in {what}: {damage}", False
+    return f"{database}: amcheck found nothing in {what}", True
+
+
+def _damaged_heaps(connection: Connection[Any]) -> str:
+    damage = connection.execute(_HEAPS).fetchall()
+    return "; ".join(f"{row['name']}: {row['msg']}" for row in damage)
+
+
+def _damaged_indexes(connection: Connection[Any]) -> str:
+    connection.execute(_INDEXES)  # it raises an error at the first
+    return ""

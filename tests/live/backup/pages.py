@@ -21,35 +21,38 @@ _T_HOFF = 22  # access/htup_details.h: where a tuple says that its data begins
 
 @contextmanager
 def altered(
-    stead: LiveStead, relation: str, item: int, change: Callable[[bytearray, int], None],
+    stead: LiveStead, relation: str, where: str, change: Callable[[bytearray, int], None],
     *, database: str = "jeex_idea", checksum: bool = True,
 ) -> Iterator[None]:  # fmt: skip
-    """Alter item N (1, 2, ...) of the first page of a table; `checksum` is made to fit."""
+    """Alter a row's item of its page; `checksum` is made to fit."""
     with stead.superuser(database) as connection:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pageinspect")
         # hints that are set later would have the page written anew, from the buffer
         connection.execute(f"SELECT count(*) FROM {relation}")
         connection.execute("CHECKPOINT")
-        query = "SELECT pg_relation_filepath(%s::regclass) AS path"
-        row = connection.execute(query, (relation,)).fetchone()
+        row = connection.execute(
+            f"SELECT (ctid::text::point)[0]::int AS page, (ctid::text::point)[1]::int AS item,"
+            f" pg_relation_filepath('{relation}') AS path FROM {relation} WHERE {where}"
+        ).fetchone()
         path = Path(stead.wired.design.layout.data, row["path"])
-        before = path.read_bytes()[:SIZE]
+        place = row["page"] * SIZE
+        before = path.read_bytes()[place : place + SIZE]
         page = bytearray(before)
-        change(page, item)
+        change(page, row["item"])
         if checksum:
-            told = connection.execute("SELECT page_checksum(%s, 0) AS sum", (bytes(page),))
-            page[_CHECKSUM : _CHECKSUM + 2] = (told.fetchone()["sum"] & 0xFFFF).to_bytes(
-                2, "little"
-            )
-    _put(path, page)
+            query = "SELECT page_checksum(%s, %s) AS sum"
+            told = connection.execute(query, (bytes(page), row["page"])).fetchone()["sum"]
+            page[_CHECKSUM : _CHECKSUM + 2] = (told & 0xFFFF).to_bytes(2, "little")
+    _put(path, place, page)
     try:
         yield
     finally:
-        _put(path, before)
+        _put(path, place, before)
 
 
-def _put(path: Path, page: bytes | bytearray) -> None:
+def _put(path: Path, place: int, page: bytes | bytearray) -> None:
     with path.open("r+b") as file:
+        file.seek(place)
         file.write(page)
         file.flush()
         os.fsync(file.fileno())
@@ -65,15 +68,3 @@ def shift(page: bytearray, item: int) -> None:
     """Have a tuple's data begin 8 bytes too late."""
     pointer = int.from_bytes(page[_POINTERS + 4 * (item - 1) :][:4], "little")
     page[(pointer & 0x7FFF) + _T_HOFF] += 8
-
-
-def item_of(stead: LiveStead, relation: str, where: str, database: str = "jeex_idea") -> int:
-    """Return which item of the first page a row is."""
-    with stead.superuser(database) as connection:
-        rows = connection.execute(
-            f"SELECT (ctid::text::point)[0] AS page, (ctid::text::point)[1] AS item"
-            f" FROM {relation} WHERE {where}"
-        ).fetchall()
-    ((page, item),) = [(row["page"], row["item"]) for row in rows]
-    assert page == 0
-    return int(item)
