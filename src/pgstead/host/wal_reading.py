@@ -223,18 +223,21 @@ def _read(
         return written(end or stretch.begin)
     match = _STOPPED.search(outcome.err)
     if match is None or end is not None:
-        raise _unreadable(outcome, "" if match is None else match["lsn"])
+        raise _unreadable(outcome, "" if match is None else match["lsn"], stretch.timeline, size)
     at = _AT.search(match["words"])
     stopped = number((at or match)["lsn"])
     natural = any(words in match["words"] for words in _END)
     if not natural or stopped < (place_of(own[-1], size) if own else 0):
-        raise _unreadable(outcome, match["lsn"])
+        raise _unreadable(outcome, match["lsn"], stretch.timeline, size)
     return match["lsn"]
 
 
-def _unreadable(outcome: programs.Outcome, lsn: str) -> BackupError:
+def _unreadable(outcome: programs.Outcome, lsn: str, timeline: int, size: int) -> BackupError:
     words = " ".join(outcome.err.split())[-300:]
-    where = f" after {lsn}" if lsn else ""
+    where = ""
+    if lsn:
+        segment = f"{timeline:08X}{_named(number(lsn), size).removeprefix('...')}"
+        where = f" after {lsn}, in the segment {segment}"
     return BackupError(
         f"the WAL cannot be read{where}: {words}",
         hint="recovery would end there, in silence; make a new base backup now",

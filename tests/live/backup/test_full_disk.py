@@ -20,8 +20,12 @@ from tests.live.backup.small_disks import Small, may_mount, namespace, wait
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
 
 # a server that asks for no more WAL than the smallest of these disks can hold
-_SIZES = {"max_wal_size": "64MB", "min_wal_size": "32MB", "max_slot_wal_keep_size": "48MB"}
-_WAL = f"settings = {{ {', '.join(f'{k} = "{v}"' for k, v in _SIZES.items())} }}"
+_WAL = """\
+[server.settings]
+max_wal_size = "64MB"
+min_wal_size = "32MB"
+max_slot_wal_keep_size = "48MB"
+"""
 
 
 @pytest.fixture(scope="module")
