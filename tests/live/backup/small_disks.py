@@ -86,15 +86,19 @@ class Small:
         assert "Traceback" not in done.stderr
         return done
 
-    def fill(self, place: Path, *, leaving: int = 0) -> Path:
-        """Leave no room but so many bytes, not even for what a file would grow by."""
+    @contextmanager
+    def filled(self, place: Path, *, leaving: int = 0) -> Iterator[None]:
+        """Leave no room but so many bytes, not even for what a file would grow by; for a while."""
         ballast = self.inside(place) / "ballast"
-        with ballast.open("ab", buffering=0) as file, _until_full():
-            while True:
-                file.write(b"x" * 65536)
-        if leaving:
-            os.truncate(ballast, max(0, ballast.stat().st_size - leaving))
-        return ballast
+        try:
+            with ballast.open("ab", buffering=0) as file, _until_full():
+                while True:
+                    file.write(b"x" * 65536)
+            if leaving:
+                os.truncate(ballast, max(0, ballast.stat().st_size - leaving))
+            yield
+        finally:
+            ballast.unlink()
 
     def rows(self, statement: str, database: str = "postgres") -> list[Any]:
         """Ask the server as its superuser."""
