@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -104,6 +105,19 @@ def a_backup_is_plain(scene: Scene) -> Iterator[Design | None]:
     """Somebody copied the data directory beside the backups as it is."""
     plain = newest(scene) / "data" / "base.tar"
     plain.write_bytes(b"PG_VERSION" + b"\0" * 1000)
+    try:
+        yield None
+    finally:
+        plain.unlink()
+
+
+@sabotage("BAK-005", where=WHERE)
+def a_segment_lies_plain_beside_the_sealed_one(scene: Scene) -> Iterator[Design | None]:
+    """An archiving run was killed between packing a segment and sealing it."""
+    segment = next(p for p in Path(plan(scene).wals).glob("*/*") if len(p.name) == 24)
+    plain = segment.with_name(f"{segment.name}.compressed")
+    plain.write_bytes(b"\x28\xb5\x2f\xfd" + b"\0" * 1000)
+    os.utime(plain, (0, 0))  # nobody is at work on it
     try:
         yield None
     finally:
@@ -289,6 +303,7 @@ SABOTAGES = (
     the_last_drill_failed,
     the_last_drill_is_old,
     a_backup_is_plain,
+    a_segment_lies_plain_beside_the_sealed_one,
     everybody_may_look_at_the_backups,
     the_slot_is_unbounded,
     a_segment_is_deleted,

@@ -226,6 +226,17 @@ def opens(tools: BackupTools, home: Path, passphrase: Path, sealed: Path) -> str
         return " ".join(said.read().decode("utf-8", "replace").split())[:300] or "it is empty"
 
 
+def encrypt(tools: BackupTools, home: Path, recipient: str, plain: Path, into: Path) -> None:
+    """Seal a file with a keyring of a moment; it has its name when it is whole. Raises HostError.
+
+    As Barman does it: what is compressed is not compressed again.
+    """
+    passing = into.with_name(f".{into.name}.sealing")
+    _gpg(tools, home, None, "--yes", "--compress-level", "0", "--recipient", recipient,
+         "--output", str(passing), "--encrypt", str(plain))  # fmt: skip
+    passing.replace(into)
+
+
 def sealed_to(path: Path) -> str:
     """Return the number of the key that a file is sealed to; empty for one that is plain.
 

@@ -49,6 +49,16 @@ class BackupPlan:
         return f"{self.repository}/{SERVER}/wals"
 
     @property
+    def errors(self) -> str:
+        """Where Barman puts WAL that it has no place for."""
+        return f"{self.repository}/{SERVER}/errors"
+
+    @property
+    def abandoned(self) -> str:
+        """Where open segments are put whose history is over."""
+        return f"{self.repository}/abandoned"
+
+    @property
     def manifest(self) -> str:
         """A copy of the manifest that the newest base backup was made under."""
         return f"{self.repository}/pgstead.toml"
@@ -100,6 +110,7 @@ class StoredBackup:
     timeline: int
     system_id: str
     major: int
+    segment: int  # bytes of a segment of WAL, as initdb was told
     encrypted: bool
     error: str = ""
 
@@ -131,6 +142,7 @@ class Ending(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"  # somebody stopped it: neither a success nor a failure
     KILLED = "killed"  # found running by the next one, its process gone
 
 
@@ -147,6 +159,11 @@ class Run:
     cause: str  # schedule, command, first, retry
     detail: Mapping[str, object] = field(default_factory=dict[str, object])
     error: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """It ended, and nobody stopped it: it succeeded or failed."""
+        return self.ending not in (Ending.RUNNING, Ending.INTERRUPTED)
 
     @property
     def seconds(self) -> float | None:

@@ -98,6 +98,10 @@ class BackupEngine(Protocol):
         """Take the segments that have arrived into the repository."""
         ...
 
+    def plain(self) -> Sequence[str]:
+        """Return the files of an encrypted repository that anybody can read, and should not."""
+        ...
+
     def switch(self) -> None:
         """Close the WAL segment that is open now, and wait until it has arrived."""
         ...

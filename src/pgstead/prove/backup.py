@@ -122,7 +122,8 @@ def a_drill_has_passed(w: Witness) -> Iterator[Finding]:
         yield told.unproven("no drill was done yet: `pgstead drill` does one")
         return
     good = [r.ended for r in told.value if r.ending is Ending.DONE and r.ended is not None]
-    last = told.value[0] if told.value else None
+    counted = (run for run in told.value if run.counts)
+    last = next(counted, told.value[0] if told.value else None)
     yield told.shows(
         holds=bool(good)
         and datetime.now(UTC) - max(good) < limit
@@ -234,7 +235,7 @@ def backups_succeed(w: Witness) -> Iterator[Finding]:
     # a failure that the retry mended is none: by the day, as the schedule has it
     days: dict[object, bool] = {}
     for run in told.value:
-        if run.begun > edge and run.ending is not Ending.RUNNING:
+        if run.begun > edge and run.counts:
             day = run.begun.date()
             days[day] = days.get(day, False) or run.ending is Ending.DONE
     good = sum(days.values())

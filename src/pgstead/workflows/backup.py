@@ -49,9 +49,11 @@ def recorded(backup: BackupPorts, task: Task, cause: str, name: str = "") -> Gen
     try:
         yield record
     except BaseException as error:
-        told = str(error) or type(error).__name__
+        stopped = isinstance(error, KeyboardInterrupt)
+        told = "interrupted" if stopped else str(error) or type(error).__name__
+        ending = Ending.INTERRUPTED if stopped else Ending.FAILED
         backup.catalog.end(
-            record.number, Ending.FAILED, backup=record.backup, detail=record.detail, error=told
+            record.number, ending, backup=record.backup, detail=record.detail, error=told
         )
         raise
     backup.catalog.end(record.number, Ending.DONE, backup=record.backup, detail=record.detail)
@@ -209,12 +211,12 @@ def retried(attempt: Callable[[str], object], cause: str) -> object:
     """Do something, and once more where it fails (BAK-2)."""
     try:
         return attempt(cause)
-    except BackupError:
+    except SteadError:  # a disk that was full, a server that was away
         return attempt("retry")
 
 
 def summary(runs: tuple[Run, ...]) -> Mapping[str, object]:
     """Return how many of the ended runs succeeded, with their number (BAK-2)."""
-    ended = [r for r in runs if r.ending is not Ending.RUNNING]
+    ended = [r for r in runs if r.counts]
     good = sum(1 for r in ended if r.ending is Ending.DONE)
     return {"runs": len(ended), "succeeded": good, "rate": good / len(ended) if ended else None}

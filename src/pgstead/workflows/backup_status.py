@@ -62,7 +62,7 @@ def _slot(ports: Ports, plan: BackupPlan) -> tuple[bool, str]:
 def _of_runs(plan: BackupPlan, runs: tuple[Run, ...], last: Run | None) -> list[str]:
     notes: list[str] = []
     for task in (Task.BACKUP, Task.VERIFY, Task.DRILL):
-        newest = next((r for r in runs if r.task is task and r.ending is not Ending.RUNNING), None)
+        newest = next((r for r in runs if r.task is task and r.counts), None)
         if newest is not None and newest.ending is not Ending.DONE:
             notes.append(f"the last {task} {newest.ending}: {newest.error}")
     if last is None or last.ended is None:

@@ -192,7 +192,7 @@ def _replayed(ports: Ports, found: StoredBackup, target: Target, scratch: Path) 
         session.promote()
     if not ledger.whole:
         raise BackupError(
-            f"the ledger has {ledger.gaps} gaps and {ledger.altered} altered rows",
+            f"the ledger of {found.name} is not what was written: {ledger}",
             hint="this backup is not to be trusted; restore an older one",
         )
     return ledger
@@ -233,7 +233,12 @@ def in_place(design: Design, ports: Ports, wanted: Recipe) -> Restoration:
     there = data.exists()
     if there:
         data.rename(kept)
-    ports.cluster.adopt(place)
+    try:
+        ports.cluster.adopt(place)
+    except BaseException:
+        if there and not data.exists():
+            kept.rename(data)  # what ran before is found where it was
+        raise
     # its open segment is of a history that is over
     backup.engine.forget_open_segment()
     told = str(kept) if there else ""

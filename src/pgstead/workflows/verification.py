@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def verify(ports: Ports, cause: str, name: str) -> Verified:
         recorded(backup, Task.VERIFY, cause, name) as record,
     ):
         found = backup.engine.show(name)
+        plain = backup.engine.plain()
         ports.progress.step(f"looking at what is stored of {name}")
         soundness.stored(backup, found)
         received = _received(ports)
@@ -60,8 +62,22 @@ def verify(ports: Ports, cause: str, name: str) -> Verified:
             "last_lsn": verified.last_lsn,
             "received": received,
             "cluster_size": found.cluster_size,
+            "plain": list(plain),
         }
+        _must_be_sealed(name, plain)
     return verified
+
+
+def _must_be_sealed(name: str, plain: Sequence[str]) -> None:
+    """Raise BackupError where plaintext lay in an encrypted repository: whole is not secret."""
+    if plain:
+        more = f" and {len(plain) - 1} more" if len(plain) > 1 else ""
+        raise BackupError(
+            f"{name} is whole, but a file of the encrypted repository can be read by anybody:"
+            f" {plain[0]}{more}",
+            hint="what an archiving run left is removed by the next one: verify again; remove the"
+            " rest, or find out who put it there",
+        )
 
 
 def _received(ports: Ports) -> str:
