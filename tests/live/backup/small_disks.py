@@ -6,8 +6,10 @@ Nothing is mounted for anybody else; what is in there is seen from here through 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,7 +120,12 @@ class Small:
     def runs(self, task: Task) -> tuple[Run, ...]:
         """Return what the catalog in there says."""
         path = self.inside(self.stead.wired.design.layout.backup_catalog)
-        return BackupCatalog(PurePosixPath(path), self.stead.wired.ports.journal).runs(task)
+        # SQLite follows /proc/PID/root to what it names out here: a copy is read
+        with tempfile.TemporaryDirectory() as folder:
+            for part in path.parent.glob(f"{path.name}*"):
+                shutil.copy(part, folder)
+            copy = PurePosixPath(folder, path.name)
+            return BackupCatalog(copy, self.stead.wired.ports.journal).runs(task)
 
 
 @contextmanager

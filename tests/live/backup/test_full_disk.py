@@ -24,7 +24,7 @@ _WAL = """\
 [server.settings]
 max_wal_size = "64MB"
 min_wal_size = "32MB"
-max_slot_wal_keep_size = "48MB"
+max_slot_wal_keep_size = "128MB"
 """
 
 
@@ -35,7 +35,7 @@ def small() -> Iterator[Small]:
         pytest.skip("this user may not mount a file system, not even in a namespace")
     told = 'true\ndirectory = "repository"'
     with stead_in(backup=told, server=_WAL) as stead, namespace(stead) as made:
-        made.mount(repository(made), "72m")
+        made.mount(repository(made), "150m")
         made.run("up")
         verified = lambda: any(  # noqa: E731 - said once
             r.ending is Ending.DONE for r in made.runs(Task.VERIFY)
