@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     ("pgstead restore --to-time 2026-11-21T14:05:00+01:00", "a moment"),
     ("pgstead restore --extract shop.orders --into orders.dump", "one table, as a dump"),
     ("pgstead restore --in-place", "over what runs now, which is kept; asks"),
+    ("pgstead restore --from s3 --in-place --yes", "on a new machine, from the copy in S3"),
     exit_1="it could not be restored",
 )
 @moment
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 @click.option("--into", type=click.Path(path_type=Path), help="Where to; with --extract, the file.")
 @click.option("--in-place", is_flag=True, help="Over the running stead.")
 @click.option("--extract", metavar="DB[.TABLE]", help="Only that, as a dump for pg_restore.")
+@click.option("--from", "origin", type=click.Choice(["s3"]), help="Fetch the repository first.")
+@click.option("--key", type=click.Path(path_type=Path), help="With --from: the key, kept apart.")
 @click.option("--rehearse", is_flag=True, help="Print what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def command(
@@ -46,6 +49,8 @@ def command(
     into: Path | None,
     in_place: bool,
     extract: str | None,
+    origin: str | None,
+    key: Path | None,
     rehearse: bool,
     yes: bool,
 ) -> None:
@@ -54,6 +59,9 @@ def command(
     By default beside the running server, which is not touched: a data directory is left in the
     state, replayed and shut down. What is restored is on a timeline of its own and never writes
     to the repository.
+
+    With `--from s3` the repository is fetched from its copy in object storage first, on a machine
+    that has none; `--key` names what `pgstead backup key export` wrote, unless the copy has it.
     """
     from pgstead.workflows import restore
 
@@ -61,6 +69,10 @@ def command(
     console = Console(invocation)
     if in_place and (extract or into):
         raise UsageError("--in-place goes with neither --extract nor --into")
+    if key is not None and not origin:
+        raise UsageError("--key goes with --from s3", hint="the repository here has its key")
+    if origin:
+        _fetch(invocation, console, key)
     wired = backed_up(invocation, console)
     place = _place(wired, into, extract)
     if timeline is not None:
@@ -79,6 +91,18 @@ def command(
             else:
                 done = restore.restore(wired.ports, planned, place)
     _print(console, done, extract)
+
+
+def _fetch(invocation: Invocation, console: Console, key: Path | None) -> None:
+    from pgstead.cli.wiring import prepared, wire
+    from pgstead.workflows.fetch import fetch
+
+    wired = wire(invocation.manifest, console)
+    with console.working(), prepared(wired):
+        done = fetch(wired.design, wired.ports, key)
+    if not console.json:
+        told = f"{len(done.backups)} base backups, {size(done.size)}, up to {done.at:%F %T} UTC"
+        console.line(f"fetched from {done.source}: {told}")
 
 
 def _place(wired: Wired, into: Path | None, extract: str | None) -> Path:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pgstead.model.mirror import MirrorPlan
+
 SERVER = "stead"  # the one server of Barman's configuration
 
 
@@ -31,6 +33,7 @@ class BackupPlan:
     exports: str  # the directory of logical dumps
     export: str  # when they are made, cron(5), in UTC; empty: when somebody says so
     export_kept: int  # days
+    mirror: MirrorPlan | None = None  # a copy in object storage
 
     @property
     def base(self) -> str:
@@ -122,6 +125,8 @@ class Task(StrEnum):
     EXPIRE = "expire"
     EXPORT = "export"
     RESTORE = "restore"
+    MIRROR = "mirror"
+    VERIFY_REMOTE = "verify-remote"
 
 
 class Ending(StrEnum):
