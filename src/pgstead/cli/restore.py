@@ -13,6 +13,7 @@ import click
 from pgstead.cli.backing import age, backed_up, moment, size
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
+from pgstead.cli.fetching import from_copy
 from pgstead.cli.invocation import Invocation, invocation_of
 from pgstead.errors import UsageError
 
@@ -33,13 +34,12 @@ if TYPE_CHECKING:
     exit_1="it could not be restored",
 )
 @moment
+@from_copy
 @click.option("--timeline", type=click.IntRange(1), help="Of a history that was left.")
 @click.option("--backup", "name", metavar="NAME", default="", help="From which. [default: found]")
 @click.option("--into", type=click.Path(path_type=Path), help="Where to; with --extract, the file.")
 @click.option("--in-place", is_flag=True, help="Over the running stead.")
 @click.option("--extract", metavar="DB[.TABLE]", help="Only that, as a dump for pg_restore.")
-@click.option("--from", "origin", type=click.Choice(["s3"]), help="Fetch the repository first.")
-@click.option("--key", type=click.Path(path_type=Path), help="With --from: the key, kept apart.")
 @click.option("--rehearse", is_flag=True, help="Print what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def command(
@@ -49,8 +49,6 @@ def command(
     into: Path | None,
     in_place: bool,
     extract: str | None,
-    origin: str | None,
-    key: Path | None,
     rehearse: bool,
     yes: bool,
 ) -> None:
@@ -69,10 +67,6 @@ def command(
     console = Console(invocation)
     if in_place and (extract or into):
         raise UsageError("--in-place goes with neither --extract nor --into")
-    if key is not None and not origin:
-        raise UsageError("--key goes with --from s3", hint="the repository here has its key")
-    if origin:
-        _fetch(invocation, console, key)
     wired = backed_up(invocation, console)
     place = _place(wired, into, extract)
     if timeline is not None:
@@ -91,18 +85,6 @@ def command(
             else:
                 done = restore.restore(wired.ports, planned, place)
     _print(console, done, extract)
-
-
-def _fetch(invocation: Invocation, console: Console, key: Path | None) -> None:
-    from pgstead.cli.wiring import prepared, wire
-    from pgstead.workflows.fetch import fetch
-
-    wired = wire(invocation.manifest, console)
-    with console.working(), prepared(wired):
-        done = fetch(wired.design, wired.ports, key)
-    if not console.json:
-        told = f"{len(done.backups)} base backups, {size(done.size)}, up to {done.at:%F %T} UTC"
-        console.line(f"fetched from {done.source}: {told}")
 
 
 def _place(wired: Wired, into: Path | None, extract: str | None) -> Path:

@@ -111,9 +111,11 @@ class MirrorSource:
         source = Path(self._layout.backup_catalog)
         if not source.is_file():
             return
-        with closing(sqlite3.connect(source, timeout=20)) as there:
-            with closing(sqlite3.connect(target)) as here:
-                there.backup(here)
+        with (
+            closing(sqlite3.connect(source, timeout=20)) as there,
+            closing(sqlite3.connect(target)) as here,
+        ):
+            there.backup(here)
         size = target.stat().st_size
         yield LocalFile(CATALOG, str(target), size, source.stat().st_mtime_ns, fixed=False)
 

@@ -90,5 +90,6 @@ class PackageSet:
             )
         raise NoNetworkError(
             f"fetching {self.package} failed: {told}",
-            hint=f"check network, proxy and pip's configuration, or do without: {self.does_without}",
+            hint="check network, proxy and pip's configuration, or do without:"
+            f" {self.does_without}",
         )

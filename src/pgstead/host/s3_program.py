@@ -35,7 +35,7 @@ _REFUSED = frozenset(
 
 
 class AlteredError(Exception):
-    """what arrived is not what was sent"""
+    """What arrived is not what was sent."""
 
 
 class Bucket:
@@ -171,7 +171,7 @@ class Bucket:
         return {"key": one["key"]}
 
     def abort(self) -> Iterator[dict[str, Any]]:
-        """End what killed runs have begun: parts without a whole are paid for and seen by nobody."""
+        """End what killed runs have begun: such parts cost, and nobody sees them."""
         pages = self.client.get_paginator("list_multipart_uploads")
         for page in pages.paginate(Bucket=self.name, Prefix=self.prefix):
             for found in page.get("Uploads", ()):

@@ -11,6 +11,7 @@ from pgstead.prove import (
     encryption,
     grants,
     migrations,
+    mirrored,
     pooler,
     repository,
     roles,
@@ -38,6 +39,7 @@ MODULES = (
     encryption,
     backup,
     repository,
+    mirrored,
 )
 
 

@@ -101,6 +101,7 @@ def copy(design: Design, ports: Ports, cause: str, manner: Manner = Manner()) ->
         backup.turns.mirroring(patience=PATIENCE),
         backup.turns.reading(patience=PATIENCE),
     ):
+        _bring_in(ports, backup, close=cause != "schedule")
         run = _Run(design.stead_id, plan, backup, mirror, manner)
         try:
             if cause == "schedule":  # each minute: lines of the catalog would hide the others
@@ -117,8 +118,25 @@ def copy(design: Design, ports: Ports, cause: str, manner: Manner = Manner()) ->
             raise
 
 
+def _bring_in(ports: Ports, backup: BackupPorts, *, close: bool) -> None:
+    """Have the WAL in the repository that there is; with `close`, all that was written by now."""
+    if close and ports.sql.answers():
+        backup.engine.switch()
+    backup.engine.archive()
+
+
 def _done(backup: BackupPorts) -> tuple[StoredBackup, ...]:
     return tuple(b for b in backup.engine.backups() if b.state is State.DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What was copied, and what was found on the way."""
+
+    copies: Mapping[str, Copy]
+    changed: Mapping[str, int]  # when what was looked at was written, by its path
+    local: frozenset[str]
+    spoilt: tuple[str, ...]  # never changes, and has
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,34 +158,47 @@ class _Run:
         there = self.mirror.store.listing()
         whole = self._whole(index, there)
         backups = _done(self.backup)
-        files = self.mirror.source.files(backups)
-        with self.mirror.source.still([f for f in files if not f.fixed]) as still:
+        sent = self._sent(backups, index, whole, known)
+        copies = {**index.copies, **sent.copies}
+        gone = self._gone(replace(index, copies=copies), sent.local, backups)
+        lost = sorted(copies.keys() - whole.copies.keys() - sent.copies.keys() - {*gone})
+        kept = {path: c for path, c in copies.items() if path not in {*gone, *lost}}
+        wrote = Index(self.writer, index.number + 1, began, kept)
+        self.mirror.store.write(INDEX, index_text(wrote))
+        removed = _swept(self.mirror, wrote, there)
+        told = {**(known.changed if known else {}), **sent.changed}
+        changes = {path: told[path] for path in kept if path in told}
+        self.mirror.memory.save(Known(began, began, "", wrote, changes))
+        self._tell(sent.spoilt, "is not what was copied")
+        self._tell([path for path in lost if path not in sent.spoilt], "is gone, here too,")
+        size = sum(copy.size for copy in sent.copies.values())
+        strays = mirroring.strays(wrote, sent.local)
+        return Mirrored(
+            str(self.plan), len(kept), wrote.size, len(sent.copies), size, removed, strays
+        )
+
+    def _sent(
+        self,
+        backups: Sequence[StoredBackup],
+        index: Index,
+        whole: Index,
+        known: Known | None,
+    ) -> _Sent:
+        """Copy what is new, and what is not there as it was put there."""
+        source = self.mirror.source
+        files = source.files(backups)
+        with source.still([f for f in files if not f.fixed]) as still:
             everything = (*still, *(f for f in files if f.fixed))
             known = None if known is None else replace(known, index=whole)
             fresh = mirroring.news(everything, known)
-            sums = {f.path: self.mirror.source.sum(f) for f in fresh}
+            sums = {f.path: source.sum(f) for f in fresh}
             # by what the index says, whatever is there: that is what it was
             spoilt = mirroring.damaged(fresh, sums, index.copies)
             changed = [f for f in fresh if f.path not in spoilt]
             wanted = [f for f in changed if not _has(whole, f, sums[f.path])]
             put = _put(self.mirror, wanted, sums)
-        local = {f.path for f in everything}
-        lost = sorted(index.copies.keys() - whole.copies.keys() - put.keys())
-        full = replace(whole, copies={**whole.copies, **put})
-        gone = self._gone(full, local, backups)
-        kept = {path: c for path, c in full.copies.items() if path not in gone}
-        wrote = Index(self.writer, index.number + 1, began, kept)
-        self.mirror.store.write(INDEX, index_text(wrote))
-        removed = _swept(self.mirror, wrote, there)
-        told = {**(known.changed if known else {}), **{f.path: f.changed for f in changed}}
-        changes = {path: told[path] for path in kept if path in told}
-        self.mirror.memory.save(Known(began, began, "", wrote, changes))
-        self._tell(spoilt, "is not what was copied")
-        self._tell([path for path in lost if path not in spoilt], "is gone, here too,")
-        return Mirrored(
-            str(self.plan), len(kept), wrote.size, len(wanted), sum(f.size for f in wanted),
-            removed, mirroring.strays(wrote, local),
-        )  # fmt: skip
+        local = frozenset(f.path for f in everything)
+        return _Sent(put, {f.path: f.changed for f in changed}, local, spoilt)
 
     def _remembered(self) -> Known | None:
         known = self.mirror.memory.load()
