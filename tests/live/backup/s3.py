@@ -5,18 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pgstead.cli.wiring import SILENT
 from pgstead.host.backup_tools import S3
+from pgstead.host.s3 import S3Store
+from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
+from pgstead.model.mirror import MirrorPlan
 from tests.fix_stead import LiveStead, cache_directory, free_ports, locked, stead_in, toolchain
 
 BUCKET = "kept-elsewhere"
@@ -46,6 +51,17 @@ class ObjectServer:
             ),
         )
 
+    def check_accounts(self, *, wanted: bool) -> None:
+        """Have the server let in only accounts that it knows, of which there is none."""
+        request = urllib.request.Request(
+            f"{self.endpoint}/moto-api/reset-auth",
+            data=b"0" if wanted else b"1000000000",
+            headers={"Content-Type": "text/plain"},
+            method="POST",
+        )
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 200
+
     def keys(self, prefix: str = "") -> list[str]:
         """Return the keys of all objects."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
@@ -62,6 +78,27 @@ class ObjectServer:
     def delete(self, key: str) -> None:
         """Remove an object."""
         self.client.delete_object(Bucket=BUCKET, Key=key)
+
+
+def store(server: ObjectServer, directory: Path, python: str = "", **given: Any) -> S3Store:
+    """Return our side of it; the keys' files are made in a directory."""
+    for name, text in zip(("access", "secret"), _KEYS, strict=True):
+        (directory / name).write_text(text + "\n")
+        (directory / name).chmod(0o600)
+    plan = MirrorPlan(
+        bucket=BUCKET,
+        prefix="tried",
+        endpoint=server.endpoint,
+        region="us-east-1",
+        access_key=str(directory / "access"),
+        secret_key=str(directory / "secret"),
+        ca="",
+        interval=60,
+        max_age=900,
+        with_key=False,
+    )
+    tools = BackupTools("", python or sys.executable, "", "", "", s3=str(packages()))
+    return S3Store(replace(plan, **given), tools, SILENT)
 
 
 @contextmanager
@@ -106,18 +143,23 @@ def backup_in_s3(server: ObjectServer, directory: Path, *, more: str = "", top: 
     )
 
 
-def link_toolchain(stead: LiveStead) -> None:
-    """Share the binaries as usual, with what speaks S3 beside them; each fetched once."""
-    state = cache_directory() / "s3"
-    layout = Layout(state.absolute(), state.absolute())  # pyright: ignore[reportArgumentType] - a path
+def packages() -> Path:
+    """Fetch what speaks S3, once; return where it lies."""
+    state = PurePosixPath(cache_directory().absolute() / "s3")
+    layout = Layout(state, state)
     with locked(cache_directory() / "s3.lock"):
         S3.fetch(layout)
+    return S3.place(layout)
+
+
+def link_toolchain(stead: LiveStead) -> None:
+    """Share the binaries as usual, with what speaks S3 beside them; each fetched once."""
     own = stead.state / "toolchain"
     own.mkdir(parents=True, mode=0o755)
     for found in toolchain(stead.major).iterdir():
         if found.name != "s3":
             (own / found.name).symlink_to(found)
-    (own / "s3").symlink_to(Path(layout.toolchain, "s3"))
+    (own / "s3").symlink_to(packages().parent)
 
 
 @contextmanager
