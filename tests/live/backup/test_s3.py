@@ -101,9 +101,11 @@ def test_nothing_plain_and_no_secret_is_in_the_bucket(
         head = server.get(f"test/{copy.key}")[:1]
         assert not sealed or head[0] in (0x84, 0x85, 0xC1), path
     passphrase = (copied.state / "secrets" / "backup-passphrase").read_bytes().strip()
-    assert not any(passphrase in server.get(key) for key in server.keys())
+    kept = server.keys("test/")
+    assert not any(passphrase in server.get(key) for key in kept)
 
 
+@pytest.mark.soak
 def test_what_is_deleted_or_altered_in_the_bucket_is_named_and_mended(
     copied: LiveStead, server: ObjectServer
 ) -> None:
@@ -122,6 +124,7 @@ def test_what_is_deleted_or_altered_in_the_bucket_is_named_and_mended(
     copied.run("backup", "verify", "--remote")
 
 
+@pytest.mark.soak
 def test_what_is_spoilt_or_gone_here_stays_as_it_was_there(
     copied: LiveStead, server: ObjectServer
 ) -> None:
@@ -142,6 +145,7 @@ def test_what_is_spoilt_or_gone_here_stays_as_it_was_there(
     copied.run("backup", "mirror")
 
 
+@pytest.mark.soak
 def test_a_store_that_is_away_disturbs_no_backup_and_is_told(
     copied: LiveStead, server: ObjectServer
 ) -> None:
@@ -158,7 +162,7 @@ def test_a_store_that_is_away_disturbs_no_backup_and_is_told(
     assert not any("object storage failed" in note for note in status["notes"])
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(40, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [pytest.param(n, marks=pytest.mark.soak) for n in (3, 40)])
 def test_a_run_that_is_killed_leaves_a_copy_that_is_whole(
     copied: LiveStead, server: ObjectServer, rounds: int
 ) -> None:
@@ -181,3 +185,30 @@ def test_a_run_that_is_killed_leaves_a_copy_that_is_whole(
     copied.run("backup", "verify", "--remote")
     wanted = {f"test/{c.key}" for c in index(server).copies.values()} | {f"test/{INDEX}"}
     assert set(server.keys("test/")) == wanted
+
+
+@pytest.mark.soak
+def test_the_agent_alone_keeps_a_copy_that_the_passphrase_opens(server: ObjectServer) -> None:
+    more = 'prefix = "alone"\ninterval = "1s"\nmax_age = "10s"\nwith_key = true'
+    directory = short_directory()
+    (directory / "passphrase").write_text("a long one that nobody guesses\n")
+    (directory / "passphrase").chmod(0o600)
+    top = 'passphrase_file = "passphrase"'
+    with stead_with_copy(server, directory, more=more, top=top) as stead:
+        stead.run("up")
+        end = time.monotonic() + 120
+        segments: list[int] = []
+        while len(segments) < 3 and time.monotonic() < end:
+            time.sleep(0.5)
+            if f"alone/{INDEX}" not in server.keys("alone/"):
+                continue
+            told = index_of(server.get(f"alone/{INDEX}").decode())
+            count = sum("/wals/0" in path for path in told.copies)
+            if told.bases and count not in segments:
+                segments.append(count)  # nobody wrote more than the ledger's rows
+        assert len(segments) >= 3, stead.log_tail()
+    with stead_with_copy(server, short_directory(), more=more, top=top) as other:
+        (other.directory / "passphrase").write_text("a long one that nobody guesses\n")
+        (other.directory / "passphrase").chmod(0o600)
+        told = other.run("restore", "--from", "s3", "--into", "back")
+        assert "the ledger ends with row" in told.stdout
