@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from pgstead.agent.mirroring import Mirroring
 from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
 from pgstead.model.design import Design
@@ -81,6 +82,9 @@ class _Backups:
         add(self._drill, _cron(plan.drill), id="drill")
         if plan.incremental:
             add(self._increment, _cron(plan.incremental), id="incremental")
+        if plan.mirror is not None:
+            mirroring = Mirroring(self._design, plan, self._ports)
+            add(mirroring.sweep, IntervalTrigger(seconds=round(plan.mirror.interval)), id="mirror")
         if plan.export:
             add(self._export, _cron(plan.export), id="export")
 

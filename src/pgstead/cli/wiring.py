@@ -172,7 +172,7 @@ def _backup_tools(manifest: Manifest, layout: Layout, *, tolerant: bool) -> Back
     if not manifest.backup.enabled:
         return None
     try:
-        return backup_tools.find(layout)
+        return backup_tools.find(layout, mirrored=manifest.backup.s3 is not None)
     except HostError:
         if not tolerant:
             raise

@@ -7,15 +7,15 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
 )
 from pydantic import model_validator as validator
 
 from pgstead.manifest import names, schedules
+from pgstead.manifest.mirror import S3
+from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
 from pgstead.model.design import Environment
 
@@ -24,12 +24,6 @@ Name = Annotated[str, AfterValidator(names.checked)]
 RoleName = Annotated[str, AfterValidator(names.checked_or_empty)]
 Schedule = Annotated[str, AfterValidator(schedules.checked)]
 Target = Annotated[str, Field(pattern=r"^([A-Za-z_][\w.]*(:[A-Za-z_]\w*)?)?$")]
-
-
-class Part(BaseModel):
-    """A table of the manifest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _scalar(value: object) -> object:
@@ -304,6 +298,7 @@ class Backup(Part):
         default="",
         description="The passphrase of the key, brought by the user; else one is made.",
     )
+    s3: S3 | None = Field(default=None, description="A copy in object storage; else none.")
     drill: Drill = Field(default_factory=Drill, description="Restores on a schedule.")
     export: Export = Field(default_factory=Export, description="Logical dumps.")
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pgstead.model.mirror import MirrorPlan
+
 SERVER = "stead"  # the one server of Barman's configuration
 
 
@@ -32,6 +34,7 @@ class BackupPlan:
     export: str  # when they are made, cron(5), in UTC; empty: when somebody says so
     export_kept: int  # days
     export_age: float  # where there is a schedule, a last dump older than that is too old
+    mirror: MirrorPlan | None = None  # a copy in object storage
 
     @property
     def base(self) -> str:
@@ -134,6 +137,8 @@ class Task(StrEnum):
     EXPIRE = "expire"
     EXPORT = "export"
     RESTORE = "restore"
+    MIRROR = "mirror"
+    VERIFY_REMOTE = "verify-remote"
 
 
 class Ending(StrEnum):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from pgstead.model.resources import BackupKey
     from pgstead.ports import Sql
+    from pgstead.ports.mirror import MirrorPorts
 
 
 class BackupVault(Protocol):
@@ -174,6 +175,10 @@ class Turns(Protocol):
         """Be the only one who makes logical dumps."""
         ...
 
+    def mirroring(self, *, patience: float) -> AbstractContextManager[None]:
+        """Be the only one who copies to object storage."""
+        ...
+
 
 class LogicalDumps(Protocol):
     """Dumps that another version can read too; sealed to the key of the repository, or plain."""
@@ -282,3 +287,4 @@ class BackupPorts:
     dumps: LogicalDumps
     turns: Turns
     scratch: Scratch
+    mirror: MirrorPorts | None = None  # None where no copy is kept elsewhere

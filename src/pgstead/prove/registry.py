@@ -12,6 +12,7 @@ from pgstead.prove import (
     grants,
     logical_dumps,
     migrations,
+    mirrored,
     pooler,
     repository,
     roles,
@@ -42,6 +43,7 @@ MODULES = (
     repository,
     sealed_backups,
     logical_dumps,
+    mirrored,
 )
 
 

@@ -48,6 +48,10 @@ class Witness:
             "database": (lambda: self.design.databases, "the manifest names no database"),
             "schema": (lambda: self.migrated, "no database of the manifest has migrations"),
             "backup": (lambda: self.design.backup, "this stead makes no backups"),
+            "mirror": (
+                lambda: self.design.backup and self.design.backup.mirror,
+                "this stead keeps no copy of its backups in object storage",
+            ),
             "proc": (processes.available, "this system shows no processes in /proc"),
             "openssl": (lambda: self.access.openssl, "the program openssl is not installed"),
             "psql": (lambda: self.access.psql, "the program psql was not found"),
