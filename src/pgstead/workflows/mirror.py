@@ -154,10 +154,11 @@ class _Run:
         began = datetime.now(UTC)
         known = self._remembered()
         index = self._writable(known)
+        backups = _done(self.backup)
+        self._must_be_of_it(index, backups)
         self.mirror.store.abort()
         there = self.mirror.store.listing()
         whole = self._whole(index, there)
-        backups = _done(self.backup)
         sent = self._sent(backups, index, whole, known)
         copies = {**index.copies, **sent.copies}
         gone = self._gone(replace(index, copies=copies), sent.local, backups)
@@ -227,6 +228,19 @@ class _Run:
                 " from its backups: `pgstead backup mirror --take-over`",
             )
         return found
+
+    def _must_be_of_it(self, index: Index, backups: Sequence[StoredBackup]) -> None:
+        """Raise MirrorError where the repository is another one than was copied.
+
+        Its key and its list of WAL would take the place of those that the copy is opened with.
+        """
+        kept = set(index.bases) - _let_go(self.backup)
+        if kept and not kept & {found.name for found in backups} and not self.manner.anew:
+            raise MirrorError(
+                f"none of the base backups in {self.plan} is in this repository: it is another one",
+                hint="name another backup.s3.prefix; or move this repository away and"
+                " `pgstead restore --from s3`; --anew mixes both",
+            )
 
     def _whole(self, index: Index, there: Mapping[str, Listed]) -> Index:
         """Return the index without the objects that are not there as they were put there."""

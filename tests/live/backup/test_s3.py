@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -143,6 +144,22 @@ def test_what_is_spoilt_or_gone_here_stays_as_it_was_there(
         here.write_bytes(whole)
         here.chmod(0o600)
     copied.run("backup", "mirror")
+
+
+@pytest.mark.soak
+def test_another_repository_never_takes_the_place_of_the_one_that_was_copied(
+    copied: LiveStead, server: ObjectServer
+) -> None:
+    meta = copied.state / "backup" / "repository" / "stead" / "meta"
+    aside, before = meta.with_name("aside"), index(server)
+    meta.rename(aside)
+    meta.mkdir(mode=0o700)
+    try:
+        assert "prefix" in copied.json("backup", "mirror", status=1)["hint"]
+    finally:
+        shutil.rmtree(meta)
+        aside.rename(meta)
+    assert index(server) == before
 
 
 @pytest.mark.soak
