@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from pgstead.host import backup_tools, gpg
+from pgstead.host import backup_tools, gpg, gpg_homes
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import Design
 from tests.sabotage.damage import sabotage
@@ -217,7 +217,7 @@ def the_key_expired(scene: Scene) -> Iterator[Design | None]:
     with both_halves_kept(key), gpg.keyring(tools, key, Path(plan(scene).passphrase)) as home:
         run = [tools.gpg, "--quiet", "--pinentry-mode", "loopback"]
         run += ["--passphrase-file", plan(scene).passphrase]
-        environment = {"PATH": "/usr/bin:/bin", **gpg.environment(tools, home)}
+        environment = {"PATH": "/usr/bin:/bin", **gpg_homes.environment(tools, home)}
         made = gpg.current(tools, key)
         then = str(int(made.made.timestamp()) + 1)
         for command in (

@@ -21,6 +21,7 @@ from pgstead.host import (
     backup_info,
     barman_histories,
     gpg,
+    gpg_homes,
     plaintext,
     processes,
     programs,
@@ -57,7 +58,7 @@ class BarmanProgram:
     def environment(self, home: Path | None = None) -> dict[str, str]:
         """Return the environment of a call."""
         found = environment(self._tools, self._bindir)
-        return found if home is None else {**found, **gpg.environment(self._tools, home)}
+        return found if home is None else {**found, **gpg_homes.environment(self._tools, home)}
 
     def _run(
         self, *arguments: str, timeout: float = 300, home: Path | None = None

@@ -5,13 +5,13 @@ the public half of the newest alone, which is what new files are sealed to. Each
 the secret one first: what was sealed can be opened whenever a rotation is killed.
 
 The agent of GnuPG listens on a socket below its home, whose path may have 107 bytes, and goes on
-running. So a home is made where paths are short, for one call, and its agent ends with it.
+running. So a home is made where paths are short, for one call, and its agent ends with it
+(`gpg_homes`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator
@@ -23,6 +23,7 @@ from pathlib import Path
 from pgstead.errors import HostError
 from pgstead.host import programs
 from pgstead.host.files import problem, sync_directory
+from pgstead.host.gpg_homes import environment, home_of_a_moment
 from pgstead.model.host import BackupTools
 
 PUBLIC, SECRET = "public.asc", "secret.asc"
@@ -41,18 +42,6 @@ Expire-Date: 0
 Preferences: AES256 SHA512 Uncompressed
 %commit
 """
-# The only key in the keyring is ours, so it need not be signed to be trusted.
-_CONF = """\
-batch
-no-tty
-no-autostart
-trust-model always
-cipher-algo AES256
-s2k-cipher-algo AES256
-s2k-digest-algo SHA512
-s2k-count 65011712
-"""
-
 # For a keyring that is gone with the call. Left to itself the agent measures for a second how many
 # rounds take it 0.1 s, and then every file that is opened takes them: each segment of WAL. The
 # copy that stays (`make`) is protected by as many as there can be.
@@ -64,7 +53,7 @@ def make(tools: BackupTools, directory: Path, recipient: str, passphrase: Path) 
 
     Raises HostError where gpg cannot.
     """
-    with _home(tools, starting=True) as home:
+    with home_of_a_moment(tools, starting=True) as home:
         _add(tools, home, directory, recipient, passphrase)
 
 
@@ -155,14 +144,14 @@ class Pair:
 
 def pairs(tools: BackupTools, directory: Path) -> tuple[Pair, ...]:
     """Return the pairs that are there, oldest first; no passphrase is needed for that."""
-    with _home(tools, starting=False) as home:
+    with home_of_a_moment(tools, starting=False) as home:
         arguments = ["--import-options", "show-only", "--with-colons", "--import"]
         return _pairs(_gpg(tools, home, None, *arguments, str(directory / SECRET)).out)
 
 
 def current(tools: BackupTools, directory: Path) -> Pair:
     """Return the pair that new files are sealed to."""
-    with _home(tools, starting=False) as home:
+    with home_of_a_moment(tools, starting=False) as home:
         arguments = ["--import-options", "show-only", "--with-colons", "--import"]
         return _pairs(_gpg(tools, home, None, *arguments, str(directory / PUBLIC)).out)[-1]
 
@@ -274,7 +263,7 @@ def keyring(tools: BackupTools, directory: Path, passphrase: Path | None) -> Gen
     Raises HostError for a key that does not open.
     """
     secret = passphrase is not None
-    with _home(tools, starting=secret) as home:
+    with home_of_a_moment(tools, starting=secret) as home:
         with (home / "gpg-agent.conf").open("a", encoding="ascii") as conf:
             conf.write(_PASSING)
         name = SECRET if secret else PUBLIC
@@ -327,44 +316,6 @@ def _must_open(tools: BackupTools, home: Path, passphrase: Path) -> None:
             hint="put the passphrase back that the key was made with; a copy of it belongs outside"
             " of this machine",
         ) from error
-
-
-@contextmanager
-def _home(tools: BackupTools, *, starting: bool) -> Generator[Path]:
-    home = Path(tempfile.mkdtemp(prefix="pgst-gpg-", dir=_short()))
-    agent = Path(tools.gpg).with_name("gpg-agent")
-    lines = _CONF if not starting else _CONF.replace("no-autostart\n", "")
-    if starting and agent.is_file():
-        lines += f"agent-program {agent}\n"
-    (home / "gpg.conf").write_text(lines, encoding="utf-8")
-    (home / "gpg-agent.conf").write_text("allow-loopback-pinentry\n", encoding="ascii")
-    try:
-        yield home
-    finally:
-        if starting:
-            _end_agent(tools, home)
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _short() -> str:
-    """Return a directory whose path leaves room for the agent's socket."""
-    found = tempfile.gettempdir()
-    return found if len(found) <= 60 else "/tmp"  # noqa: S108 - a directory of mode 0700 follows
-
-
-def _end_agent(tools: BackupTools, home: Path) -> None:
-    connect = Path(tools.gpg).with_name("gpg-connect-agent")
-    if connect.is_file():
-        command = [str(connect), "--homedir", str(home), "--no-autostart", "KILLAGENT", "/bye"]
-        programs.run(command, environment=environment(tools, home), timeout=20)
-
-
-def environment(tools: BackupTools, home: Path) -> dict[str, str]:
-    """Return what gpg needs in its environment."""
-    found = {"GNUPGHOME": str(home), "HOME": str(home)}
-    if tools.library_path:
-        found["LD_LIBRARY_PATH"] = tools.library_path
-    return found
 
 
 def _gpg(

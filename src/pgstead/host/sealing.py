@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pgstead.host import gpg
+from pgstead.host import gpg, gpg_homes
 from pgstead.host.pipeline import Stage
 from pgstead.model.backup import BackupPlan
 from pgstead.model.host import BackupTools
@@ -27,7 +27,7 @@ class Sealing:
         """Give what seals: the public half is enough. Raises HostError without it."""
         with gpg.keyring(self._tools, Path(self._plan.key), None) as home:
             command = [self._tools.gpg, "--quiet", "--recipient", self._plan.recipient, "--encrypt"]
-            yield Stage(command, environment=gpg.environment(self._tools, home))
+            yield Stage(command, environment=gpg_homes.environment(self._tools, home))
 
     @contextmanager
     def opening(self) -> Generator[Stage]:
@@ -36,7 +36,7 @@ class Sealing:
         with gpg.keyring(self._tools, Path(self._plan.key), passphrase) as home:
             command = [self._tools.gpg, "--quiet", "--pinentry-mode", "loopback"]
             command += ["--passphrase-file", str(passphrase), "--decrypt"]
-            yield Stage(command, environment=gpg.environment(self._tools, home))
+            yield Stage(command, environment=gpg_homes.environment(self._tools, home))
 
     def copy_keys(self, into: Path) -> None:
         """Copy all pairs, under their passphrase, to a file, in the place of what was there."""

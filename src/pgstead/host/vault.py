@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pgstead.errors import BackupError, KeysLostError, UsageError
-from pgstead.host import gpg
+from pgstead.host import gpg, gpg_homes
 from pgstead.host.files import problem
 from pgstead.model.backup import BackupPlan, KeyPair
 from pgstead.model.host import BackupTools
@@ -126,6 +126,10 @@ class RepositoryVault:
     def change_passphrase(self, wanted: Path) -> None:
         """Protect all pairs by what is in a file; its text takes the place of the old one."""
         gpg.change_passphrase(self._tools, self._key(), Path(self._plan.passphrase), wanted)
+
+    def sweep(self) -> None:
+        """Remove the keyrings that killed runs left, and end their agents."""
+        gpg_homes.sweep(self._tools)
 
     def unopened(self, sealed: Sequence[Path]) -> Mapping[str, str]:
         """Return what does not open, with why: of files, and of a probe that is sealed now.

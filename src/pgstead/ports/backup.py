@@ -51,6 +51,10 @@ class BackupVault(Protocol):
         """Protect all pairs by what is in a file; its text takes the place of the old one."""
         ...
 
+    def sweep(self) -> None:
+        """Remove the keyrings that killed runs left, and end their agents."""
+        ...
+
     def unopened(self, sealed: Sequence[Path]) -> Mapping[str, str]:
         """Return what does not open, with why: of files, and of a probe that is sealed now."""
         ...

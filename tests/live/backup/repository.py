@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pgstead.cli.wiring import Wired
-from pgstead.host import gpg
+from pgstead.host import gpg, gpg_homes
 from pgstead.host.backup_catalog import BackupCatalog
 from pgstead.host.barman import BarmanProgram
 from pgstead.host.restored import LocalRestoredServer
@@ -108,7 +108,7 @@ class Repository:
         return self._zstd("open", text)
 
     def _gpg(self, home: Path, *arguments: str) -> bytes:
-        environment = {"PATH": "/usr/bin:/bin", **gpg.environment(self.tools, home)}
+        environment = {"PATH": "/usr/bin:/bin", **gpg_homes.environment(self.tools, home)}
         command = [self.tools.gpg, "--quiet", "--batch", *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
 
