@@ -64,7 +64,9 @@ def seal(plan: BackupPlan, tools: BackupTools, locks: Path) -> tuple[Path, ...]:
     plain = [path for path in sorted(_aside(plan)) if _is_plain(path)] if plan.encrypted else []
     if not plain:
         return ()
-    with archiver_away(locks) as away, gpg.keyring(tools, Path(plan.key), None) as home:
+    # an archiving run that goes on would leave it plain, and a verification finds that
+    waited = archiver_away(locks, patience=_PATIENCE)
+    with waited as away, gpg.keyring(tools, Path(plan.key), None) as home:
         try:
             for path in plain if away else ():
                 gpg.encrypt(tools, home, plan.recipient, path, path.with_name(f"{path.name}.gpg"))

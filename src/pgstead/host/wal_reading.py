@@ -83,11 +83,7 @@ def read(
     names = sorted(path.name for path in folder.glob("*") if SEGMENT.match(path.name))
     absent = sorted(set(wanted) - set(names))
     if absent:
-        raise BackupError(
-            f"the WAL segment {absent[0]} lies in the repository and is not restored: its line in"
-            " xlog.db is gone or altered",
-            hint="`barman rebuild-xlogdb` writes it anew; make a new base backup then",
-        )
+        raise _left_out(absent[0], {name[:8] for name in names}, found)
     if not names:
         return 0, ""
     size = found.segment
@@ -97,6 +93,21 @@ def read(
     for stretch in _stretches(folder, names, size, found):
         last = _read(folder, stretch, names, size, set(wanted), dump)
     return len(names), last
+
+
+def _left_out(name: str, timelines: set[str], found: StoredBackup) -> BackupError:
+    """Say why a segment that lies in the repository was not laid out."""
+    begin = f"the WAL segment {name} lies in the repository and is not restored:"
+    if name[:8] not in timelines and int(name[:8], 16) > found.timeline:
+        return BackupError(
+            f"{begin} the history file {name[:8]}.history does not lead there from timeline"
+            f" {found.timeline}, which {found.name} is of",
+            hint="it is missing, or was altered; make a new base backup now",
+        )
+    return BackupError(
+        f"{begin} its line in xlog.db is gone or altered",
+        hint="`barman rebuild-xlogdb` writes it anew; make a new base backup then",
+    )
 
 
 def _look_at(folder: Path, names: list[str], wanted: set[str], found: StoredBackup) -> None:

@@ -315,5 +315,9 @@ DAMAGES = (
 # The backup is whole: it is restored, and what lies about is told of.
 PLAINTEXT = (
     Damage(segment_left_packed_and_not_sealed, r"can be read by anybody: \S+\.compressed"),
-    Damage(plain_segment_among_the_sealed, r"can be read by anybody: \S+/000000010000000F00000001"),
+    Damage(
+        plain_segment_among_the_sealed,
+        r"can be read by anybody: \S+/000000010000000F00000001",
+        soak=True,
+    ),
 )

@@ -135,7 +135,7 @@ def test_what_is_damaged_is_never_restored_in_silence(
     assert not place.exists()
 
 
-@pytest.mark.parametrize("damage", [pytest.param(d, id=d.name) for d in PLAINTEXT])
+@pytest.mark.parametrize("damage", [marked(d) for d in PLAINTEXT])
 def test_plaintext_is_named_by_a_verification_and_hinders_no_restore(
     repository: Repository, damage: Damage
 ) -> None:
