@@ -40,7 +40,9 @@ def dumps_are_young(w: Witness) -> Iterator[Finding]:
     wanted = {database.name for database in w.databases}
     done = [run for run in told.value if run.ending is Ending.DONE and _whole(run, plan, wanted)]
     if not done and not overdue(w, limit):
-        yield told.unproven("no dump was due yet: `pgstead backup export` makes one")
+        yield told.unproven(
+            "no dump was due yet: `pgstead backup export` makes one", could_try=False
+        )
         return
     ended = [run.ended for run in done if run.ended is not None]
     yield told.shows(

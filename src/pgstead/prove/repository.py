@@ -173,7 +173,9 @@ def backups_are_as_made(w: Witness) -> Iterator[Finding]:
     with timed() as watch:
         size = sum(p.stat().st_size for p in folder.glob("*") if p.is_file())
         if size > _WHOLE:
-            raise CannotTryError(f"{size} bytes are too many to read for a proof; verify does")
+            raise CannotTryError(
+                f"{size} bytes are too many to read for a proof; verify does", could_try=False
+            )
         odd = [name for name, wanted in sums.items() if sum_of(folder / name) != wanted]
     told = answer(f"sha256sum of {folder}/*", f"{len(sums)} files, {size} bytes", odd, watch)
     yield told.shows(

@@ -25,7 +25,11 @@ def manifest(**s3: Any) -> Manifest:
 def test_files_are_beside_the_manifest_and_the_prefix_is_the_name() -> None:
     plan = mirror.plan(manifest(access_key_file="a", secret_key_file="/b"), LAYOUT)
     assert plan is not None
-    assert (plan.access_key, plan.secret_key, str(plan)) == ("/home/a", "/b", "s3://kept/shop")
+    assert (plan.access_key, plan.secret_key, str(plan)) == (
+        str(LAYOUT.manifest_directory / "a"),
+        "/b",
+        "s3://kept/shop",
+    )
 
 
 def test_nothing_plain_leaves_the_machine_whatever_is_waived() -> None:
