@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from pgstead.model.backup import Ending, Task
+from pgstead.workflows import heartbeat
 from tests.fix_stead import LiveStead, stead_in
 from tests.live.backup.pages import altered, forget, shift
 
@@ -77,6 +78,8 @@ def a_heap_page_is_broken(stead: LiveStead) -> Iterator[None]:
 
 @contextmanager
 def a_row_of_the_ledger_was_changed(stead: LiveStead) -> Iterator[None]:
+    for _ in range(2):  # the agent may have written one row so far
+        heartbeat.beat(stead.wired.ports.sql)
     (row,) = run(
         stead,
         "UPDATE pgstead_heartbeat.ledger SET at = at + interval '1 s' WHERE number = 2"
