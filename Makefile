@@ -25,7 +25,7 @@ prove: runtime ## try every promise on the running system
 
 .PHONY: test soak bench bench-app lint-corpus
 test: dev ## run the whole suite on real servers; T="-k tls" selects
-	@$(PYTEST) -n 3 $(T)
+	@$(PYTEST) -n 3 --dist loadfile $(T)
 
 soak: dev ## run the tests that take long; T selects
 	@$(PYTEST) -m soak $(T)

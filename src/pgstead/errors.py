@@ -24,6 +24,7 @@
     ├── BusyError                   exit 1  another pgstead command holds the lock
     ├── SqlError                    exit 1  the server refused a statement of ours
     └── BackupError                 exit 1  a backup, its verification or a recovery failed
+        ├── MirrorError             exit 1  the copy of the backups in object storage is not had
         └── UnreachableTargetError  exit 1  recovery did not get to the moment asked for
 
 Anything else that escapes is a bug and is reported as one, with the path of its log.
@@ -244,3 +245,9 @@ class UnreachableTargetError(BackupError):
     """recovery did not get to the moment that was asked for"""
 
     code = "target-unreachable"
+
+
+class MirrorError(BackupError):
+    """the copy of the backups in object storage cannot be written, read or trusted"""
+
+    code = "mirror-failed"

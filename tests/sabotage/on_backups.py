@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from pgstead.host import backup_tools, gpg, gpg_homes
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import Design
 from tests.sabotage.damage import sabotage
@@ -108,6 +111,19 @@ def a_backup_is_plain(scene: Scene) -> Iterator[Design | None]:
         plain.unlink()
 
 
+@sabotage("BAK-005", where=WHERE)
+def a_segment_lies_plain_beside_the_sealed_one(scene: Scene) -> Iterator[Design | None]:
+    """An archiving run was killed between packing a segment and sealing it."""
+    segment = next(p for p in Path(plan(scene).wals).glob("*/*") if len(p.name) == 24)
+    plain = segment.with_name(f"{segment.name}.compressed")
+    plain.write_bytes(b"\x28\xb5\x2f\xfd" + b"\0" * 1000)
+    os.utime(plain, (0, 0))  # nobody is at work on it
+    try:
+        yield None
+    finally:
+        plain.unlink()
+
+
 @sabotage("BAK-006", where=WHERE)
 def everybody_may_look_at_the_backups(scene: Scene) -> Iterator[Design | None]:
     """Somebody opened the repository, for a moment."""
@@ -193,6 +209,93 @@ def backups_fail(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@sabotage("BAK-013", where=WHERE)
+def the_key_expired(scene: Scene) -> Iterator[Design | None]:
+    """Somebody gave the key an end, and it came: nothing can be sealed any more."""
+    key = Path(plan(scene).key)
+    tools = backup_tools.find(scene.design.layout)
+    with both_halves_kept(key), gpg.keyring(tools, key, Path(plan(scene).passphrase)) as home:
+        run = [tools.gpg, "--quiet", "--pinentry-mode", "loopback"]
+        run += ["--passphrase-file", plan(scene).passphrase]
+        environment = {"PATH": "/usr/bin:/bin", **gpg_homes.environment(tools, home)}
+        made = gpg.current(tools, key)
+        then = str(int(made.made.timestamp()) + 1)
+        for command in (
+            ["--faked-system-time", then, "--quick-set-expire", made.fingerprint, "seconds=1"],
+            ["--yes", "--armor", "--output", str(key / gpg.SECRET), "--export-secret-keys"],
+            ["--yes", "--armor", "--output", str(key / gpg.PUBLIC), "--export"],
+        ):
+            subprocess.run([*run, *command], env=environment, check=True)
+        yield None
+
+
+@contextmanager
+def both_halves_kept(key: Path) -> Iterator[None]:
+    """Put the key pair back afterwards."""
+    kept = {name: (key / name).read_bytes() for name in (gpg.PUBLIC, gpg.SECRET)}
+    try:
+        yield
+    finally:
+        for name, text in kept.items():
+            (key / name).write_bytes(text)
+
+
+@sabotage("BAK-013", where=WHERE, alone=True)
+def the_key_is_gone(scene: Scene) -> Iterator[Design | None]:
+    """The half that opens is lost; sealing goes on as if nothing were."""
+    secret = Path(plan(scene).key, gpg.SECRET)
+    with moved(secret, scene.state / secret.name):
+        yield None
+
+
+@sabotage("BAK-013", where=WHERE, alone=True)
+def the_passphrase_is_another(scene: Scene) -> Iterator[Design | None]:
+    """Somebody wrote a new passphrase to the file, and did not tell the key."""
+    with scene.edited(Path(plan(scene).passphrase), lambda text: f"not {text}"):
+        yield None
+
+
+def dump(scene: Scene) -> Path:
+    """Return the newest logical dump of a database."""
+    return max(Path(plan(scene).exports).glob("*.dump.gpg"))
+
+
+@sabotage("BAK-014", where=WHERE, alone=True)
+def the_last_dump_is_old(scene: Scene) -> Iterator[Design | None]:
+    """The schedule of dumps did nothing for longer than the manifest allows."""
+    yield replace(scene.design, backup=replace(plan(scene), export_age=0.001))
+
+
+@sabotage("BAK-014", where=WHERE)
+def a_byte_of_a_dump_is_flipped(scene: Scene) -> Iterator[Design | None]:
+    """A disk forgot a bit of a dump."""
+    place = dump(scene).stat().st_size * 3 // 4
+    flip(dump(scene), place)
+    try:
+        yield None
+    finally:
+        flip(dump(scene), place)
+
+
+@sabotage("BAK-015", where=WHERE, alone=True)
+def everybody_may_look_at_the_dumps(scene: Scene) -> Iterator[Design | None]:
+    """Somebody gave the dumps to everybody, for a moment."""
+    with scene.mode(Path(plan(scene).exports), 0o755), scene.mode(dump(scene), 0o644):
+        yield None
+
+
+@sabotage("BAK-015", where=WHERE, alone=True)
+def a_dump_is_plain(scene: Scene) -> Iterator[Design | None]:
+    """Somebody opened a dump where it lay."""
+    plain = Path(plan(scene).exports, "jeex_idea_20260101_000000.dump")
+    plain.touch(mode=0o600)
+    plain.write_bytes(b"PGDMP" + bytes(100))
+    try:
+        yield None
+    finally:
+        plain.unlink()
+
+
 SABOTAGES = (
     nobody_receives_the_wal,
     the_last_backup_is_old,
@@ -200,6 +303,7 @@ SABOTAGES = (
     the_last_drill_failed,
     the_last_drill_is_old,
     a_backup_is_plain,
+    a_segment_lies_plain_beside_the_sealed_one,
     everybody_may_look_at_the_backups,
     the_slot_is_unbounded,
     a_segment_is_deleted,
@@ -207,4 +311,11 @@ SABOTAGES = (
     a_row_of_the_ledger_is_gone,
     a_backup_was_removed_by_hand,
     backups_fail,
+    the_key_expired,
+    the_key_is_gone,
+    the_passphrase_is_another,
+    the_last_dump_is_old,
+    a_byte_of_a_dump_is_flipped,
+    everybody_may_look_at_the_dumps,
+    a_dump_is_plain,
 )

@@ -7,6 +7,7 @@ from tests.sabotage import (
     on_databases,
     on_encryption,
     on_migrations,
+    on_mirror,
     on_pooler,
     on_roles,
     on_server,
@@ -25,6 +26,7 @@ MODULES = (
     on_encryption,
     on_backups,
     on_telemetry,
+    on_mirror,
 )
 
 

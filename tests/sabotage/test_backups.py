@@ -11,7 +11,8 @@ import pytest
 from pgstead.cli.wiring import access_to
 from pgstead.errors import SteadError
 from pgstead.workflows import heartbeat
-from tests.fix_stead import stead_in
+from tests.fix_stead import short_directory
+from tests.live.backup.s3 import object_server, stead_with_copy
 from tests.sabotage.damage import Sabotage
 from tests.sabotage.register import sabotages
 from tests.sabotage.scene import Scene
@@ -20,8 +21,15 @@ from tests.sabotage.test_sabotage import brief, related, sabotaged
 
 @pytest.fixture(scope="module")
 def backed_up_scene() -> Iterator[Scene]:
-    """Give a stead with two base backups, WAL between them, a verification and a drill."""
-    with stead_in(backup="true") as stead:
+    """Give a stead with two base backups, WAL between them, a verification and a drill.
+
+    A copy of them is in S3, and there are logical dumps.
+    """
+    more = '\n[backup.export]\nschedule = "0 4 * * *"\n'
+    with (
+        object_server() as server,
+        stead_with_copy(server, short_directory(), more=more) as stead,
+    ):
         stead.run("up")
         wired = stead.wired
         stead.run("backup", "now")
@@ -29,6 +37,8 @@ def backed_up_scene() -> Iterator[Scene]:
             connection.execute("SELECT pg_switch_wal()")
         stead.run("backup", "now", "--verify")
         stead.run("drill")
+        stead.run("backup", "export")
+        stead.run("backup", "mirror")
         # the agent would mend what is damaged here: where WAL is missing it makes a new backup
         wired.ports.supervisor.stop("agent")
         scene = Scene(wired.design, wired.ports, access_to(wired.design, wired.ports))

@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from pgstead.agent.mirroring import Mirroring
 from pgstead.agent.sampling import Sampler
 from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
@@ -120,6 +121,9 @@ class _Backups:
         add(self._drill, _cron(plan.drill), id="drill")
         if plan.incremental:
             add(self._increment, _cron(plan.incremental), id="incremental")
+        if plan.mirror is not None:
+            mirroring = Mirroring(self._design, plan, self._ports)
+            add(mirroring.sweep, IntervalTrigger(seconds=round(plan.mirror.interval)), id="mirror")
         if plan.export:
             add(self._export, _cron(plan.export), id="export")
 
@@ -152,11 +156,11 @@ class _Backups:
         self._told = told.notes if told is not None else ()
         if told is None or not told.streamed or told.slot in backup_status.BAD:
             return  # the server is down, or `up` has to mend the slot before
-        if _failed_long_ago(self._backup.catalog.runs(Task.BACKUP, limit=1)):
+        if _failed_long_ago(self._backup.catalog.runs(Task.BACKUP, limit=20)):
             self._made("again")
             return
         done = [b for b in self._backup.engine.backups() if b.state is State.DONE]
-        if done and not followed(self._backup.files.names(), done[-1].begin_wal):
+        if done and not followed(self._backup.files.names(), done[-1].begin_wal, done[-1].segment):
             _log.warning("WAL is missing since %s: a new base backup is made", done[-1].name)
             self._made("gap")
 
@@ -224,9 +228,11 @@ def _missed(schedule: str, last: datetime) -> bool:
 
 def _failed_long_ago(runs: tuple[Run, ...]) -> bool:
     """Say whether the last of the runs failed, and long enough ago to try again."""
-    if not runs or runs[0].ending not in (Ending.FAILED, Ending.KILLED) or not runs[0].ended:
+    last = next((run for run in runs if run.counts), None)
+    going = bool(runs) and runs[0].ending is Ending.RUNNING
+    if last is None or going or last.ending is Ending.DONE or last.ended is None:
         return False
-    return datetime.now(UTC) - runs[0].ended > timedelta(seconds=_AGAIN)
+    return datetime.now(UTC) - last.ended > timedelta(seconds=_AGAIN)
 
 
 def _tried(job: Callable[[], object], what: str) -> None:

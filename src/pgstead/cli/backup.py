@@ -1,4 +1,4 @@
-"""`pgstead backup now|list|show|verify|expire|mark|export|key`."""
+"""`pgstead backup now|list|show|verify|expire|mark|export|open|key`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pgstead.cli import backup_export, backup_key
+from pgstead.cli import backup_export, backup_key, backup_mirror
 from pgstead.cli.backing import age, backed_up, backup_json, run_json, size
 from pgstead.cli.command import CommandGroup
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import invocation_of
+from pgstead.errors import UsageError
 
 if TYPE_CHECKING:
     from pgstead.model.backup import StoredBackup
@@ -32,6 +33,7 @@ def _now(verify: bool, incremental: bool) -> None:
     The running server is read at the rate that the manifest allows. The backup counts when all
     WAL that it needs has arrived too.
     """
+    from pgstead.model.backup import Task
     from pgstead.workflows import backup, verification
 
     invocation = invocation_of()
@@ -42,7 +44,8 @@ def _now(verify: bool, incremental: bool) -> None:
         made = backup.make(wired.ports, "command", parent=parent)
         verified = verification.verify(wired.ports, "command", made.name) if verify else None
     if invocation.json:
-        console.data({**backup_json(made), "verified": verified})
+        seconds = backup.ports_of(wired.ports).catalog.runs(Task.BACKUP, limit=1)[0].seconds
+        console.data({**backup_json(made), "seconds": seconds, "verified": verified})
         return
     console.line(f"base backup {made.name}: {size(made.size)} of {size(made.cluster_size)}")
     if verified is not None:
@@ -112,18 +115,34 @@ def _show(name: str) -> None:
         console.line(f"{run.task}: {run.ending}{seconds}, {age(run.ended)} {run.error}".rstrip())
 
 
-@new_command("verify", ("pgstead backup verify", "the newest"))
+@new_command(
+    "verify",
+    ("pgstead backup verify", "the newest"),
+    ("pgstead backup verify --remote", "every object of the copy in S3"),
+)
 @click.argument("name", default=NEWEST)
-def _verify(name: str) -> None:
+@click.option("--remote", is_flag=True, help="Read the copy in object storage instead, all of it.")
+def _verify(name: str, remote: bool) -> None:
     """Verify a base backup: every file of its manifest, and every WAL record from it to now.
 
     It is laid out in a place of its own for that, and nothing is started. Whether it can be
     started and holds what it should, a drill shows.
     """
-    from pgstead.workflows import backup, verification
+    from pgstead.workflows import backup, mirror_check, verification
 
     invocation = invocation_of()
     console = Console(invocation)
+    if remote and name != NEWEST:
+        raise UsageError("--remote reads all of the copy", hint="leave the name out")
+    if remote:
+        with console.working():
+            wired = backed_up(invocation, console)
+            checked = mirror_check.check(wired.design, wired.ports, "command")
+        if invocation.json:
+            console.data(checked)
+            return
+        console.line(f"{checked.place}: {checked.objects} objects are whole, {size(checked.size)}")
+        return
     with console.working():
         wired = backed_up(invocation, console)
         ports = backup.ports_of(wired.ports)
@@ -189,6 +208,8 @@ command = CommandGroup(
         ("pgstead drill", "show that the newest one can be restored"),
     ),
 )
-for _part in (_now, _list, _show, _verify, _expire, _mark, backup_export.command):
+for _part in (_now, _list, _show, _verify, _expire, _mark):
     command.add_command(_part)
-command.add_command(backup_key.command)
+for _part in (backup_export.command, backup_export.open_, backup_key.command):
+    command.add_command(_part)
+command.add_command(backup_mirror.command)

@@ -97,7 +97,8 @@ def _rotate() -> None:
     invocation = invocation_of()
     console = Console(invocation)
     with console.working():
-        made = backup_keys.rotate(backed_up(invocation, console).ports)
+        wired = backed_up(invocation, console)
+        made = backup_keys.rotate(wired.design, wired.ports)
     if invocation.json:
         console.data(_told(made))
         return
@@ -130,7 +131,7 @@ def _passphrase(file: Path | None) -> None:
             file = Path(directory, "passphrase")
             file.touch(mode=0o600)
             file.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
-        backup_keys.change_passphrase(wired.ports, file)
+        backup_keys.change_passphrase(wired.design, wired.ports, file)
     if invocation.json:
         console.data({"passphrase_file": plan.passphrase})
         return

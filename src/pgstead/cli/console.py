@@ -116,6 +116,11 @@ class Console:
         if not self.json:
             click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
 
+    @property
+    def watched(self) -> bool:
+        """Steps are shown on one line of a terminal now (ports.Progress)."""
+        return self._stack is not None
+
     def step(self, text: str) -> None:
         """Tell what is being done now (ports.Progress)."""
         if self._stack is None:

@@ -92,6 +92,7 @@ def _needs(source: Source) -> Needs:
         pooled=manifest.pooler.enabled,
         pooler_binary=manifest.pooler.binary or None,
         backed_up=manifest.backup.enabled,
+        mirrored=manifest.backup.enabled and manifest.backup.s3 is not None,
         ports=ports,
     )
 

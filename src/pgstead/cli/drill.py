@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 @click.option("--backup", "name", metavar="NAME", default="", help="Which. [default: the newest]")
 @moment
 def command(target: Target, name: str) -> None:
-    """Restore a backup in a place of its own, question it, and remove it again.
+    """Restore the newest backup in a place of its own, and question it.
 
-    Every heap page and every index is read, rows, roles and policies are looked for, and the
-    agent's ledger must be there up to its last row. How long it took and how much would have
-    been lost is measured, and kept as the last proven restore.
+    It is removed afterwards. Every heap page and every index is read, rows, roles and policies are
+    looked for, and the agent's ledger must be there up to its last row. How long it took and how
+    much would have been lost is measured, and kept as the last proven restore.
     """
     from pgstead.workflows.drill import as_json, drill
 

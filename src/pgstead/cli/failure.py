@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 128 + 2  # what shells report for SIGINT
 PIPE_CLOSED = 128 + 13  # and for SIGPIPE
+REMOVED = frozenset({"backup", "restore", "drill"})  # nothing half done is left of them
 RESUMED = frozenset({"up", "down", "destroy", "doctor", "toolchain"})
 
 
@@ -76,15 +77,20 @@ def _interrupted(invocation: Invocation) -> int:
     message = "interrupted"
     if invocation.command in RESUMED:
         message += f"; run `pgstead {invocation.command}` again: it continues"
+    elif invocation.command in REMOVED:
+        message += "; what it had begun is removed"
+    hint = ""
+    if invocation.command == "restore":
+        hint = "`pgstead up` starts what a restore in place had stopped"
     if not invocation.json:
         click.echo(err=True)  # the terminal shows ^C on this line
     answer: dict[str, object] = {
         "error": "interrupted",
         "message": message,
-        "hint": "",
+        "hint": hint,
         "exit_status": INTERRUPTED,
     }
-    _tell(invocation, message, "", answer)
+    _tell(invocation, message, hint, answer)
     return INTERRUPTED
 
 

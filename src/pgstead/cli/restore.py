@@ -13,6 +13,7 @@ import click
 from pgstead.cli.backing import age, backed_up, moment, size
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
+from pgstead.cli.fetching import from_copy
 from pgstead.cli.invocation import Invocation, invocation_of
 from pgstead.errors import UsageError
 
@@ -29,9 +30,11 @@ if TYPE_CHECKING:
     ("pgstead restore --to-time 2026-11-21T14:05:00+01:00", "a moment"),
     ("pgstead restore --extract shop.orders --into orders.dump", "one table, as a dump"),
     ("pgstead restore --in-place", "over what runs now, which is kept; asks"),
+    ("pgstead restore --from s3 --in-place --yes", "on a new machine, from the copy in S3"),
     exit_1="it could not be restored",
 )
 @moment
+@from_copy
 @click.option("--timeline", type=click.IntRange(1), help="Of a history that was left.")
 @click.option("--backup", "name", metavar="NAME", default="", help="From which. [default: found]")
 @click.option("--into", type=click.Path(path_type=Path), help="Where to; with --extract, the file.")
@@ -49,11 +52,14 @@ def command(
     rehearse: bool,
     yes: bool,
 ) -> None:
-    """Bring back what was: to the last moment, or to any that the backups reach.
+    """Bring back what was, to any moment, beside the running server.
 
-    By default beside the running server, which is not touched: a data directory is left in the
-    state, replayed and shut down. What is restored is on a timeline of its own and never writes
-    to the repository.
+    That is not touched unless --in-place says so: a data directory is left in the state, replayed
+    and shut down. Without a moment it is the last one. What is restored is on a timeline of its own
+    and never writes to the repository.
+
+    With `--from s3` the repository is fetched from its copy in object storage first, on a machine
+    that has none; `--key` names what `pgstead backup key export` wrote, unless the copy has it.
     """
     from pgstead.workflows import restore
 

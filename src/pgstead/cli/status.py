@@ -111,11 +111,15 @@ def _backups(found: BackupStatus) -> list[tuple[str, str, str]]:
     last, restored = found.last, found.restore
     wal = {True: "streamed", False: "not streamed", None: "unknown"}[found.streamed]
     took = "" if restored is None else f"{restored.backup}, in {restored.detail.get('rto')} s"
-    return [
+    rows = [
         ("last base backup", age(last and last.ended), last.backup if last else ""),
         ("last proven restore", age(restored and restored.ended), took),
         ("WAL", wal, f"slot {found.slot}" if found.slot else ""),
     ]
+    if (mirror := found.mirror) is not None:
+        lag = "all copied" if mirror.lag == 0 else f"{mirror.lag:.0f} s behind"
+        rows.append(("copy", age(mirror.at), f"{mirror.place}, {lag}"))
+    return rows
 
 
 def _until(not_after: str) -> str:
@@ -161,6 +165,7 @@ def _backups_told(found: BackupStatus) -> dict[str, object]:
         "last_proven_restore": run_json(found.restore),
         "wal_streamed": found.streamed,
         "slot": found.slot or None,
+        "mirror": found.mirror,
         "notes": found.notes,
     }
 

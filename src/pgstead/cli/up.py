@@ -53,6 +53,7 @@ def command(allow: str, fix: bool, override: str | None) -> None:
     from pgstead.cli.doors import must_be_free
     from pgstead.cli.gate import GatedMigrations, MigrationGate
     from pgstead.cli.wiring import prepared, wire
+    from pgstead.workflows.first_backup import await_first
     from pgstead.workflows.up import up
 
     invocation = invocation_of()
@@ -66,6 +67,8 @@ def command(allow: str, fix: bool, override: str | None) -> None:
         with prepared(wired):
             must_be_free(wired)
             result = up(wired.design, ports, allow=Impact[allow.upper()], gate=gate)
+            if result.initialized and (untold := await_first(ports)):
+                console.warn(f"{untold}: `pgstead logs agent`")
     seconds = time.monotonic() - began
     if invocation.json:
         console.data(_told(wired, result, seconds))

@@ -95,9 +95,13 @@ class Wired:
         return layout.manifest_directory not in layout.state.parents
 
     def forget(self) -> None:
-        """Remove what `up` left beside the manifest: `.pgstead/`, unless something else is in."""
+        """Remove what `up` left beside the manifest: `.pgstead/`, unless something else is in.
+
+        What keeps it out of git stays for as long as a secret is in it.
+        """
         beside = Path(self.design.layout.manifest_directory, state.STATE)
-        for name in ("location", ".gitignore"):
+        names = ["location"] if (beside / "secrets").is_dir() else ["location", ".gitignore"]
+        for name in names:
             (beside / name).unlink(missing_ok=True)
         for directory in (beside, Path(self.design.layout.state)):
             if directory.is_dir() and not any(directory.iterdir()):
@@ -168,7 +172,7 @@ def _backup_tools(manifest: Manifest, layout: Layout, *, tolerant: bool) -> Back
     if not manifest.backup.enabled:
         return None
     try:
-        return backup_tools.find(layout)
+        return backup_tools.find(layout, mirrored=manifest.backup.s3 is not None)
     except HostError:
         if not tolerant:
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgstead.design import mirror
 from pgstead.design.names import BACKUP
 from pgstead.errors import ManifestError
 from pgstead.manifest.document import Manifest
@@ -63,6 +64,8 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout) -> BackupPlan |
         ),
         export=told.export.schedule,
         export_kept=round(told.export.kept / _DAY),
+        export_age=told.export.max_age,
+        mirror=mirror.plan(manifest, layout),
     )
 
 

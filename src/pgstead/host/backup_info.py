@@ -24,6 +24,8 @@ _STATES = {
     "EMPTY": State.RUNNING,
 }
 _ENDING = "-backup.info"
+_SEGMENT = 16 * 2**20  # bytes, unless initdb was told otherwise
+_SEGMENTS = frozenset(2**n for n in range(20, 31))  # initdb --wal-segsize: 1 MB to 1 GB
 
 
 def everything(plan: BackupPlan) -> tuple[StoredBackup, ...]:
@@ -88,9 +90,18 @@ def _stored(name: str, told: Mapping[str, str]) -> StoredBackup:
         timeline=int(told.get("timeline") or 0),
         system_id=told.get("systemid", ""),
         major=int(told.get("version") or 0) // 10_000,
+        segment=_segment(told.get("xlog_segment_size", "")),
         encrypted=told.get("encryption", "").lower() == "gpg",
         error=told.get("error", ""),
     )
+
+
+def _segment(told: str) -> int:
+    """Return the bytes of a segment. Raises ValueError for what initdb would not take."""
+    size = int(told) if told else _SEGMENT  # a backup that has not begun says nothing of it
+    if size not in _SEGMENTS:
+        raise ValueError(f"xlog_segment_size is {size}, which no server has")
+    return size
 
 
 def _with_wal(plan: BackupPlan, found: StoredBackup, until: str) -> StoredBackup:

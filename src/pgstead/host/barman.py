@@ -11,13 +11,22 @@ import os
 import re
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from pgstead.errors import BackupError
-from pgstead.host import backup_info, barman_histories, gpg, processes, programs, received
+from pgstead.errors import BackupError, SteadError
+from pgstead.host import (
+    backup_info,
+    barman_histories,
+    gpg,
+    gpg_homes,
+    plaintext,
+    processes,
+    programs,
+    received,
+)
 from pgstead.model.backup import SERVER, BackupPlan, Lineage, StoredBackup, Target, TargetKind
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
@@ -27,6 +36,7 @@ _LEAVING = 10.0
 _SPARE = 16 * 2**20  # bytes: WAL goes on arriving meanwhile
 _LONG = 48 * _HOURS  # a base backup of a large cluster under a rate limit
 _GRAVE = re.compile(r"^(ERROR|CRITICAL|EXCEPTION): ?(?P<words>.*)$", re.MULTILINE)
+_CAUSE = re.compile(r"checksum verification failed|^\w+: error: ")
 
 
 class BarmanProgram:
@@ -48,7 +58,7 @@ class BarmanProgram:
     def environment(self, home: Path | None = None) -> dict[str, str]:
         """Return the environment of a call."""
         found = environment(self._tools, self._bindir)
-        return found if home is None else {**found, **gpg.environment(self._tools, home)}
+        return found if home is None else {**found, **gpg_homes.environment(self._tools, home)}
 
     def _run(
         self, *arguments: str, timeout: float = 300, home: Path | None = None
@@ -132,6 +142,13 @@ class BarmanProgram:
         """Return one base backup. Raises BackupError where there is none of that name."""
         return backup_info.of(self._plan, name)
 
+    def being_made(self) -> int:
+        """Return the bytes that there are of the base backup that is being made."""
+        newest = max(Path(self._plan.base).glob("*"), default=None)
+        if newest is None:
+            return 0
+        return sum(size_of(path) for path in newest.glob("data/*"))
+
     def end_orphans(self) -> None:
         """End what a killed run has started to make a base backup with."""
         processes.end_working_on(Path(self._plan.base), _LEAVING, "pg_basebackup")
@@ -160,9 +177,22 @@ class BarmanProgram:
 
     def archive(self) -> None:
         """Take the segments that have arrived into the repository, compressed and encrypted."""
-        with self._sealing() as home:
-            self._done("archive-wal", SERVER, timeout=_HOURS, home=home)
+        locks = Path(self._layout.backup)
+        plaintext.clear(self._plan, locks)  # of a run that was killed
+        try:
+            with self._sealing() as home:
+                self._done("archive-wal", SERVER, timeout=_HOURS, home=home)
+        except BaseException:
+            with suppress(SteadError):  # the next run does it; this one's error is told
+                plaintext.clear(self._plan, locks)
+            raise
+        plaintext.seal(self._plan, self._tools, locks)
         self._unseal()
+
+    def plain(self) -> tuple[str, ...]:
+        """Return the files of an encrypted repository that anybody can read, and should not."""
+        told = plaintext.found(self._plan, Path(self._layout.backup), self.backups())
+        return tuple(str(path) for path in told)
 
     def _unseal(self) -> None:
         """Keep history files plain: they tell where a timeline was left, and nothing else."""
@@ -262,10 +292,19 @@ class BarmanProgram:
         Whole segments are taken into the repository first; the open one is kept beside them.
         """
         self.archive()
-        aside = Path(self._plan.repository, "abandoned")
+        aside = Path(self._plan.abandoned)
         for left in Path(self._plan.streaming).glob("*.partial"):
             aside.mkdir(mode=0o700, exist_ok=True)
             left.rename(aside / f"{left.name}.{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        plaintext.seal(self._plan, self._tools, Path(self._layout.backup))
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, 0 for one that is gone by now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def environment(tools: BackupTools, bindir: str) -> dict[str, str]:
@@ -291,5 +330,7 @@ def _parsed(text: str) -> dict[str, Any]:
 def _words(outcome: programs.Outcome) -> str:
     """Return what Barman complained of, in a line."""
     grave = [match["words"] for match in _GRAVE.finditer(outcome.words)]
+    # what it called says why: which file has a page that is broken, where there is no room
+    grave += [line for line in outcome.words.splitlines() if _CAUSE.search(line)]
     lines = grave or [line for line in outcome.words.splitlines() if line.strip()][-3:]
     return " / ".join(" ".join(line.split()) for line in lines)[:500] or "it said nothing"

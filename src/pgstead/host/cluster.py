@@ -118,6 +118,7 @@ class DataDirectory:
         """Run initdb in a temporary directory, fsync, rename. Raises InitializationError."""
         self.sweep()
         server = self._layout.server
+        _must_not_be_restored(Path(server))
         self._files.make_directory(server, mode=0o700, owner=self._user)
         temporary = server / f"data.{os.getpid()}.new"
         try:
@@ -234,3 +235,17 @@ def libc() -> str:
 
 def _last_lines(words: str, count: int = 5) -> str:
     return " | ".join(line.strip() for line in words.splitlines()[-count:] if line.strip())
+
+
+def _must_not_be_restored(server: Path) -> None:
+    """Raise InitializationError where a restore in place ended between two names.
+
+    The data directory has its name aside then, and an empty one must not take its place.
+    """
+    before = sorted(server.glob("data.before-*"))
+    if before and any(server.glob("data.*.restored")):
+        raise InitializationError(
+            f"a restore in place was killed: the data directory is {before[-1].name} now",
+            hint="`pgstead restore --in-place` again; or give it its name back:"
+            f" `mv {before[-1]} {server / 'data'}`",
+        )

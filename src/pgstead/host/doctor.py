@@ -56,6 +56,7 @@ class Needs:
     pooled: bool = True
     pooler_binary: str | None = None
     backed_up: bool = True
+    mirrored: bool = False  # a copy of the backups is kept in S3
     ports: Mapping[int, str] = field(default_factory=dict[int, str])  # port -> manifest key
 
 
@@ -103,7 +104,7 @@ def fix(needs: Needs, layout: Layout, host: HostFacts, step: Callable[[str], Non
     if needs.pooled:
         _fix_pooler(needs, layout, host, step)
     if needs.backed_up:
-        _fix_backup_tools(layout, step)
+        _fix_backup_tools(needs, layout, step)
 
 
 def _fix_server(needs: Needs, layout: Layout, host: HostFacts, step: Callable[[str], None]) -> None:
@@ -138,12 +139,12 @@ def _fix_pooler(needs: Needs, layout: Layout, host: HostFacts, step: Callable[[s
     pgbouncer.find(needs.pooler_binary, layout, host)
 
 
-def _fix_backup_tools(layout: Layout, step: Callable[[str], None]) -> None:
+def _fix_backup_tools(needs: Needs, layout: Layout, step: Callable[[str], None]) -> None:
     try:
-        backup_tools.find(layout)
+        backup_tools.find(layout, mirrored=needs.mirrored)
     except MissingBackupToolError:
-        step("fetching Barman, which makes the backups")
-        backup_tools.fetch(layout)
+        step("fetching what makes the backups")
+        backup_tools.fetch(layout, mirrored=needs.mirrored)
 
 
 def _fix_libraries(error: MissingLibraryError, layout: Layout, step: Callable[[str], None]) -> None:
@@ -273,7 +274,7 @@ def _backup_tools(needs: Needs, layout: Layout) -> Iterator[Finding]:
     if not needs.backed_up:
         return
     try:
-        tools = backup_tools.find(layout)
+        tools = backup_tools.find(layout, mirrored=needs.mirrored)
     except MissingBackupToolError as error:
         yield Finding.of("backup-tools", error, fixable=True)
     else:

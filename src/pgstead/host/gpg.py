@@ -5,13 +5,14 @@ the public half of the newest alone, which is what new files are sealed to. Each
 the secret one first: what was sealed can be opened whenever a rotation is killed.
 
 The agent of GnuPG listens on a socket below its home, whose path may have 107 bytes, and goes on
-running. So a home is made where paths are short, for one call, and its agent ends with it.
+running. So a home is made where paths are short, for one call, and its agent ends with it
+(`gpg_homes`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
+import subprocess
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -22,9 +23,11 @@ from pathlib import Path
 from pgstead.errors import HostError
 from pgstead.host import programs
 from pgstead.host.files import problem, sync_directory
+from pgstead.host.gpg_homes import environment, home_of_a_moment
 from pgstead.model.host import BackupTools
 
 PUBLIC, SECRET = "public.asc", "secret.asc"
+_BEGINNING = 65_536  # bytes of a file that show that it opens
 PENDING = ".pending"  # how the file of a passphrase ends that is about to hold
 
 # Curve 25519 for the key, AES-256 for what it protects (BAK-4).
@@ -39,18 +42,6 @@ Expire-Date: 0
 Preferences: AES256 SHA512 Uncompressed
 %commit
 """
-# The only key in the keyring is ours, so it need not be signed to be trusted.
-_CONF = """\
-batch
-no-tty
-no-autostart
-trust-model always
-cipher-algo AES256
-s2k-cipher-algo AES256
-s2k-digest-algo SHA512
-s2k-count 65011712
-"""
-
 # For a keyring that is gone with the call. Left to itself the agent measures for a second how many
 # rounds take it 0.1 s, and then every file that is opened takes them: each segment of WAL. The
 # copy that stays (`make`) is protected by as many as there can be.
@@ -62,7 +53,7 @@ def make(tools: BackupTools, directory: Path, recipient: str, passphrase: Path) 
 
     Raises HostError where gpg cannot.
     """
-    with _home(tools, starting=True) as home:
+    with home_of_a_moment(tools, starting=True) as home:
         _add(tools, home, directory, recipient, passphrase)
 
 
@@ -153,14 +144,14 @@ class Pair:
 
 def pairs(tools: BackupTools, directory: Path) -> tuple[Pair, ...]:
     """Return the pairs that are there, oldest first; no passphrase is needed for that."""
-    with _home(tools, starting=False) as home:
+    with home_of_a_moment(tools, starting=False) as home:
         arguments = ["--import-options", "show-only", "--with-colons", "--import"]
         return _pairs(_gpg(tools, home, None, *arguments, str(directory / SECRET)).out)
 
 
 def current(tools: BackupTools, directory: Path) -> Pair:
     """Return the pair that new files are sealed to."""
-    with _home(tools, starting=False) as home:
+    with home_of_a_moment(tools, starting=False) as home:
         arguments = ["--import-options", "show-only", "--with-colons", "--import"]
         return _pairs(_gpg(tools, home, None, *arguments, str(directory / PUBLIC)).out)[-1]
 
@@ -186,10 +177,53 @@ def _pairs(listed: str) -> tuple[Pair, ...]:
     return tuple(sorted(found, key=lambda pair: pair.made))
 
 
+def copy(directory: Path, into: Path) -> None:
+    """Copy all pairs, under their passphrase, to a file of mode 0600, replacing it whole."""
+    try:
+        text = (directory / SECRET).read_text(encoding="utf-8")
+    except OSError as error:
+        raise problem(error, directory / SECRET, "reading") from error
+    _write(into, text)
+
+
 def decrypt(tools: BackupTools, home: Path, passphrase: Path, sealed: Path, into: Path) -> None:
     """Open a file with a keyring of a moment. Raises HostError where it cannot be opened."""
     into.unlink(missing_ok=True)
     _gpg(tools, home, passphrase, "--output", str(into), "--decrypt", str(sealed))
+
+
+def opens(tools: BackupTools, home: Path, passphrase: Path, sealed: Path) -> str:
+    """Open the beginning of a file, keeping nothing; return why it does not open, or nothing."""
+    command = [tools.gpg, "--quiet", "--pinentry-mode", "loopback"]
+    command += ["--passphrase-file", str(passphrase), "--decrypt", str(sealed)]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env=programs.plain_environment(environment(tools, home)),
+        ) as running,
+    ):
+        assert running.stdout is not None
+        beginning = running.stdout.read(_BEGINNING)
+        running.kill()  # a base backup may be of terabytes
+        if beginning:
+            return ""
+        said.seek(0)
+        return " ".join(said.read().decode("utf-8", "replace").split())[:300] or "it is empty"
+
+
+def encrypt(tools: BackupTools, home: Path, recipient: str, plain: Path, into: Path) -> None:
+    """Seal a file with a keyring of a moment; it has its name when it is whole. Raises HostError.
+
+    As Barman does it: what is compressed is not compressed again.
+    """
+    passing = into.with_name(f".{into.name}.sealing")
+    _gpg(tools, home, None, "--yes", "--compress-level", "0", "--recipient", recipient,
+         "--output", str(passing), "--encrypt", str(plain))  # fmt: skip
+    passing.replace(into)
 
 
 def sealed_to(path: Path) -> str:
@@ -229,7 +263,7 @@ def keyring(tools: BackupTools, directory: Path, passphrase: Path | None) -> Gen
     Raises HostError for a key that does not open.
     """
     secret = passphrase is not None
-    with _home(tools, starting=secret) as home:
+    with home_of_a_moment(tools, starting=secret) as home:
         with (home / "gpg-agent.conf").open("a", encoding="ascii") as conf:
             conf.write(_PASSING)
         name = SECRET if secret else PUBLIC
@@ -257,12 +291,23 @@ def _open(tools: BackupTools, home: Path, passphrase: Path) -> None:
         pending.replace(passphrase)
 
 
+def seal(
+    tools: BackupTools, home: Path, recipient: str, into: Path, *, at: datetime | None = None
+) -> None:
+    """Seal a word to a key of a keyring of a moment. Raises HostError where it cannot be.
+
+    `at` is when, as far as gpg knows: a key that has expired since still opens what it sealed.
+    """
+    (home / "probe").write_text("probe", encoding="ascii")
+    when = [] if at is None else ["--faked-system-time", str(int(at.timestamp()) + 1)]
+    _gpg(tools, home, None, "--yes", *when, "--output", str(into), "--recipient", recipient,
+         "--encrypt", str(home / "probe"))  # fmt: skip
+
+
 def _must_open(tools: BackupTools, home: Path, passphrase: Path) -> None:
     sealed = home / "probe.gpg"
-    (home / "probe").write_text("probe", encoding="ascii")
-    recipient = _pairs(_listed(tools, home))[-1].fingerprint
-    _gpg(tools, home, None, "--yes", "--output", str(sealed), "--recipient", recipient,
-         "--encrypt", str(home / "probe"))  # fmt: skip
+    last = _pairs(_listed(tools, home))[-1]
+    seal(tools, home, last.fingerprint, sealed, at=last.made)
     try:
         _gpg(tools, home, passphrase, "--decrypt", str(sealed))
     except HostError as error:
@@ -271,44 +316,6 @@ def _must_open(tools: BackupTools, home: Path, passphrase: Path) -> None:
             hint="put the passphrase back that the key was made with; a copy of it belongs outside"
             " of this machine",
         ) from error
-
-
-@contextmanager
-def _home(tools: BackupTools, *, starting: bool) -> Generator[Path]:
-    home = Path(tempfile.mkdtemp(prefix="pgst-gpg-", dir=_short()))
-    agent = Path(tools.gpg).with_name("gpg-agent")
-    lines = _CONF if not starting else _CONF.replace("no-autostart\n", "")
-    if starting and agent.is_file():
-        lines += f"agent-program {agent}\n"
-    (home / "gpg.conf").write_text(lines, encoding="utf-8")
-    (home / "gpg-agent.conf").write_text("allow-loopback-pinentry\n", encoding="ascii")
-    try:
-        yield home
-    finally:
-        if starting:
-            _end_agent(tools, home)
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _short() -> str:
-    """Return a directory whose path leaves room for the agent's socket."""
-    found = tempfile.gettempdir()
-    return found if len(found) <= 60 else "/tmp"  # noqa: S108 - a directory of mode 0700 follows
-
-
-def _end_agent(tools: BackupTools, home: Path) -> None:
-    connect = Path(tools.gpg).with_name("gpg-connect-agent")
-    if connect.is_file():
-        command = [str(connect), "--homedir", str(home), "--no-autostart", "KILLAGENT", "/bye"]
-        programs.run(command, environment=environment(tools, home), timeout=20)
-
-
-def environment(tools: BackupTools, home: Path) -> dict[str, str]:
-    """Return what gpg needs in its environment."""
-    found = {"GNUPGHOME": str(home), "HOME": str(home)}
-    if tools.library_path:
-        found["LD_LIBRARY_PATH"] = tools.library_path
-    return found
 
 
 def _gpg(

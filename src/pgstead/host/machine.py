@@ -15,23 +15,31 @@ from pgstead.host.dumps import LogicalDumps
 from pgstead.host.files import LocalFiles
 from pgstead.host.journal import JsonJournal
 from pgstead.host.keys import KeyFiles
+from pgstead.host.mirror_arrival import MirrorArrival
+from pgstead.host.mirror_memory import MirrorMemory
+from pgstead.host.mirror_source import MirrorSource
 from pgstead.host.monitor import MonitorConnections
 from pgstead.host.pgbouncer import SocketConsole
 from pgstead.host.restored import LocalRestoredServer
 from pgstead.host.restored_files import RestoredFiles
+from pgstead.host.s3 import S3Store
 from pgstead.host.sample_store import SampleFile
 from pgstead.host.scratch import ScratchArea
+from pgstead.host.sealing import Sealing
 from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
 from pgstead.host.turns import Turns
 from pgstead.host.vault import RepositoryVault
 from pgstead.host.vitals import MachineVitals
+from pgstead.model.backup import BackupPlan
 from pgstead.model.design import Design
 from pgstead.model.host import BackupTools
+from pgstead.model.layout import Layout
 from pgstead.model.resources import Certificate
 from pgstead.ports import Migrations, Ports, Progress, Secrets
 from pgstead.ports.backup import BackupPorts
+from pgstead.ports.mirror import MirrorPorts
 from pgstead.ports.telemetry import TelemetryPorts
 
 
@@ -86,9 +94,23 @@ def _backup(design: Design, tools: BackupTools | None, progress: Progress) -> Ba
         catalog=BackupCatalog(layout.backup_catalog, JsonJournal(layout.journal)),
         restored=LocalRestoredServer(design),
         files=RestoredFiles(plan, design.build),
-        dumps=LogicalDumps(design.build, design.host, design.superuser),
+        dumps=LogicalDumps(design.build, design.host, design.superuser, Sealing(plan, tools)),
         turns=Turns(layout.backup, progress),
         scratch=ScratchArea(layout.backup),
+        mirror=_mirror(plan, tools, layout, progress),
+    )
+
+
+def _mirror(
+    plan: BackupPlan, tools: BackupTools, layout: Layout, progress: Progress
+) -> MirrorPorts | None:
+    if plan.mirror is None or not tools.s3:
+        return None
+    return MirrorPorts(
+        store=S3Store(plan.mirror, tools, progress),
+        source=MirrorSource(plan, layout),
+        arrival=MirrorArrival(plan, layout),
+        memory=MirrorMemory(layout.mirror_known),
     )
 
 

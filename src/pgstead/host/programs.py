@@ -75,38 +75,6 @@ def plain_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     }
 
 
-def run_into(
-    command: Sequence[str],
-    output: int,
-    *,
-    user: str | None = None,
-    environment: Mapping[str, str] | None = None,
-    timeout: float,
-) -> Outcome:
-    """Run a program whose output goes to an open file. As root, `user` becomes the child's."""
-    who = None if user is None else account(user)
-    other = who is not None and not who.is_me
-    try:
-        done = subprocess.run(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.PIPE,
-            check=False,
-            cwd="/",
-            env=plain_environment(environment),
-            timeout=timeout,
-            user=who.uid if who and other else None,
-            group=who.gid if who and other else None,
-            extra_groups=[] if other else None,
-        )
-    except OSError as error:
-        return Outcome(127, "", f"{command[0]}: {error.strerror}")
-    except subprocess.TimeoutExpired:
-        return Outcome(124, "", f"{command[0]}: no answer within {timeout:g} s")
-    return Outcome(done.returncode, "", done.stderr.decode("utf-8", "replace"))
-
-
 def run(
     command: Sequence[str],
     *,

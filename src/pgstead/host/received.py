@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from pgstead.host.files import problem
-from pgstead.model.backup import BackupPlan
+from pgstead.model.backup import SERVER, BackupPlan
 
 WAL = "barman_wal"  # where Barman puts the segments, below the data directory
 _SEGMENT = re.compile(r"^[0-9A-F]{24}$")
@@ -56,7 +56,10 @@ def copy_spool(plan: BackupPlan, into: Path, timeline: int) -> None:
 
 
 def archived_since(plan: BackupPlan, folder: Path, timeline: int) -> list[str]:
-    """Return the segments of a timeline between those of a folder that only the archive has."""
+    """Return the segments of a timeline between those of a folder that only the archive has.
+
+    One that Barman's list does not have is left out: it would be given as it lies there, sealed.
+    """
     have = {path.name for path in folder.iterdir() if _SEGMENT.match(path.name)}
     own = sorted(name for name in have if int(name[:8], 16) == timeline)
     if not own:
@@ -66,4 +69,14 @@ def archived_since(plan: BackupPlan, folder: Path, timeline: int) -> list[str]:
         for path in Path(plan.wals).glob(f"{timeline:08X}*/*")
         if _SEGMENT.match(path.name)
     }
-    return sorted(name for name in archived - have if own[0] < name < own[-1])
+    missing = (archived - have) & listed(plan)
+    return sorted(name for name in missing if own[0] < name < own[-1])
+
+
+def listed(plan: BackupPlan) -> set[str]:
+    """Return the names in Barman's list of WAL."""
+    try:
+        lines = Path(plan.wals, f"{SERVER}-xlog.db").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return set()
+    return {line.partition("\t")[0] for line in lines}

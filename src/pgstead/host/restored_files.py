@@ -20,6 +20,7 @@ _REWRITTEN = (
 )  # fmt: skip
 _LONG = 24 * 3600.0
 _SYSTEM = re.compile(r"^Database system identifier:\s+(\d+)$", re.MULTILINE)
+_SEGMENT = re.compile(r"^Bytes per WAL segment:\s+(\d+)$", re.MULTILINE)
 
 
 class RestoredFiles:
@@ -68,12 +69,19 @@ class RestoredFiles:
 
     def _must_be_its_own(self, place: Path, found: StoredBackup) -> None:
         """Raise BackupError for files of another cluster; pg_verifybackup asks from 17 on."""
-        told = _SYSTEM.search(self._run("pg_controldata", str(place)).out)
+        control = self._run("pg_controldata", str(place)).out
+        told, size = _SYSTEM.search(control), _SEGMENT.search(control)
         if told is None or (found.system_id and told[1] != found.system_id):
             raise BackupError(
                 f"{found.name} is another cluster's: its system is"
                 f" {told[1] if told else 'unknown'}, not {found.system_id}",
                 hint="remove it from the repository; make a new base backup",
+            )
+        if size is None or int(size[1]) != found.segment:
+            raise BackupError(
+                f"the WAL of {found.name} has segments of {size[1] if size else 'unknown'} bytes,"
+                f" and its backup.info says {found.segment}",
+                hint="it cannot be trusted: make a new base backup",
             )
 
     def names(self) -> tuple[str, ...]:

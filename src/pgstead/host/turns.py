@@ -53,6 +53,12 @@ class Turns:
             yield
 
     @contextmanager
+    def mirroring(self, *, patience: float) -> Generator[None]:
+        """Be the only one who copies to object storage. Raises BusyError."""
+        with self._held("mirroring.lock", fcntl.LOCK_EX, patience):
+            yield
+
+    @contextmanager
     def _held(self, name: str, how: int, patience: float) -> Generator[None]:
         path = self._directory / name
         try:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pgstead.errors import BackupError, KeysLostError, UsageError
-from pgstead.host import gpg
+from pgstead.host import gpg, gpg_homes
 from pgstead.host.files import problem
 from pgstead.model.backup import BackupPlan, KeyPair
 from pgstead.model.host import BackupTools
 from pgstead.model.resources import BackupKey
+
+_PROBE = "what is sealed now"
 
 
 class RepositoryVault:
@@ -123,6 +126,30 @@ class RepositoryVault:
     def change_passphrase(self, wanted: Path) -> None:
         """Protect all pairs by what is in a file; its text takes the place of the old one."""
         gpg.change_passphrase(self._tools, self._key(), Path(self._plan.passphrase), wanted)
+
+    def sweep(self) -> None:
+        """Remove the keyrings that killed runs left, and end their agents."""
+        gpg_homes.sweep(self._tools)
+
+    def unopened(self, sealed: Sequence[Path]) -> Mapping[str, str]:
+        """Return what does not open, with why: of files, and of a probe that is sealed now.
+
+        The probe is sealed by the public half that the next backup would be sealed by. Raises
+        HostError where there is no key, or nothing can be sealed to it.
+        """
+        key, passphrase = self._key(), Path(self._plan.passphrase)
+        with tempfile.TemporaryDirectory() as directory:
+            probe = Path(directory, _PROBE)
+            with gpg.keyring(self._tools, key, None) as home:
+                gpg.seal(self._tools, home, self._plan.recipient, probe)
+            with gpg.keyring(self._tools, key, passphrase) as home:
+                told = {
+                    path.name if path == probe else str(path): gpg.opens(
+                        self._tools, home, passphrase, path
+                    )
+                    for path in (probe, *sealed)
+                }
+        return {name: why for name, why in told.items() if why}
 
     def export(self, into: Path) -> None:
         """Copy all pairs, under their passphrase, to a file that must not be there."""

@@ -18,7 +18,6 @@ from pgstead.host import programs
 from pgstead.model.backup import StoredBackup
 
 SEGMENT = re.compile(r"^[0-9A-F]{24}$")
-_SEGMENT = 16 * 2**20  # bytes, as initdb makes them
 _AGAIN = "make a new base backup now; moments before it are recoverable still"
 _STOPPED = re.compile(r"error in WAL record at (?P<lsn>[0-9A-F]+/[0-9A-F]+): (?P<words>.*)")
 _AT = re.compile(r" at (?P<lsn>[0-9A-F]+/[0-9A-F]+)")
@@ -52,7 +51,7 @@ def stored(folders: Sequence[Path], found: StoredBackup) -> tuple[str, ...]:
         raise BackupError(f"the WAL segment {empty[0]} is empty", hint=_AGAIN)
     wanted = _leading(names)
     if wanted:
-        _without_gap(wanted, _SEGMENT, found)
+        _without_gap(wanted, found.segment, found)
     return tuple(wanted)
 
 
@@ -84,14 +83,11 @@ def read(
     names = sorted(path.name for path in folder.glob("*") if SEGMENT.match(path.name))
     absent = sorted(set(wanted) - set(names))
     if absent:
-        raise BackupError(
-            f"the WAL segment {absent[0]} lies in the repository and is not restored: its line in"
-            " xlog.db is gone or altered",
-            hint="`barman rebuild-xlogdb` writes it anew; make a new base backup then",
-        )
+        raise _left_out(absent[0], {name[:8] for name in names}, found)
     if not names:
         return 0, ""
-    size = _looked_at(folder, names, set(wanted), found)
+    size = found.segment
+    _look_at(folder, names, set(wanted), found)
     _without_gap(names, size, found)
     last = ""
     for stretch in _stretches(folder, names, size, found):
@@ -99,22 +95,37 @@ def read(
     return len(names), last
 
 
-def _looked_at(folder: Path, names: list[str], wanted: set[str], found: StoredBackup) -> int:
-    """Look at how each segment begins; return the bytes of one. Raises BackupError."""
-    size = 0
+def _left_out(name: str, timelines: set[str], found: StoredBackup) -> BackupError:
+    """Say why a segment that lies in the repository was not laid out."""
+    begin = f"the WAL segment {name} lies in the repository and is not restored:"
+    if name[:8] not in timelines and int(name[:8], 16) > found.timeline:
+        return BackupError(
+            f"{begin} the history file {name[:8]}.history does not lead there from timeline"
+            f" {found.timeline}, which {found.name} is of",
+            hint="it is missing, or was altered; make a new base backup now",
+        )
+    return BackupError(
+        f"{begin} its line in xlog.db is gone or altered",
+        hint="`barman rebuild-xlogdb` writes it anew; make a new base backup then",
+    )
+
+
+def _look_at(folder: Path, names: list[str], wanted: set[str], found: StoredBackup) -> None:
+    """Look at how each segment begins. Raises BackupError that names the one that is wrong."""
+    anything = False
     for name in names:
         path = folder / name
         with path.open("rb") as file:
             head = file.read(_HEADER.size)
         if name not in wanted and not any(head):
             continue  # the open one, and nothing of it has come yet
-        size = _judged(name, path.stat().st_size, head, found, whole=name in wanted)
-    if not size:
+        _judge(name, path.stat().st_size, head, found, whole=name in wanted)
+        anything = True
+    if not anything:
         raise BackupError("no segment of the WAL has anything in it", hint=_AGAIN)
-    return size
 
 
-def _judged(name: str, length: int, head: bytes, found: StoredBackup, *, whole: bool) -> int:
+def _judge(name: str, length: int, head: bytes, found: StoredBackup, *, whole: bool) -> None:
     if len(head) < _HEADER.size:
         raise BackupError(f"the WAL segment {name} is cut off: {length} bytes", hint=_AGAIN)
     _, _, timeline, address, _, system, size, _ = _HEADER.unpack(head)
@@ -124,7 +135,13 @@ def _judged(name: str, length: int, head: bytes, found: StoredBackup, *, whole: 
             f" {found.system_id}",
             hint=_AGAIN,
         )
-    if not 2**20 <= size <= 2**30 or address != place_of(name, size):
+    if size != found.segment:
+        raise BackupError(
+            f"the WAL segment {name} is of a server with segments of {size} bytes, and"
+            f" {found.name} of one with {found.segment}",
+            hint="somebody changed --wal-segsize since: make a new base backup now",
+        )
+    if address != place_of(name, size):
         raise BackupError(
             f"the WAL segment {name} holds other WAL than its name says: it begins at"
             f" {written(address)}",
@@ -136,7 +153,6 @@ def _judged(name: str, length: int, head: bytes, found: StoredBackup, *, whole: 
         raise BackupError(
             f"the WAL segment {name} is cut off: {length} of {size} bytes", hint=_AGAIN
         )
-    return int(size)
 
 
 def _without_gap(names: list[str], size: int, found: StoredBackup) -> None:
@@ -218,18 +234,21 @@ def _read(
         return written(end or stretch.begin)
     match = _STOPPED.search(outcome.err)
     if match is None or end is not None:
-        raise _unreadable(outcome, "" if match is None else match["lsn"])
+        raise _unreadable(outcome, "" if match is None else match["lsn"], stretch.timeline, size)
     at = _AT.search(match["words"])
     stopped = number((at or match)["lsn"])
     natural = any(words in match["words"] for words in _END)
     if not natural or stopped < (place_of(own[-1], size) if own else 0):
-        raise _unreadable(outcome, match["lsn"])
+        raise _unreadable(outcome, match["lsn"], stretch.timeline, size)
     return match["lsn"]
 
 
-def _unreadable(outcome: programs.Outcome, lsn: str) -> BackupError:
+def _unreadable(outcome: programs.Outcome, lsn: str, timeline: int, size: int) -> BackupError:
     words = " ".join(outcome.err.split())[-300:]
-    where = f" after {lsn}" if lsn else ""
+    where = ""
+    if lsn:
+        segment = f"{timeline:08X}{_named(number(lsn), size).removeprefix('...')}"
+        where = f" after {lsn}, in the segment {segment}"
     return BackupError(
         f"the WAL cannot be read{where}: {words}",
         hint="recovery would end there, in silence; make a new base backup now",

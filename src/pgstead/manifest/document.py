@@ -5,10 +5,16 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+)
 from pydantic import model_validator as validator
 
 from pgstead.manifest import names, schedules
+from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
 from pgstead.manifest.telemetry import Telemetry
@@ -251,6 +257,9 @@ class Export(Part):
     kept: Annotated[Duration, Field(ge=86_400)] = Field(
         default=2_592_000.0, description="How long they are kept; whole days."
     )
+    max_age: Duration = Field(
+        default=172_800.0, description="With a schedule, a last dump that is older is too old."
+    )
 
 
 class Backup(Part):
@@ -290,6 +299,7 @@ class Backup(Part):
         default="",
         description="The passphrase of the key, brought by the user; else one is made.",
     )
+    s3: S3 | None = Field(default=None, description="A copy in object storage; else none.")
     drill: Drill = Field(default_factory=Drill, description="Restores on a schedule.")
     export: Export = Field(default_factory=Export, description="Logical dumps.")
 

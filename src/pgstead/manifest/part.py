@@ -1,4 +1,4 @@
-"""What every table of the manifest is."""
+"""A table of the manifest."""
 
 from __future__ import annotations
 

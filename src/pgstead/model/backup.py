@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from pgstead.model.mirror import MirrorPlan
+
 SERVER = "stead"  # the one server of Barman's configuration
 
 
@@ -31,6 +33,8 @@ class BackupPlan:
     exports: str  # the directory of logical dumps
     export: str  # when they are made, cron(5), in UTC; empty: when somebody says so
     export_kept: int  # days
+    export_age: float  # where there is a schedule, a last dump older than that is too old
+    mirror: MirrorPlan | None = None  # a copy in object storage
 
     @property
     def base(self) -> str:
@@ -46,6 +50,16 @@ class BackupPlan:
     def wals(self) -> str:
         """Where the WAL is kept."""
         return f"{self.repository}/{SERVER}/wals"
+
+    @property
+    def errors(self) -> str:
+        """Where Barman puts WAL that it has no place for."""
+        return f"{self.repository}/{SERVER}/errors"
+
+    @property
+    def abandoned(self) -> str:
+        """Where open segments are put whose history is over."""
+        return f"{self.repository}/abandoned"
 
     @property
     def manifest(self) -> str:
@@ -99,6 +113,7 @@ class StoredBackup:
     timeline: int
     system_id: str
     major: int
+    segment: int  # bytes of a segment of WAL, as initdb was told
     encrypted: bool
     error: str = ""
 
@@ -122,6 +137,8 @@ class Task(StrEnum):
     EXPIRE = "expire"
     EXPORT = "export"
     RESTORE = "restore"
+    MIRROR = "mirror"
+    VERIFY_REMOTE = "verify-remote"
 
 
 class Ending(StrEnum):
@@ -130,6 +147,7 @@ class Ending(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    INTERRUPTED = "interrupted"  # somebody stopped it: neither a success nor a failure
     KILLED = "killed"  # found running by the next one, its process gone
 
 
@@ -146,6 +164,11 @@ class Run:
     cause: str  # schedule, command, first, retry
     detail: Mapping[str, object] = field(default_factory=dict[str, object])
     error: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """It ended, and nobody stopped it: it succeeded or failed."""
+        return self.ending not in (Ending.RUNNING, Ending.INTERRUPTED)
 
     @property
     def seconds(self) -> float | None:

@@ -73,6 +73,7 @@ class BackupTools:
     rsync: str
     gpg: str
     library_path: str = ""  # LD_LIBRARY_PATH that rsync and gpg need, empty for none
+    s3: str = ""  # the directory that boto3 is imported from; empty where nothing asks for it
 
     @property
     def launch(self) -> tuple[str, ...]:

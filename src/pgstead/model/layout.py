@@ -133,6 +133,11 @@ class Layout:
         return self.state / "telemetry"
 
     @property
+    def mirror_known(self) -> PurePosixPath:
+        """What is remembered of the copy of the backups in object storage (JSON)."""
+        return self.backup / "mirror.json"
+
+    @property
     def rehearsals(self) -> PurePosixPath:
         """What the last rehearsal of each database showed."""
         return self.state / "rehearsals"

@@ -279,6 +279,11 @@ class Journal(Protocol):
 class Progress(Protocol):
     """Where long work is told to people."""
 
+    @property
+    def watched(self) -> bool:
+        """Somebody sees a line change: how far a step has come may be told again and again."""
+        ...
+
     def step(self, text: str) -> None:
         """Say what is being done now."""
         ...

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from pgstead.model.resources import BackupKey
     from pgstead.ports import Sql
+    from pgstead.ports.mirror import MirrorPorts
 
 
 class BackupVault(Protocol):
@@ -50,6 +51,14 @@ class BackupVault(Protocol):
         """Protect all pairs by what is in a file; its text takes the place of the old one."""
         ...
 
+    def sweep(self) -> None:
+        """Remove the keyrings that killed runs left, and end their agents."""
+        ...
+
+    def unopened(self, sealed: Sequence[Path]) -> Mapping[str, str]:
+        """Return what does not open, with why: of files, and of a probe that is sealed now."""
+        ...
+
     def export(self, into: Path) -> None:
         """Copy all pairs, under their passphrase, to a file that must not be there."""
         ...
@@ -74,6 +83,10 @@ class BackupEngine(Protocol):
         """Return a timeline, by its number or the newest, with those that it comes from."""
         ...
 
+    def being_made(self) -> int:
+        """Return the bytes that there are of the base backup that is being made."""
+        ...
+
     def end_orphans(self) -> None:
         """End what a killed run has started to make a base backup with."""
         ...
@@ -88,6 +101,10 @@ class BackupEngine(Protocol):
 
     def archive(self) -> None:
         """Take the segments that have arrived into the repository."""
+        ...
+
+    def plain(self) -> Sequence[str]:
+        """Return the files of an encrypted repository that anybody can read, and should not."""
         ...
 
     def switch(self) -> None:
@@ -162,16 +179,39 @@ class Turns(Protocol):
         """Be the only one who makes logical dumps."""
         ...
 
+    def mirroring(self, *, patience: float) -> AbstractContextManager[None]:
+        """Be the only one who copies to object storage."""
+        ...
+
 
 class LogicalDumps(Protocol):
-    """Dumps that another version can read too."""
+    """Dumps that another version can read too; sealed to the key of the repository, or plain."""
 
-    def dump(self, source: SocketAddress, database: str, into: Path, *, table: str = "") -> int:
+    def dump(
+        self, source: SocketAddress, database: str, into: Path, *, table: str = "",
+        sealed: bool = False,
+    ) -> int:  # fmt: skip
         """Dump a database, or a table of it, in one snapshot; return the bytes of the file."""
         ...
 
-    def globals(self, source: SocketAddress, into: Path) -> int:
+    def globals(self, source: SocketAddress, into: Path, *, sealed: bool = False) -> int:
         """Dump roles and memberships, without passwords; return the bytes of the file."""
+        ...
+
+    def contents(self, file: Path) -> tuple[str, ...]:
+        """Return the table of contents of a dump. Raises BackupError for what is none."""
+        ...
+
+    def read(self, file: Path) -> str:
+        """Read all of a dump, keeping nothing; return the SHA-256 of the file."""
+        ...
+
+    def open(self, file: Path, into: Path) -> int:
+        """Write what is sealed to a file that is not there yet; return its bytes."""
+        ...
+
+    def copy_keys(self, into: Path) -> None:
+        """Copy what opens sealed dumps, under its passphrase, beside them."""
         ...
 
 
@@ -251,3 +291,4 @@ class BackupPorts:
     dumps: LogicalDumps
     turns: Turns
     scratch: Scratch
+    mirror: MirrorPorts | None = None  # None where no copy is kept elsewhere

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
 from pgstead.ports.backup import BackupPorts
@@ -59,3 +61,9 @@ def newest_of(w: Witness) -> StoredBackup:
     if not found.value:
         raise CannotTryError("there is no base backup yet", evidence=found.evidence)
     return found.value[-1]
+
+
+def overdue(w: Witness, limit: timedelta) -> bool:
+    """Say whether the first backup is older than that: what is due by then was not done."""
+    begun = [run.begun for run in runs_of(w, Task.BACKUP).value]
+    return bool(begun) and datetime.now(UTC) - min(begun) > limit

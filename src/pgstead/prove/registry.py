@@ -10,12 +10,15 @@ from pgstead.prove import (
     databases,
     encryption,
     grants,
+    logical_dumps,
     migrations,
+    mirrored,
     pooler,
     repository,
     roles,
     row_writing,
     schema,
+    sealed_backups,
     server,
     side_doors,
     telemetry,
@@ -40,6 +43,9 @@ MODULES = (
     backup,
     repository,
     telemetry,
+    sealed_backups,
+    logical_dumps,
+    mirrored,
 )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
 from pgstead.model.address import Capability
-from pgstead.model.backup import BackupPlan, Task
-from pgstead.prove.backup_facts import backups_of, newest_of, plan_of, runs_of
+from pgstead.model.backup import BackupPlan, Ending, State, Task
+from pgstead.prove.backup_facts import backups_of, newest_of, plan_of, ports_of, runs_of
 from pgstead.prove.finding import CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
 from pgstead.prove.witness import Witness
@@ -17,6 +18,10 @@ from pgstead.prove.witness import Witness
 BACKUP = Capability.BACKUP
 _NEEDS = ("backup",)
 _PGP = (0x84, 0x85, 0xC1)  # how a message to a public key begins (RFC 9580, 4.2 and 5.1)
+_MANIFEST = "backup_manifest"
+_PASSING = ".compressed"  # how Barman calls a segment that gpg is sealing
+_SEALED = 15.0  # seconds within which that has to be done
+_YOUNG = 60.0  # seconds; what is older is nobody's work any more
 _WHOLE = 2 * 2**30  # bytes of a base backup up to which all of it is read
 
 
@@ -31,13 +36,23 @@ def the_repository_is_encrypted(w: Witness) -> Iterator[Finding]:
     plan = plan_of(w)
     if not plan.encrypted:
         raise CannotTryError("a waiver lets these backups be plain", could_try=False)
+    unfinished = _being_made(w)
+
+    def looked_at() -> list[Path]:
+        files = [*_data_files(plan, unfinished), *Path(plan.wals).glob("*/*")]
+        aside = [*Path(plan.errors).glob("*"), *Path(plan.abandoned).glob("*")]
+        return [path for path in (*files, *aside) if path.is_file()]
+
+    def plain_ones() -> list[str]:
+        return sorted(str(path) for path in looked_at() if not _is_sealed(path))
+
     with timed() as watch:
-        files = [*_data_files(plan), *_segments(plan)]
-        plain = [str(path) for path in files if not _is_sealed(path)]
+        files, plain = looked_at(), plain_ones()
+        if any(_is_passing(path) for path in plain):
+            w.wait_until(lambda: not plain_ones(), _SEALED)
+            plain = plain_ones()
     text = f"{len(files)} files, {len(plain)} of them plain"
-    told = answer(
-        f"the first bytes of every file in {plan.base} and {plan.wals}", text, plain, watch
-    )
+    told = answer(f"the first bytes of every file below {plan.repository}", text, plain, watch)
     yield told.shows(
         holds=bool(files) and not plain,
         expected="messages to a public key alone",
@@ -46,10 +61,19 @@ def the_repository_is_encrypted(w: Witness) -> Iterator[Finding]:
     )
 
 
-def _data_files(plan: BackupPlan) -> list[Path]:
+def _being_made(w: Witness) -> set[str]:
+    """Return the base backups of a run that goes on: they are sealed at its end."""
+    runs = runs_of(w, Task.BACKUP).value
+    if not runs or runs[0].ending is not Ending.RUNNING:
+        return set()
+    made = (State.RUNNING, State.WAITING)
+    return {b.name for b in ports_of(w).engine.backups() if b.state in made}
+
+
+def _data_files(plan: BackupPlan, unfinished: set[str]) -> list[Path]:
     """Return the files of base backups; the manifest names files and sums, and no row."""
     found = Path(plan.base).glob("*/data/*")
-    return sorted(path for path in found if path.is_file() and path.name != "backup_manifest")
+    return [p for p in found if p.name != _MANIFEST and p.parts[-3] not in unfinished]
 
 
 def _segments(plan: BackupPlan) -> list[Path]:
@@ -58,10 +82,20 @@ def _segments(plan: BackupPlan) -> list[Path]:
     return sorted(path for path in found if path.is_file() and len(path.name) == 24)
 
 
+def _is_passing(name: str) -> bool:
+    """Say whether a segment may just be being sealed."""
+    try:
+        return name.endswith(_PASSING) and time.time() - Path(name).stat().st_mtime < _YOUNG
+    except FileNotFoundError:
+        return True
+
+
 def _is_sealed(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(1)[:1] in {bytes([b]) for b in _PGP}
+    except FileNotFoundError:
+        return True  # let go of, or renamed, while we looked
     except OSError:
         return False
 
@@ -102,7 +136,7 @@ def no_wal_is_missing(w: Witness) -> Iterator[Finding]:
     with timed() as watch:
         arrived = [p.name for p in Path(plan.streaming).glob("*")]
         names = {path.name for path in _segments(plan)} | {n[:24] for n in arrived}
-        per_log = 2**32 // (16 * 2**20)
+        per_log = 2**32 // backups[0].segment
         numbers = sorted({_number(n, per_log) for n in names if len(n) == 24})
         first = _number(backups[0].begin_wal, per_log)
         there = set(numbers)
@@ -139,7 +173,9 @@ def backups_are_as_made(w: Witness) -> Iterator[Finding]:
     with timed() as watch:
         size = sum(p.stat().st_size for p in folder.glob("*") if p.is_file())
         if size > _WHOLE:
-            raise CannotTryError(f"{size} bytes are too many to read for a proof; verify does")
+            raise CannotTryError(
+                f"{size} bytes are too many to read for a proof; verify does", could_try=False
+            )
         odd = [name for name, wanted in sums.items() if sum_of(folder / name) != wanted]
     told = answer(f"sha256sum of {folder}/*", f"{len(sums)} files, {size} bytes", odd, watch)
     yield told.shows(

@@ -50,6 +50,10 @@ class Witness:
             "backup": (lambda: self.design.backup, "this stead makes no backups"),
             "telemetry": (lambda: self.design.telemetry, "this stead is not watched"),
             "service": (lambda: self.design.services, "this stead runs no service"),
+            "mirror": (
+                lambda: self.design.backup and self.design.backup.mirror,
+                "this stead keeps no copy of its backups in object storage",
+            ),
             "proc": (processes.available, "this system shows no processes in /proc"),
             "openssl": (lambda: self.access.openssl, "the program openssl is not installed"),
             "psql": (lambda: self.access.psql, "the program psql was not found"),

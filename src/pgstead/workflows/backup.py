@@ -14,10 +14,11 @@ from pgstead.model.design import Design
 from pgstead.plan import retention
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
-from pgstead.workflows import soundness
+from pgstead.workflows import pace, soundness
 from pgstead.workflows.receiver import await_receiver, missing
 
 PATIENCE = 6 * 3600.0  # seconds to wait for another backup, verification or drill
+_BEGUN = 15.0  # seconds for a receiver that has just been started
 _ARRIVAL = 60.0  # seconds for WAL to reach the repository
 
 
@@ -48,9 +49,11 @@ def recorded(backup: BackupPorts, task: Task, cause: str, name: str = "") -> Gen
     try:
         yield record
     except BaseException as error:
-        told = str(error) or type(error).__name__
+        stopped = isinstance(error, KeyboardInterrupt)
+        told = "interrupted" if stopped else str(error) or type(error).__name__
+        ending = Ending.INTERRUPTED if stopped else Ending.FAILED
         backup.catalog.end(
-            record.number, Ending.FAILED, backup=record.backup, detail=record.detail, error=told
+            record.number, ending, backup=record.backup, detail=record.detail, error=told
         )
         raise
     backup.catalog.end(record.number, Ending.DONE, backup=record.backup, detail=record.detail)
@@ -68,9 +71,10 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
     ):
         remove_remains(backup)
         received = await_receiver(ports)
-        ports.progress.step("making a base backup")
+        if received:
+            _have_wal(ports, backup)
         try:
-            record.backup = backup.engine.backup(parent=parent)
+            record.backup = _made(ports, backup, parent)
         except BaseException as error:
             with suppress(SteadError):  # the next run tries again; this one's error is told
                 remove_remains(backup)
@@ -85,6 +89,42 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
         }
         backup.vault.keep_manifest()
         return found
+
+
+def _made(ports: Ports, backup: BackupPorts, parent: str) -> str:
+    """Have the engine make one, as large as the last and as fast, as far as is known."""
+    runs = backup.catalog.runs(Task.BACKUP, limit=20)
+    last = next((run.detail for run in runs if run.ending is Ending.DONE), dict[str, object]())
+    size, cluster = last.get("size"), last.get("cluster_size")
+    expected = pace.usual(backup, Task.BACKUP, cluster) if isinstance(cluster, int) else None
+    with pace.Pace(ports.progress, expected).step(
+        "making a base backup",
+        backup.engine.being_made,
+        size if isinstance(size, int) else 0,
+    ):
+        return backup.engine.backup(parent=parent)
+
+
+_SWITCH = "SELECT pg_switch_wal()"
+_NEXT = "SELECT pg_walfile_name(pg_logical_emit_message(true, 'pgstead', 'first')) AS name"
+
+
+def _have_wal(ports: Ports, backup: BackupPorts) -> None:
+    """Have a first segment archived: Barman makes no base backup before.
+
+    Left to itself it closes one and waits, and a segment counts as whole when the next has begun:
+    on a server where nobody writes that takes until the agent's next row.
+    """
+    if backup.engine.backups():
+        return
+    with ports.sql.connect() as connection:
+        connection.execute(_SWITCH)
+        row = connection.execute(_NEXT).fetchone()
+    assert row is not None
+    end = time.monotonic() + _BEGUN
+    while row["name"] not in backup.files.names() and time.monotonic() < end:
+        time.sleep(0.05)
+    backup.engine.archive()
 
 
 def _settled(backup: BackupPorts, name: str) -> StoredBackup:
@@ -171,12 +211,12 @@ def retried(attempt: Callable[[str], object], cause: str) -> object:
     """Do something, and once more where it fails (BAK-2)."""
     try:
         return attempt(cause)
-    except BackupError:
+    except SteadError:  # a disk that was full, a server that was away
         return attempt("retry")
 
 
 def summary(runs: tuple[Run, ...]) -> Mapping[str, object]:
     """Return how many of the ended runs succeeded, with their number (BAK-2)."""
-    ended = [r for r in runs if r.ending is not Ending.RUNNING]
+    ended = [r for r in runs if r.counts]
     good = sum(1 for r in ended if r.ending is Ending.DONE)
     return {"runs": len(ended), "succeeded": good, "rate": good / len(ended) if ended else None}

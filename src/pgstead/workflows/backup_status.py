@@ -11,7 +11,9 @@ from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, Task
 from pgstead.model.design import Design
 from pgstead.ports import Ports
+from pgstead.workflows import mirror_status
 from pgstead.workflows.backup import proven
+from pgstead.workflows.mirror_status import MirrorStatus
 
 BAD = ("lost", "missing")  # states of a slot that only `up` mends
 _TIGHT = 0.1  # of a file system that is free
@@ -32,6 +34,7 @@ class BackupStatus:
     streamed: bool | None  # WAL leaves the server; None where the server does not answer
     slot: str  # as pg_replication_slots.wal_status; empty where nobody knows
     notes: tuple[str, ...]  # what needs attention
+    mirror: MirrorStatus | None = None  # None where no copy is kept elsewhere
 
 
 def look(design: Design, ports: Ports, *, answers: bool) -> BackupStatus | None:
@@ -50,7 +53,9 @@ def look(design: Design, ports: Ports, *, answers: bool) -> BackupStatus | None:
     notes += _of_runs(plan, runs, last)
     notes += _of_wal(slot, streamed=streamed)
     notes += _of_disk(design, plan)
-    return BackupStatus(plan.repository, last, proven(runs), streamed, slot, tuple(notes))
+    mirror = mirror_status.look(design, ports)
+    notes += mirror.notes if mirror is not None else ()
+    return BackupStatus(plan.repository, last, proven(runs), streamed, slot, tuple(notes), mirror)
 
 
 def _slot(ports: Ports, plan: BackupPlan) -> tuple[bool, str]:
@@ -62,7 +67,7 @@ def _slot(ports: Ports, plan: BackupPlan) -> tuple[bool, str]:
 def _of_runs(plan: BackupPlan, runs: tuple[Run, ...], last: Run | None) -> list[str]:
     notes: list[str] = []
     for task in (Task.BACKUP, Task.VERIFY, Task.DRILL):
-        newest = next((r for r in runs if r.task is task and r.ending is not Ending.RUNNING), None)
+        newest = next((r for r in runs if r.task is task and r.counts), None)
         if newest is not None and newest.ending is not Ending.DONE:
             notes.append(f"the last {task} {newest.ending}: {newest.error}")
     if last is None or last.ended is None:

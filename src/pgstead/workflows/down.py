@@ -13,4 +13,6 @@ def down(ports: Ports) -> bool:
     ports.progress.step("stopping")
     ports.supervisor.shutdown()
     ports.supervisor.end_orphans()
+    if ports.backup is not None:
+        ports.backup.vault.sweep()
     return bool(running or orphans)

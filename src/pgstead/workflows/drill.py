@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pgstead.errors import BackupError
 from pgstead.model.backup import StoredBackup, Target, TargetKind, Task
 from pgstead.model.design import Design
-from pgstead.ports import Ports, Sql
+from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts, RestoredSession
-from pgstead.workflows import heartbeat, inspection, soundness
+from pgstead.workflows import heartbeat, inspection, pace, soundness
 from pgstead.workflows.backup import PATIENCE, newest, ports_of, recorded
 
 _REPLAY = 3600.0  # seconds
@@ -52,6 +52,7 @@ def drill(
         drilled = _drill(design, ports, backup, found, wanted)
         record.detail |= {
             "target": drilled.target,
+            "cluster_size": found.cluster_size,
             "rto": round(drilled.rto, 3),
             "rpo": None if drilled.rpo is None else round(drilled.rpo, 3),
             "lost_rows": drilled.lost,
@@ -69,19 +70,33 @@ def drill(
 def _drill(
     design: Design, ports: Ports, backup: BackupPorts, found: StoredBackup, target: Target
 ) -> Drilled:
-    last = _last_row(ports) if target.kind is TargetKind.LATEST else None
+    latest = target.kind is TargetKind.LATEST
+    # an earlier moment had other roles and policies than there are now
+    before = inspection.names(design, ports.sql) if latest else inspection.NOTHING
+    last = _last_row(ports) if latest else None
     soundness.stored(backup, found)
     with backup.scratch.place("drill", room=soundness.room(backup, found)) as place:
         began = time.monotonic()
-        ports.progress.step(f"restoring {found.name}")
-        backup.engine.archive()  # of whole segments Barman gives those that are taken in
-        backup.engine.restore(found.name, place / "data", target, staging=place / "staging")
-        soundness.laid_out(backup, found, place / "data", wal=target.kind is TargetKind.LATEST)
-        ports.progress.step("replaying WAL")
-        with backup.restored.start(place / "data", timeout=_REPLAY) as session:
+        run = pace.Pace(ports.progress, pace.usual(backup, Task.DRILL, found.cluster_size))
+        data = place / "data"
+        with run.step(
+            f"restoring {found.name}", lambda: pace.bytes_below(data), found.cluster_size
+        ):
+            backup.engine.archive()  # of whole segments Barman gives those that are taken in
+            backup.engine.restore(found.name, data, target, staging=place / "staging")
+            soundness.laid_out(backup, found, data, wal=latest)
+        with run.step("replaying WAL"):
+            started = backup.restored.start(data, timeout=_REPLAY)
+        with started as session:
             rto = time.monotonic() - began
             drilled = Drilled(found.name, str(target), rto, None, None)
-            _look(design, ports.sql, session, drilled, last)
+            with run.step("asking what was restored"):
+                _ask_the_ledger(session, drilled, last)
+                session.promote()
+                # what was dropped meanwhile is gone from both
+                wanted = inspection.still(before, inspection.names(design, ports.sql))
+                for words, good in inspection.questions(design, wanted, session.sql):
+                    _judge(drilled, words, good=good)
         return drilled
 
 
@@ -110,25 +125,21 @@ _STREAMED = """
 """
 
 
-def _look(
-    design: Design,
-    live: Sql,
-    session: RestoredSession,
-    drilled: Drilled,
-    last: heartbeat.Beat | None,
+def _ask_the_ledger(
+    session: RestoredSession, drilled: Drilled, last: heartbeat.Beat | None
 ) -> None:
-    """Ask the questions; each answer goes to `passed` or `failed`."""
+    """Look whether its rows are whole, and whether the last one is there that was written."""
     ledger = heartbeat.look(session.sql)
-    words = f"ledger: {ledger.rows} rows, none missing in between or altered"
-    _judge(drilled, words, good=ledger.whole)
-    if last is not None and ledger.at is not None and ledger.last is not None:
-        drilled.lost = max(0, last.number - ledger.last)
+    _judge(drilled, f"ledger: {ledger}", good=ledger.whole)
+    if last is None:
+        return
+    drilled.lost = max(0, last.number - (ledger.last or 0))
+    if ledger.at is not None:
         drilled.rpo = max(0.0, (last.at - ledger.at).total_seconds())
-        words = f"ledger: all rows up to number {last.number}"
-        _judge(drilled, words, good=drilled.lost == 0)
-    session.promote()
-    for words, good in inspection.questions(design, live, session.sql):
-        _judge(drilled, words, good=good)
+    words = f"ledger: all rows up to number {last.number}"
+    if drilled.lost:
+        words = f"ledger: {drilled.lost} rows are missing after number {ledger.last or 0}"
+    _judge(drilled, words, good=drilled.lost == 0)
 
 
 def _judge(drilled: Drilled, words: str, *, good: bool) -> None:

@@ -48,9 +48,11 @@ _TRIM = "DELETE FROM pgstead_heartbeat.ledger WHERE number <= %(number)s - %(kep
 _CHECK = """
     SELECT count(*) AS rows, min(number) AS first, max(number) AS last, max(at) AS at,
            count(*) FILTER (WHERE number <> before + 1) AS gaps,
-           count(*) FILTER (WHERE hash <> sha256(hash_before
-               || convert_to(number || ' ' || at, 'UTF8'))) AS altered
-    FROM (SELECT number, at, hash, lag(number) OVER w AS before, lag(hash) OVER w AS hash_before
+           count(*) FILTER (WHERE hash <> follows) AS altered,
+           min(number) FILTER (WHERE number <> before + 1 OR hash <> follows) AS odd
+    FROM (SELECT number, at, hash, lag(number) OVER w AS before,
+                 sha256(coalesce(lag(hash) OVER w, CASE WHEN number = 1 THEN ''::bytea END)
+                        || convert_to(number || ' ' || at, 'UTF8')) AS follows
           FROM pgstead_heartbeat.ledger WINDOW w AS (ORDER BY number)) AS l
 """
 
@@ -73,11 +75,20 @@ class Ledger:
     at: datetime | None
     gaps: int
     altered: int
+    odd: int | None = None  # the first row that is altered, or that follows on a gap
 
     @property
     def whole(self) -> bool:
         """No row is missing in between, none was changed."""
         return self.gaps == 0 and self.altered == 0
+
+    def __str__(self) -> str:
+        if self.whole:
+            return f"{self.rows} rows, none missing in between or altered"
+        return (
+            f"{self.altered} of {self.rows} rows altered, {self.gaps} gaps, the first at row"
+            f" {self.odd}"
+        )
 
 
 def beat(sql: Sql) -> Beat:

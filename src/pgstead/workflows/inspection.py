@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 import psycopg
-from psycopg import sql
+from psycopg import Connection, sql
 
 from pgstead.errors import SteadError
 from pgstead.model.design import Design
 from pgstead.ports import Sql
 
+_SHARED = "postgres"  # the database of the ledger, and what all of them share
 _ROLES = "SELECT rolname::text AS name FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY 1"
 _POLICIES = """
     SELECT schemaname || '.' || tablename || ': ' || policyname AS name
@@ -40,20 +43,44 @@ _INDEXES = """
 """
 
 
-def questions(design: Design, live: Sql, restored: Sql) -> Iterator[tuple[str, bool]]:
-    """Yield what was asked, in words, and whether the answer was right."""
-    up = live.answers()
-    if up:
-        yield _same(live, restored, "postgres", _ROLES, "roles")
+_KINDS = (("policies", _POLICIES), ("row security", _SECURED))
+
+# By database and kind: "postgres", "roles".
+Names = Mapping[tuple[str, str], frozenset[str]]
+NOTHING: Names = MappingProxyType({})
+
+
+def names(design: Design, live: Sql) -> Names:
+    """Return which roles and policies there are; nothing where the server does not answer."""
+    if not live.answers():
+        return {}
+    found = {(_SHARED, "roles"): _names(live, _SHARED, _ROLES)}
     for database in design.databases:
-        if not _there(restored, database.name):
-            yield f"{database.name}: the database is missing", False
+        if _there(live, database.name):
+            for kind, statement in _KINDS:
+                found[database.name, kind] = _names(live, database.name, statement)
+    return found
+
+
+def still(before: Names, after: Names) -> Names:
+    """Return what was there before, and is there still."""
+    return {key: before[key] & after[key] for key in before if key in after}
+
+
+def questions(design: Design, wanted: Names, restored: Sql) -> Iterator[tuple[str, bool]]:
+    """Yield what was asked, in words, and whether the answer was right."""
+    if (_SHARED, "roles") in wanted:
+        yield _all_there(wanted, restored, _SHARED, "roles", _ROLES)
+    for database in (_SHARED, *(plan.name for plan in design.databases)):
+        if not _there(restored, database):
+            yield f"{database}: the database is missing", False
             continue
-        if up:
-            yield _same(live, restored, database.name, _POLICIES, f"{database.name}: policies")
-            yield _same(live, restored, database.name, _SECURED, f"{database.name}: row security")
-        yield _readable(restored, database.name)
-        yield _whole(restored, database.name)
+        for kind, statement in _KINDS:
+            if (database, kind) in wanted:
+                yield _all_there(wanted, restored, database, kind, statement)
+        yield _readable(restored, database)
+        yield _whole(restored, database, "heaps", _damaged_heaps)
+        yield _whole(restored, database, "indexes", _damaged_indexes)
 
 
 def _there(restored: Sql, database: str) -> bool:
@@ -64,14 +91,17 @@ def _there(restored: Sql, database: str) -> bool:
     return row is not None
 
 
-def _names(server: Sql, database: str, statement: str) -> set[str]:
+def _names(server: Sql, database: str, statement: str) -> frozenset[str]:
     with server.connect(database) as connection:
-        return {row["name"] for row in connection.execute(statement.encode()).fetchall()}
+        return frozenset(row["name"] for row in connection.execute(statement.encode()).fetchall())
 
 
-def _same(live: Sql, restored: Sql, database: str, statement: str, what: str) -> tuple[str, bool]:
-    wanted, found = _names(live, database, statement), _names(restored, database, statement)
-    missing = sorted(wanted - found)
+def _all_there(
+    wanted: Names, restored: Sql, database: str, kind: str, statement: str
+) -> tuple[str, bool]:
+    found = _names(restored, database, statement)
+    what = kind if database == _SHARED else f"{database}: {kind}"
+    missing = sorted(wanted[database, kind] - found)
     if missing:
         return f"{what}: missing {', '.join(missing[:5])}", False
     return f"{what}: all {len(found)} are there", True
@@ -96,17 +126,27 @@ def _readable(restored: Sql, database: str) -> tuple[str, bool]:
     return f"{database}: {rows} rows in {len(tables)} tables read", True
 
 
-def _whole(restored: Sql, database: str) -> tuple[str, bool]:
-    """Let amcheck look at every heap and every B-tree."""
+def _whole(
+    restored: Sql, database: str, what: str, look: Callable[[Connection[Any]], str]
+) -> tuple[str, bool]:
+    """Let amcheck look at every heap, or at every B-tree."""
     try:
         with restored.connect(database) as connection:
             connection.execute("SET statement_timeout = 0")
             connection.execute("CREATE EXTENSION IF NOT EXISTS amcheck SCHEMA pg_catalog")
-            damage = connection.execute(_HEAPS).fetchall()
-            if damage:
-                told = "; ".join(f"{row['name']}: {row['msg']}" for row in damage)
-                return f"{database}: amcheck found {told}", False
-            connection.execute(_INDEXES)
+            damage = look(connection)
     except (psycopg.Error, SteadError) as error:
-        return f"{database}: amcheck says {' '.join(str(error).split())}", False
-    return f"{database}: amcheck found nothing in heaps and indexes", True
+        damage = " ".join(str(error).split())
+    if damage:
+        return f"{database}: amcheck found in {what}: {damage}", False
+    return f"{database}: amcheck found nothing in {what}", True
+
+
+def _damaged_heaps(connection: Connection[Any]) -> str:
+    damage = connection.execute(_HEAPS).fetchall()
+    return "; ".join(f"{row['name']}: {row['msg']}" for row in damage)
+
+
+def _damaged_indexes(connection: Connection[Any]) -> str:
+    connection.execute(_INDEXES)  # it raises an error at the first
+    return ""

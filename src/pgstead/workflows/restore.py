@@ -17,7 +17,7 @@ from pgstead.model.design import Design
 from pgstead.model.resources import BackupFile
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
-from pgstead.workflows import heartbeat, soundness
+from pgstead.workflows import heartbeat, pace, soundness
 from pgstead.workflows.backup import PATIENCE, ports_of, recorded
 
 _REPLAY = 24 * 3600.0  # seconds
@@ -177,20 +177,22 @@ def _first_that_leads(ports: Ports, wanted: Recipe, scratch: Path) -> tuple[str,
 
 def _replayed(ports: Ports, found: StoredBackup, target: Target, scratch: Path) -> heartbeat.Ledger:
     backup, place = ports_of(ports), scratch / "data"
-    ports.progress.step(f"laying out {found.name}")
+    run = pace.Pace(ports.progress, _estimate(backup, found))
     backup.engine.archive()
     soundness.stored(backup, found)
-    backup.engine.restore(found.name, place, target, staging=scratch / "staging")
+    with run.step(f"laying out {found.name}", lambda: pace.bytes_below(place), found.cluster_size):
+        backup.engine.restore(found.name, place, target, staging=scratch / "staging")
     # nothing starts on files that are not what was copied, or on WAL that ends early
     everything = target.kind is TargetKind.LATEST and target.timeline in ("", "latest")
     soundness.laid_out(backup, found, place, wal=everything)
-    ports.progress.step("replaying WAL")
-    with backup.restored.start(place, timeout=_REPLAY) as session:
+    with run.step("replaying WAL"):
+        started = backup.restored.start(place, timeout=_REPLAY)
+    with started as session:
         ledger = heartbeat.look(session.sql)
         session.promote()
     if not ledger.whole:
         raise BackupError(
-            f"the ledger has {ledger.gaps} gaps and {ledger.altered} altered rows",
+            f"the ledger of {found.name} is not what was written: {ledger}",
             hint="this backup is not to be trusted; restore an older one",
         )
     return ledger
@@ -231,7 +233,12 @@ def in_place(design: Design, ports: Ports, wanted: Recipe) -> Restoration:
     there = data.exists()
     if there:
         data.rename(kept)
-    ports.cluster.adopt(place)
+    try:
+        ports.cluster.adopt(place)
+    except BaseException:
+        if there and not data.exists():
+            kept.rename(data)  # what ran before is found where it was
+        raise
     # its open segment is of a history that is over
     backup.engine.forget_open_segment()
     told = str(kept) if there else ""

@@ -10,8 +10,9 @@ from pgstead.errors import BackupError
 from pgstead.model.backup import Ending, Run, State, StoredBackup, Task
 from pgstead.ports.backup import BackupPorts
 
-_SEGMENT = 16 * 2**20  # bytes, as initdb makes them
-_FACTS = ("size", "cluster_size", "begin_lsn", "end_lsn", "begin_wal", "timeline", "system_id")
+_FACTS = (
+    "size", "cluster_size", "begin_lsn", "end_lsn", "begin_wal", "timeline", "system_id", "segment",
+)  # fmt: skip
 
 
 def facts(found: StoredBackup) -> Mapping[str, object]:
@@ -22,7 +23,7 @@ def facts(found: StoredBackup) -> Mapping[str, object]:
 def room(backup: BackupPorts, found: StoredBackup) -> int:
     """Return the bytes that laying it out takes: its files, sealed and open ones, and the WAL."""
     segments = len(backup.files.stored(found)) + 1
-    return found.cluster_size + 2 * found.size + 2 * segments * _SEGMENT
+    return found.cluster_size + 2 * found.size + 2 * segments * found.segment
 
 
 def stored(backup: BackupPorts, found: StoredBackup) -> None:

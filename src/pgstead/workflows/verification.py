@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pgstead.errors import BackupError
 from pgstead.model.backup import StoredBackup, Target, Task
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
-from pgstead.workflows import soundness
+from pgstead.workflows import pace, soundness
 from pgstead.workflows.backup import PATIENCE, ports_of, recorded
 
 _ARRIVAL = 10.0  # seconds for a commit to be streamed
@@ -49,6 +50,7 @@ def verify(ports: Ports, cause: str, name: str) -> Verified:
         recorded(backup, Task.VERIFY, cause, name) as record,
     ):
         found = backup.engine.show(name)
+        plain = backup.engine.plain()
         ports.progress.step(f"looking at what is stored of {name}")
         soundness.stored(backup, found)
         received = _received(ports)
@@ -59,8 +61,23 @@ def verify(ports: Ports, cause: str, name: str) -> Verified:
             "segments": verified.segments,
             "last_lsn": verified.last_lsn,
             "received": received,
+            "cluster_size": found.cluster_size,
+            "plain": list(plain),
         }
+        _must_be_sealed(name, plain)
     return verified
+
+
+def _must_be_sealed(name: str, plain: Sequence[str]) -> None:
+    """Raise BackupError where plaintext lay in an encrypted repository: whole is not secret."""
+    if plain:
+        more = f" and {len(plain) - 1} more" if len(plain) > 1 else ""
+        raise BackupError(
+            f"{name} is whole, but a file of the encrypted repository can be read by anybody:"
+            f" {plain[0]}{more}",
+            hint="what an archiving run left is removed by the next one: verify again; remove the"
+            " rest, or find out who put it there",
+        )
 
 
 def _received(ports: Ports) -> str:
@@ -86,18 +103,21 @@ def _verified(
     ports: Ports, backup: BackupPorts, found: StoredBackup, place: Path, received: str
 ) -> Verified:
     """Lay it out, again where a segment became full meanwhile: Barman gives the open one only."""
-    last = ""
+    last, data = "", place / "data"
+    run = pace.Pace(ports.progress, pace.usual(backup, Task.VERIFY, found.cluster_size))
     for attempt in range(_ATTEMPTS):
         backup.engine.archive()
-        ports.progress.step(f"laying out {found.name}")
-        backup.engine.restore(found.name, place / "data", Target(), staging=place / "staging")
-        ports.progress.step("reading every file and every WAL record")
-        told = soundness.laid_out(backup, found, place / "data", wal=True)
+        with run.step(
+            f"laying out {found.name}", lambda: pace.bytes_below(data), found.cluster_size
+        ):
+            backup.engine.restore(found.name, data, Target(), staging=place / "staging")
+        with run.step("reading every file and every WAL record"):
+            told = soundness.laid_out(backup, found, data, wal=True)
         last = told[2]
         if not received or _place(last) >= _place(received):
             return Verified(*told)
         if attempt < _ATTEMPTS - 1:
-            shutil.rmtree(place / "data")
+            shutil.rmtree(data)
     raise BackupError(
         f"the WAL of {found.name} ends after {last}, and {received} was received already",
         hint="the segment that is being received is damaged: make a new base backup now",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pgstead.cli.wiring import Wired
-from pgstead.host import gpg
+from pgstead.host import gpg, gpg_homes
 from pgstead.host.backup_catalog import BackupCatalog
 from pgstead.host.barman import BarmanProgram
 from pgstead.host.restored import LocalRestoredServer
@@ -93,14 +93,22 @@ class Repository:
         """Put something in a file's place, compressed and encrypted as Barman does."""
         path.unlink()
         packed = path.with_name("packed")
-        packed.write_bytes(self._zstd("close", text))
+        packed.write_bytes(self.packed(text))
         with gpg.keyring(self.tools, Path(self.plan.key), None) as home:
             who = ["--recipient", self.plan.recipient, "--output", str(path)]
             self._gpg(home, *who, "--encrypt", str(packed))
         packed.unlink()
 
+    def packed(self, text: bytes) -> bytes:
+        """Compress something as Barman does."""
+        return self._zstd("close", text)
+
+    def unpacked(self, text: bytes) -> bytes:
+        """Decompress something that Barman has compressed."""
+        return self._zstd("open", text)
+
     def _gpg(self, home: Path, *arguments: str) -> bytes:
-        environment = {"PATH": "/usr/bin:/bin", **gpg.environment(self.tools, home)}
+        environment = {"PATH": "/usr/bin:/bin", **gpg_homes.environment(self.tools, home)}
         command = [self.tools.gpg, "--quiet", "--batch", *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
 
@@ -137,12 +145,22 @@ def copied(stead: LiveStead, into: Path, source: Path | None = None) -> Reposito
     shutil.copytree(source or design.layout.backup, layout.backup, symlinks=True)
     into.chmod(0o755)
     Path(layout.backup).chmod(0o711)
-    conf = Path(layout.barman_conf)
-    conf.write_text(
-        conf.read_text().replace(str(source or design.layout.backup), str(layout.backup))
-    )
     assert design.backup is not None
-    plan = replace(design.backup, repository=str(layout.backup / "repository"))
+    passphrase = into / "passphrase"
+    shutil.copy(design.backup.passphrase, passphrase)
+    conf = Path(layout.barman_conf)
+    moved = {str(source or design.layout.backup): str(layout.backup)}
+    moved |= {str((source or into).parent / "passphrase"): str(passphrase)}
+    moved |= {design.backup.passphrase: str(passphrase)}
+    text = conf.read_text()
+    for before, after in moved.items():
+        text = text.replace(before, after)
+    conf.write_text(text)
+    plan = replace(
+        design.backup,
+        repository=str(layout.backup / "repository"),
+        passphrase=str(passphrase),
+    )
     assert wired.ports.backup is not None
     backup = replace(
         wired.ports.backup,

@@ -1,146 +1,68 @@
-"""A repository without room: the live database goes on, people are told, and it heals by itself.
+"""Disks that are full: the live database goes on, people are told, and it heals when there is room.
 
-The repository is a small file system in a mount namespace; everything of the stead runs in there.
+The repository, the area of drills and the data directory are small file systems, one at a time.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+import psycopg
 import pytest
 
+from pgstead.errors import SteadError
 from pgstead.model.backup import Ending, Task
-from tests.fix_stead import LiveStead, stead_in
+from tests.fix_stead import stead_in
+from tests.live.backup.small_disks import Small, may_mount, namespace, wait
 
-_HOLD = 'mount -t tmpfs -o size=$2,mode=700 tmpfs "$1" && echo mounted && exec sleep infinity'
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
 
-
-@dataclass
-class Small:
-    """A stead whose repository is a file system of its own."""
-
-    stead: LiveStead
-    holder: subprocess.Popen[str]
-    place: Path
-
-    @property
-    def inside(self) -> Path:
-        """The repository, seen from here."""
-        return Path(f"/proc/{self.holder.pid}/root{self.place}")
-
-    def run(self, *arguments: str, status: int = 0) -> Any:
-        """Run the command in there."""
-        enter = ["nsenter", f"--target={self.holder.pid}", "--mount", "--wd=."]
-        done = subprocess.run(
-            [*enter, sys.executable, "-m", "pgstead", *arguments],
-            cwd=self.stead.directory,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == status, f"{done.stdout}\n{done.stderr}\n{self.stead.log_tail()}"
-        return done
-
-    def fill(self) -> None:
-        """Leave no room, not even for what a file that is there would grow by."""
-        with (self.inside / "ballast").open("ab", buffering=0) as file, _until_full():
-            while True:
-                file.write(b"x" * 65536)
-
-    def empty(self) -> None:
-        """Give the room back."""
-        (self.inside / "ballast").unlink()
-
-    def rows(self, statement: str) -> list[Any]:
-        with self.stead.superuser() as connection:
-            cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def streamed(self) -> bool:
-        """Say whether all WAL has left the server."""
-        found = self.rows(
-            "SELECT 1 FROM pg_stat_replication WHERE sent_lsn >= pg_current_wal_flush_lsn()"
-            " AND state = 'streaming'"
-        )
-        return bool(found)
-
-
-@contextmanager
-def _until_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError:
-        return
-
-
-def wait(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
-
-
-def may_mount() -> bool:
-    """Say whether this user may mount in a namespace, and start servers there."""
-    mount = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
-    return (
-        os.geteuid() == 0 and not subprocess.run(mount, check=False, capture_output=True).returncode
-    )
+# a server that asks for no more WAL than the smallest of these disks can hold
+_WAL = """\
+[server.settings]
+max_wal_size = "64MB"
+min_wal_size = "32MB"
+max_slot_wal_keep_size = "128MB"
+"""
 
 
 @pytest.fixture(scope="module")
 def small() -> Iterator[Small]:
+    """A stead whose repository, and whose area of drills, are file systems of their own."""
     if not may_mount():
         pytest.skip("this user may not mount a file system, not even in a namespace")
-    # a limit of two segments is reached soon
-    with stead_in(backup='true\ndirectory = "repository"') as stead:
-        place = stead.directory / "repository"
-        place.mkdir(mode=0o700)
-        hold = ["unshare", "--mount", "sh", "-c", _HOLD, "sh", str(place), "72m"]
-        with subprocess.Popen(hold, stdout=subprocess.PIPE, text=True) as holder:
-            assert holder.stdout is not None
-            assert holder.stdout.readline() == "mounted\n"
-            made = Small(stead, holder, place)
-            try:
-                made.run("up")
-                backup = stead.wired.ports.backup
-                assert backup is not None
-                done = lambda: any(  # noqa: E731 - said once
-                    r.ending is Ending.DONE for r in backup.catalog.runs(Task.VERIFY)
-                )
-                wait(done, "no first backup was made and verified")
-                yield made
-                made.run("down")
-            finally:
-                holder.kill()
+    told = 'true\ndirectory = "repository"'
+    with stead_in(backup=told, server=_WAL) as stead, namespace(stead) as made:
+        made.mount(repository(made), "150m")
+        made.run("up")
+        verified = lambda: any(  # noqa: E731 - said once
+            r.ending is Ending.DONE for r in made.runs(Task.VERIFY)
+        )
+        wait(verified, "no first backup was made and verified")
+        yield made
+
+
+def repository(small: Small) -> Path:
+    return small.stead.directory / "repository"
 
 
 def test_a_full_repository_harms_nobody_and_heals_by_itself(small: Small) -> None:
     small.rows("CREATE TABLE kept (n bigint)")
-    small.fill()
-    for n in range(4):
-        small.rows(f"INSERT INTO kept SELECT {n} FROM generate_series(1, 1000)")
-        small.rows("SELECT pg_switch_wal()")
-    assert small.rows("SELECT count(*) AS n FROM kept") == [{"n": 4000}]  # people go on
-    said = small.run("backup", "now", status=1).stderr
-    assert "Traceback" not in said
-    assert "No space left" in said or "no room" in said
-    told = small.run("status").stdout
-    assert "the last backup failed" in told
-    assert "the repository's file system is almost full" in told
-    (slot,) = small.rows("SELECT wal_status FROM pg_replication_slots")
-    assert slot["wal_status"] in ("reserved", "extended")
-    small.empty()
+    with small.filled(repository(small)):
+        for n in range(4):
+            small.rows(f"INSERT INTO kept SELECT {n} FROM generate_series(1, 1000)")
+            small.rows("SELECT pg_switch_wal()")
+        assert small.rows("SELECT count(*) AS n FROM kept") == [{"n": 4000}]  # people go on
+        said = small.run("backup", "now", status=1).stderr
+        assert "Traceback" not in said
+        assert "No space left" in said or "no room" in said
+        told = small.run("status", status=None).stdout  # the receiver comes back again and again
+        assert "the last backup failed" in told
+        assert "the repository's file system is almost full" in told
+        (slot,) = small.rows("SELECT wal_status FROM pg_replication_slots")
+        assert slot["wal_status"] in ("reserved", "extended")
     wait(small.streamed, "the receiver did not go on by itself")
     small.run("backup", "now", "--verify")
     assert "the last backup failed" not in small.run("status").stdout
@@ -164,12 +86,114 @@ def test_a_slot_that_lost_wal_is_told_made_anew_and_followed_by_a_backup(small: 
     small.rows("SELECT pg_reload_conf()")
     small.run("up")
     wait(small.streamed, "nothing receives the WAL")
-    backup = small.stead.wired.ports.backup
-    assert backup is not None
 
     def made() -> bool:
         return any(
-            r.cause == "gap" and r.ending is Ending.DONE for r in backup.catalog.runs(Task.VERIFY)
+            r.cause in ("gap", "retry") and r.ending is Ending.DONE for r in small.runs(Task.VERIFY)
         )
 
     wait(made, "the agent made no new base backup", 150)
+
+
+def test_without_room_for_a_drill_nothing_is_begun_and_the_next_one_passes(small: Small) -> None:
+    area = Path(small.stead.wired.design.layout.backup)
+    small.run("down")
+    small.mount(area, "300m")
+    small.run("up")
+    small.rows("CREATE TABLE drilled (n bigint)")
+    with small.filled(area, leaving=30 * 2**20):
+        said = small.run("drill", status=1).stderr
+        assert "there is no room in" in said
+        assert str(area) in said
+        said = small.run("backup", "verify", status=1).stderr
+        assert "there is no room in" in said
+        small.rows("INSERT INTO drilled VALUES (1)")  # people go on
+        assert "the last drill failed: there is no room" in small.run("status", status=None).stdout
+    small.run("drill")
+    assert "the last drill failed" not in small.run("status", status=None).stdout
+    assert list(small.inside(area).glob("drill-*")) == []
+
+
+def test_a_drill_whose_disk_becomes_full_meanwhile_leaves_nothing_and_is_told(
+    small: Small,
+) -> None:
+    area = Path(small.stead.wired.design.layout.backup)
+    with small.start("drill") as running:
+        assert running.stderr is not None
+        said = ""
+        for line in running.stderr:
+            said += line
+            if "restoring" in line:
+                break
+        with small.filled(area):
+            said += running.stderr.read()
+            assert running.wait(120) == 1, said
+            assert small.rows("SELECT 1 AS n") == [{"n": 1}]  # people go on
+    assert "Traceback" not in said
+    assert "no space left" in said.lower() or "free space there" in said, said
+    wait(lambda: list(small.inside(area).glob("drill-*")) == [], "something was left", 5)
+    small.run("drill")
+    last = small.runs(Task.DRILL)
+    assert last[0].ending is Ending.DONE
+    assert last[1].ending in (Ending.FAILED, Ending.KILLED)  # the catalog lies there too
+
+
+@pytest.fixture(scope="module")
+def tight(small: Small) -> Small:
+    """The same stead, its data directory on a file system of its own: WAL is in there too."""
+    small.run("down")
+    small.mount(Path(small.stead.wired.design.layout.data), "420m")
+    small.run("up")
+    small.rows("CREATE TABLE big (n bigint, text text)")
+    wait(small.streamed, "nothing receives the WAL")
+    return small
+
+
+def write(small: Small, rows: int) -> None:
+    small.rows(f"INSERT INTO big SELECT n, repeat('x', 100) FROM generate_series(1, {rows}) AS n")
+
+
+@pytest.mark.soak
+def test_where_nobody_takes_the_wal_away_the_slot_is_given_up_and_writes_go_on(
+    tight: Small,
+) -> None:
+    tight.stead.wired.ports.supervisor.stop("agent")
+    tight.stead.wired.ports.supervisor.stop("wal-receiver")
+    for _ in range(30):  # 30 times 15 MB, and the WAL of it, on a disk of 420
+        tight.rows("TRUNCATE big")
+        write(tight, 100_000)
+    tight.rows("CHECKPOINT")
+    assert tight.rows("SELECT wal_status FROM pg_replication_slots")[0]["wal_status"] == "lost"
+    assert "the replication slot is lost" in tight.run("status", status=None).stdout
+    tight.rows("TRUNCATE big")
+    before = len(tight.runs(Task.BACKUP))
+    tight.run("up")
+    wait(tight.streamed, "nothing receives the WAL")
+
+    def followed() -> bool:
+        return len(tight.runs(Task.BACKUP)) > before
+
+    wait(followed, "the agent made no new base backup", 150)
+
+
+@pytest.mark.soak
+def test_on_a_full_data_directory_a_commit_is_told_or_refused_and_what_was_told_stays(
+    tight: Small,
+) -> None:
+    tight.rows("CREATE TABLE told (n bigint)")
+    full = tight.filled(Path(tight.stead.wired.design.layout.data), leaving=2**20)
+    told = 0
+    with full, suppress(psycopg.Error, SteadError):
+        for n in range(1, 1000):
+            tight.rows(f"INSERT INTO told VALUES ({n})")
+            told = n
+            write(tight, 5000)
+    assert told < 999, "the disk was never full"
+    wait(tight.stead.wired.ports.sql.answers, "the server did not come back by itself")
+    (row,) = tight.rows("SELECT count(*) AS rows, max(n) AS last FROM told")
+    assert row["rows"] == row["last"]
+    assert told <= row["last"] <= told + 1
+    tight.run("up")
+    wait(tight.streamed, "nothing receives the WAL")
+    tight.run("backup", "now", "--verify")
+    tight.run("drill")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,8 +74,11 @@ def test_a_rotated_key_seals_what_comes_and_opens_what_was(backed_up: LiveStead)
     stead = backed_up
     first = stead.json("backup", "show")["name"]
     (before,) = stead.json("backup", "key", "show")["keys"]
+    stead.run("backup", "export")
     made = stead.json("backup", "key", "rotate")
     stead.run("backup", "key", "passphrase")
+    beside, own = Path(plan(stead).exports, "backup-keys.asc"), Path(plan(stead).key, gpg.SECRET)
+    assert beside.read_text() == own.read_text()
     stead.run("backup", "now", "--verify")
     former, current = stead.json("backup", "key", "show")["keys"]
     assert former["fingerprint"] == before["fingerprint"]
@@ -130,11 +135,16 @@ def test_an_export_has_a_file_for_each_database_and_lets_old_ones_go(
     assert [dump["database"] for dump in made] == ["jeex_idea", "globals"]
     for dump in made:
         file = Path(dump["file"])
-        assert re.fullmatch(r"(jeex_idea_\d{8}_\d{6}\.dump|globals_\d{8}_\d{6}\.sql)", file.name)
+        assert re.fullmatch(
+            r"(jeex_idea_\d{8}_\d{6}\.dump|globals_\d{8}_\d{6}\.sql)\.gpg", file.name
+        )
         assert file.stat().st_size == dump["size"] > 0
         assert file.stat().st_mode & 0o777 == 0o600
+        assert gpg.sealed_to(file)
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == dump["sha256"]
     left = {path.name for path in tmp_path.iterdir()} - {Path(d["file"]).name for d in made}
-    assert left == {other, "jeex_idea_notes.txt"}
+    assert left == {other, "jeex_idea_notes.txt", "backup-keys.asc"}
+    assert (tmp_path / "backup-keys.asc").stat().st_mode & 0o777 == 0o600
     assert backed_up.wired.ports.backup is not None
     (run,) = backed_up.wired.ports.backup.catalog.runs(Task.EXPORT, limit=1)
     assert run.detail["removed"] == [old]
@@ -171,22 +181,71 @@ def test_an_export_that_fails_says_so_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("major", [17])
-def test_a_dump_is_loaded_by_another_version(
-    backed_up: LiveStead, tmp_path: Path, major: int
+def test_a_sealed_dump_is_opened_by_bare_gpg_and_loaded_by_another_version(
+    backed_up: LiveStead, tmp_path: Path
 ) -> None:
-    made = backed_up.json("backup", "export", "--out", str(tmp_path))
-    (dump,) = [Path(d["file"]) for d in made if d["database"] == "jeex_idea"]
-    (roles,) = [Path(d["file"]) for d in made if d["database"] == "globals"]
+    made = backed_up.json("backup", "export", "--out", str(tmp_path / "dumps"))
+    sealed = {d["database"]: Path(d["file"]) for d in made}
+    dumps = bare(Path(plan(backed_up).passphrase), sealed, tmp_path)
+    opened = tmp_path / "opened"
+    backed_up.run("backup", "open", str(sealed["jeex_idea"]), "--out", str(opened))
+    assert opened.stat().st_mode & 0o777 == 0o600
+    assert opened.read_bytes() == dumps["jeex_idea"].read_bytes()
     (mine,) = toolchain(18).glob("postgresql/*/bin")
-    with another(major) as host:
+    with another(17) as host:
         to = ["--host", host, "--username", "postgres"]
-        ran([str(mine / "psql"), *to, "--quiet", "--file", str(roles), "postgres"])
-        ran([str(mine / "pg_restore"), *to, "--create", "--dbname", "postgres", str(dump)])
+        ran([str(mine / "psql"), *to, "--quiet", "--file", str(dumps["globals"]), "postgres"])
+        load = [str(mine / "pg_restore"), *to, "--create", "--dbname", "postgres"]
+        ran([*load, str(dumps["jeex_idea"])])
         major_of = "current_setting('server_version_num')::int / 10000"
         counted = f"SELECT count(*), {major_of} FROM canary.cage"
         said = ran([str(mine / "psql"), *to, "-At", "--command", counted, "jeex_idea"])
-    assert said.split() == [f"200|{major}"]
+    assert said.split() == ["200|17"]
+
+
+def bare(passphrase: Path, sealed: dict[str, Path], place: Path) -> dict[str, Path]:
+    """Open dumps by what the documents say: gpg, the key beside them, and the passphrase."""
+    home = Path(tempfile.mkdtemp(prefix="pgst-"))
+    told = {**os.environ, "GNUPGHOME": str(home)}
+    command = ["gpg", "--batch", "--quiet", "--pinentry-mode", "loopback"]
+    command += ["--passphrase-file", str(passphrase)]
+    try:
+        keys = sealed["globals"].with_name("backup-keys.asc")
+        subprocess.run([*command, "--import", str(keys)], env=told, check=True)
+        for name, file in sealed.items():
+            done = [*command, "--output", str(place / name), "--decrypt", str(file)]
+            subprocess.run(done, env=told, check=True)
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], env=told, check=False)
+        shutil.rmtree(home, ignore_errors=True)
+    return {name: place / name for name in sealed}
+
+
+def test_plain_dumps_do_not_lie_among_sealed_backups(backed_up: LiveStead, tmp_path: Path) -> None:
+    exports = Path(plan(backed_up).exports)
+    backed_up.run("backup", "export", "--plain", status=2)
+    (made, _) = backed_up.json("backup", "export", "--plain", "--out", str(tmp_path / "plain"))
+    assert not made["sealed"]
+    assert sings_inside(Path(made["file"]))
+    sealed = Path(backed_up.json("backup", "export")[0]["file"])
+    said = backed_up.run("backup", "open", str(sealed), "--out", str(exports / "a"), status=2)
+    assert "what lies there is sealed" in said.stderr
+    # neither over something, nor from what is not sealed
+    backed_up.run("backup", "open", str(sealed), "--out", made["file"], status=2)
+    backed_up.run("backup", "open", made["file"], "--out", str(tmp_path / "b"), status=2)
+    # nor from what was altered
+    text = bytearray(sealed.read_bytes())
+    text[len(text) // 2] ^= 0xFF
+    sealed.write_bytes(text)
+    said = backed_up.run("backup", "open", str(sealed), "--out", str(tmp_path / "c"), status=1)
+    assert "cannot be read" in said.stderr
+    assert not (tmp_path / "c").exists()
+
+
+def sings_inside(dump: Path) -> bool:
+    """Say whether the canary is in a dump."""
+    (mine,) = toolchain(18).glob("postgresql/*/bin")
+    return CANARY in ran([str(mine / "pg_restore"), "--file", "-", str(dump)])
 
 
 def ran(command: list[str]) -> str:

@@ -32,6 +32,8 @@ COMMANDS = {
 def kill_supervised(stead: LiveStead, name: str, chance: random.Random) -> None:
     """Kill a supervised program at a random moment; it comes back by itself."""
     time.sleep(chance.uniform(0, 1))
+    # the receiver goes with a server that was killed before, and rests before its next try
+    wait_until(name, lambda: bool(stead.wired.ports.supervisor.states()[name].pid))
     before = pid_of(stead, name)
     os.kill(before, signal.SIGKILL)
 

@@ -9,7 +9,7 @@ from tests.fix_stead import stead_in
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-@pytest.mark.parametrize("major", [15, 16, 17])
+@pytest.mark.parametrize("major", [15, pytest.param(16, marks=pytest.mark.soak), 17])
 def test_a_version_is_backed_up_verified_drilled_and_proven(major: int) -> None:
     with stead_in(major=major, backup="true") as stead:
         stead.run("up")

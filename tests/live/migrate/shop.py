@@ -24,6 +24,8 @@ memory = "1GB"
 {server}
 [pooler]
 enabled = false
+[backup]
+enabled = false
 [[databases]]
 name = "shop"
 migrations = "."

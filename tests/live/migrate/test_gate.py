@@ -36,6 +36,8 @@ port = {port}
 memory = "2GB"
 [pooler]
 enabled = false
+[backup]
+enabled = false
 [[databases]]
 name = "shop"
 migrations = "shop"

@@ -30,6 +30,7 @@ def backup(days: float, *, parent: str = "") -> StoredBackup:
         timeline=1,
         system_id="1",
         major=18,
+        segment=16 * 2**20,
         encrypted=True,
     )
 
