@@ -77,6 +77,8 @@ class BarmanProgram:
         if (setpriv := shutil.which("setpriv", path="/usr/bin:/bin")) is not None:
             # it ends with us, as after a Ctrl-C: what it was making is failed then, not half done
             command = [setpriv, "--pdeathsig", "INT", "--", *command]
+        if (nice := shutil.which("nice", path="/usr/bin:/bin")) and arguments[0] == "backup":
+            command = [nice, "-n", "19", *command]  # packing takes a core; who is served goes first
         return programs.run(
             command,
             environment=self.environment(home, room),
