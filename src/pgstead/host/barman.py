@@ -55,30 +55,46 @@ class BarmanProgram:
         """Return the command line of a call."""
         return [*self._tools.launch, "-c", str(self._layout.barman_conf), *arguments]
 
-    def environment(self, home: Path | None = None) -> dict[str, str]:
-        """Return the environment of a call."""
+    def environment(self, home: Path | None = None, room: Path | None = None) -> dict[str, str]:
+        """Return the environment of a call.
+
+        What Barman opens passes through temporary files. They are in `room` or else the keyring's
+        home, which are removed also where a call was killed.
+        """
         found = environment(self._tools, self._bindir)
-        return found if home is None else {**found, **gpg_homes.environment(self._tools, home)}
+        if home is not None:
+            found |= {**gpg_homes.environment(self._tools, home), "TMPDIR": str(home)}
+        return found if room is None else {**found, "TMPDIR": str(room)}
 
     def _run(
-        self, *arguments: str, timeout: float = 300, home: Path | None = None
+        self,
+        *arguments: str,
+        timeout: float = 300,
+        home: Path | None = None,
+        room: Path | None = None,
     ) -> programs.Outcome:
         command = self.command(*arguments)
         if (setpriv := shutil.which("setpriv", path="/usr/bin:/bin")) is not None:
             # it ends with us, as after a Ctrl-C: what it was making is failed then, not half done
             command = [setpriv, "--pdeathsig", "INT", "--", *command]
+        if (nice := shutil.which("nice", path="/usr/bin:/bin")) and arguments[0] == "backup":
+            command = [nice, "-n", "19", *command]  # packing takes a core; who is served goes first
         return programs.run(
             command,
-            environment=self.environment(home),
+            environment=self.environment(home, room),
             directory=str(self._layout.backup),
             timeout=timeout,
             umask=0o077,
         )
 
     def _done(
-        self, *arguments: str, timeout: float = 300, home: Path | None = None
+        self,
+        *arguments: str,
+        timeout: float = 300,
+        home: Path | None = None,
+        room: Path | None = None,
     ) -> programs.Outcome:
-        outcome = self._run(*arguments, timeout=timeout, home=home)
+        outcome = self._run(*arguments, timeout=timeout, home=home, room=room)
         if not outcome.ok:
             raise BackupError(
                 f"barman {arguments[0]} failed: {_words(outcome)}",
@@ -240,7 +256,8 @@ class BarmanProgram:
         staging.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with self._opening() as home:
-                self._done(*arguments, SERVER, name, str(place), timeout=_LONG, home=home)
+                arguments += [SERVER, name, str(place)]
+                self._done(*arguments, timeout=_LONG, home=home, room=staging)
                 if target.kind is not TargetKind.IMMEDIATE:
                     self._complete(place, timeline, home)
         finally:

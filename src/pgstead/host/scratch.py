@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from pgstead.errors import BackupError
 from pgstead.host import processes
 from pgstead.host.files import problem
+from pgstead.host.interrupts import put_off
 
 _KINDS = ("drill", "verify", "extract")
 _LOCK = ".lock"
@@ -63,9 +64,10 @@ class ScratchArea:
         except OSError as error:
             raise problem(error, place, "working in") from error
         finally:
-            shutil.rmtree(place, ignore_errors=True)
-            lock.unlink(missing_ok=True)
-            os.close(handle)
+            with put_off():
+                shutil.rmtree(place, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+                os.close(handle)
 
     def sweep(self) -> tuple[str, ...]:
         """Remove what killed runs left; return the names."""

@@ -22,6 +22,9 @@ def text(design: Design, plan: BackupPlan) -> str:
         f"log_file = {layout.backup / 'barman.log'}",
         "log_level = INFO",
         f"path_prefix = {design.build.bindir}",
+        # Of no use here, and yet Barman makes it before each base backup: by default below /tmp,
+        # where the first user of a machine keeps out all others.
+        f"cloud_staging_directory = {layout.backup / 'cloud-staging'}",
         "",
         f"[{SERVER}]",
         *(f"{name} = {value}" for name, value in values.items()),

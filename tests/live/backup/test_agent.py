@@ -51,6 +51,8 @@ def test_the_first_backup_is_made_and_verified_by_itself(stead: LiveStead) -> No
     (made,) = runs(stead, Task.BACKUP)
     assert (made.cause, made.ending) == ("first", Ending.DONE)
     assert runs(stead, Task.VERIFY)[0].backup == made.backup
+    # below /tmp, which is Barman's default, the first user of a machine keeps out all others
+    assert (stead.state / "backup" / "cloud-staging").is_dir()
 
 
 def test_an_agent_that_was_killed_comes_back_and_its_run_is_told_as_killed(
