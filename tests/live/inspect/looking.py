@@ -1,0 +1,62 @@
+"""What `inspect` says of a stead, as a test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.fix_stead import LiveStead
+from tests.live.telemetry.seen import until
+
+Said = dict[str, Any]
+
+
+def inspect(stead: LiveStead, subject: str, *options: str) -> Said:
+    """Return what is said of a subject."""
+    told: Said = stead.json("inspect", subject, *options)
+    return told
+
+
+def findings(said: Said, rule: str, about: str = "") -> list[Said]:
+    """Return the findings of a rule, about something if it is named."""
+    return [f for f in said["findings"] if f["rule"] == rule and about in f"{f}"]
+
+
+def cure(stead: LiveStead, found: Said) -> None:
+    """Do what the finding says, as a superuser."""
+    with stead.superuser(found["database"] or "postgres") as admin:
+        for statement in found["sql"]:
+            admin.execute(statement)
+
+
+def figures(found: Said) -> dict[str, Any]:
+    """Return the evidence by name."""
+    return {f["name"]: f["value"] for f in found["evidence"]}
+
+
+def cured(stead: LiveStead, subject: str, rule: str, about: str) -> None:
+    """Look at a planted fault: it is found, its SQL is done, and it is found no more."""
+    (found,) = findings(inspect(stead, subject), rule, about)
+    assert found["sql"], found
+    assert found["evidence"], found
+    assert found["window"]
+    cure(stead, found)
+    until(lambda: not findings(inspect(stead, subject), rule, about), f"{rule} is gone", 20)
+
+
+@contextmanager
+def session(stead: LiveStead, role: str = "jeex_admin", **options: Any) -> Iterator[Any]:
+    """Give a connection past the pooler that may have been ended when it is closed."""
+    connection = stead.connect(role, direct=True, autocommit=False, **options)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def as_admin(stead: LiveStead, *statements: str, database: str = "jeex_idea") -> None:
+    """Run statements as the superuser."""
+    with stead.superuser(database) as admin:
+        for statement in statements:
+            admin.execute(statement)
