@@ -121,9 +121,10 @@ def _cut(text: str, room: int) -> str:
 def _table(table: Table, wide: int) -> Iterator[str]:
     yield table.title
     units = table.units or ("",) * len(table.columns)
-    rows: list[Sequence[str]] = [table.columns]
-    for row in table.rows:
-        rows.append([figure(value, unit) for value, unit in zip(row, units, strict=True)])
+    rows: list[Sequence[str]] = [
+        table.columns,
+        *([figure(v, unit) for v, unit in zip(row, units, strict=True)] for row in table.rows),
+    ]
     for text in aligned(rows):
         yield _cut(f"  {text}", wide)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import click
+
 from pgstead.cli.command import Command, CommandGroup
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
@@ -11,17 +13,26 @@ LOOKED = "looked, whatever was found; what could not be seen is listed"
 UNLOOKED = "the server does not answer, or refuses to"
 
 
-def _inspected(name: str) -> None:
+def _inspected(name: str, *, check: bool = False) -> None:
     from pgstead.cli.diagnosis import show
     from pgstead.cli.wiring import monitor_of, wire
     from pgstead.model.advice import Subject
-    from pgstead.workflows.inspect import inspect
+    from pgstead.workflows.inspect import ask, diagnose
 
     invocation = invocation_of()
     console = Console(invocation)
     wired = wire(invocation.manifest, console, tolerant=True)
     subject = Subject(name)
-    show(console, wired.design.name, inspect(wired.design, monitor_of(wired), subject))
+    answers = ask(wired.design, monitor_of(wired), subject)
+    trials = None
+    if check:
+        from pgstead.cli.index_check import tried
+
+        with console.working():
+            trials = tried(wired, answers, console)
+    telemetry = wired.ports.telemetry
+    found = diagnose(subject, answers, telemetry and telemetry.store, trials)
+    show(console, wired.design.name, found)
 
 
 def _simple(name: str, help_text: str, *examples: tuple[str, str]) -> Command:
@@ -32,6 +43,23 @@ def _simple(name: str, help_text: str, *examples: tuple[str, str]) -> Command:
 
     looked.__doc__ = help_text
     return new_command(name, *examples, exit_0=LOOKED, exit_1=UNLOOKED)(looked)
+
+
+@new_command(
+    "indexes",
+    ("pgstead inspect indexes", "broken, superfluous and unused ones"),
+    ("pgstead inspect indexes --check", "and which are missing: tried on a copy"),
+    exit_0=LOOKED,
+    exit_1=UNLOOKED,
+)
+@click.option("--check", is_flag=True, help="Try missing ones on a copy of the cluster.")
+def _indexes(check: bool) -> None:
+    """Show indexes that are broken, superfluous, unused or missing.
+
+    An index is called missing only after it was tried: --check copies the cluster as `migrate
+    rehearse` does, makes the index there, and compares the planner's estimates before and after.
+    """
+    _inspected("indexes", check=check)
 
 
 _queries = _simple(
@@ -49,9 +77,41 @@ _locks = _simple(
     ("pgstead inspect locks --json", "the same for programs"),
 )
 
+_bloat = _simple(
+    "bloat",
+    """Show tables and indexes that hold much space for nothing.
+
+    Everything here is an estimate and says so. Widths of texts are closed to the monitoring role;
+    the extension pgstattuple lets it measure tables.""",
+    ("pgstead inspect bloat", "what VACUUM and REINDEX would give back"),
+)
+_connections = _simple(
+    "connections",
+    """Show sessions, limits that are near, and pools of the wrong size.
+
+    The size of a pool is judged by the samples of the last days: a pool that clients wait for is
+    too small, one that was never used by a quarter is too large.""",
+    ("pgstead inspect connections", "who is connected, and what is near its limit"),
+)
+_vacuum = _simple(
+    "vacuum",
+    "Show who holds back vacuum, and which numbers come near their end.",
+    ("pgstead inspect vacuum", "the oldest transaction, frozen rows, sequences, slots"),
+)
+_settings = _simple(
+    "settings",
+    "Show settings that are dangerous, wait for a restart, or came past the manifest.",
+    ("pgstead inspect settings", "what ALTER SYSTEM and ALTER ROLE have changed"),
+)
+_io = _simple(
+    "io",
+    "Show what is read and written, by whom, and whether it had to be.",
+    ("pgstead inspect io", "the cache, temporary files, checkpoints"),
+)
+
 command = CommandGroup(
     "inspect",
-    help="Look into the running server: findings, their evidence, the SQL that cures them.\n\nIt"
+    help="Look into the running server: findings, evidence, the SQL that cures them.\n\nIt"
     " asks as the monitoring role, which reads statistics and no table, and changes nothing."
     " Figures say over which time they were counted; an estimate says that it is one.",
     examples=(
@@ -60,5 +120,5 @@ command = CommandGroup(
         ("pgstead inspect vacuum --json", "for programs"),
     ),
 )
-for _part in (_queries, _locks):
+for _part in (_queries, _indexes, _bloat, _locks, _connections, _vacuum, _settings, _io):
     command.add_command(_part)

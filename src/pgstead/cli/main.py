@@ -42,7 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
-        "inspect": "Look into the running server: findings, their evidence, the SQL that cures them.",
+        "inspect": "Look into the running server: findings, evidence, the SQL that cures them.",
         "logs": "Show the logs of the server, the pooler and the services.",
         "prove": "Try every promise on the running system, as a stranger would.",
     },

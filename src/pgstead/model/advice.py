@@ -96,3 +96,44 @@ class Diagnosis:
     findings: tuple[Finding, ...]
     unseen: tuple[Unseen, ...] = ()
     tables: tuple[Table, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An index that may be worth having."""
+
+    database: str
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    reason: str  # the statement or the key that it is for
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the planner says of a statement without and with an index. Costs are its estimates."""
+
+    candidate: Candidate
+    before: float
+    after: float
+    bytes: float  # of the index
+    plan_before: str
+    plan_after: str
+
+    @property
+    def gain(self) -> float:
+        """The share of the cost that goes."""
+        return 1 - self.after / self.before if self.before > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """How the pooler's servers for a database were used, as it was sampled."""
+
+    database: str
+    size: float  # servers that it may have
+    busy: tuple[float, ...]  # servers in use, a figure for each sample
+    waiting: tuple[float, ...]  # clients in the queue
+    longest: float  # seconds that a client waited, as far as samples saw
+    begun: datetime
+    ended: datetime

@@ -34,8 +34,23 @@ def _cluster(what: str) -> Question:
 
 STATEMENTS = (Question("statements"), Question("statements_info"))
 QUESTIONS: Mapping[Subject, tuple[Question, ...]] = {
-    Subject.LOCKS: (Question("blocking"), _cluster("transactions")),
     Subject.QUERIES: STATEMENTS,
+    Subject.INDEXES: (
+        Question("index_usage"),
+        Question("index_duplicates"),
+        Question("foreign_keys"),
+        Question("statements"),
+    ),
+    Subject.BLOAT: (Question("dead_rows"), Question("index_widths"), Question("measured_tables")),
+    Subject.LOCKS: (Question("blocking"), _cluster("transactions")),
+    Subject.CONNECTIONS: tuple(map(_cluster, ("limits", "sessions", "transactions"))),
+    Subject.VACUUM: (
+        *map(_cluster, ("horizon", "slots", "freezing")),
+        Question("dead_rows"),
+        Question("sequences"),
+    ),
+    Subject.SETTINGS: (_cluster("settings"), _cluster("role_overrides")),
+    Subject.IO: (Question("database_io"), _cluster("checkpoints"), _cluster("io")),
 }
 
 Target = tuple[str, Callable[[], Connection]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from pgstead.model.statements import StatementWindow
 from pgstead.model.telemetry import Metric, MetricKind, Sample
 from pgstead.observe.lanes import Connection, Silence
 from pgstead.observe.metric_files import MetricQuery
@@ -32,6 +33,7 @@ class Look:
 
     samples: tuple[Sample, ...]
     seconds: float
+    statements: tuple[StatementWindow, ...] = ()
 
 
 Asking = Callable[[Connection], Look]

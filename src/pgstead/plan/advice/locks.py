@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from pgstead.model.advice import Answers, Diagnosis, Figure, Finding, Row, Severity, Subject
-from pgstead.plan.advice.quoting import literal
+from pgstead.plan.advice.wording import literal
 
 BLOCKED_CRITICAL = 30.0  # seconds that somebody has waited for a lock
 OPEN_WARNING = 60.0  # seconds that a transaction is open
@@ -25,10 +25,9 @@ def diagnose(answers: Answers) -> Diagnosis:
 
 def end_session(row: Row) -> str:
     """Return what ends a session, and no other that got its number since."""
-    return (
-        f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {row['pid']}"
-        f" AND backend_start = {literal(str(row['backend_start']))}"
-    )
+    started = literal(str(row["backend_start"]))
+    asked = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    return f"{asked} WHERE pid = {row['pid']} AND backend_start = {started}"
 
 
 def cancel_statement(row: Row) -> str:

@@ -15,7 +15,7 @@ from pgstead.model.advice import (
     Subject,
     Table,
 )
-from pgstead.plan.advice.quoting import identifier, literal
+from pgstead.plan.advice.wording import identifier, literal, since
 
 SHOWN = 10
 _SLOW_CALLS = 2  # one slow call may be a maintenance by hand
@@ -41,8 +41,7 @@ def diagnose(answers: Answers) -> Diagnosis:
 
 def counted_since(row: Row, info: Row, at: datetime) -> str:
     """Return the sample window of a statement's counters."""
-    since = row.get("stats_since") or info["stats_reset"]
-    return f"since {since:%Y-%m-%d %H:%M} UTC ({(at - since).total_seconds() / 3600:.1f} h)"
+    return since(row.get("stats_since") or info["stats_reset"], at)
 
 
 def one_line(query: str, limit: int = 200) -> str:
