@@ -41,6 +41,7 @@ from pgstead.ports.telemetry import TelemetryPorts
 _log = logging.getLogger("pgstead.agent")
 _PATIENCE = 4.0  # seconds for all lanes together, at the most
 _TIDY = 3600.0  # seconds between two removals of what is old
+_COMPARED = 86_400.0  # seconds that a statement is compared with
 _CLUSTER = "postgres"
 _GAUGE = MetricKind.GAUGE
 
@@ -153,8 +154,12 @@ class Sampler:
             yield Sample(REGRESSED.name, None, at, place, "no statement was counted since")
             return
         store = self._own.store
-        store.write_statements(windows)
-        kept = store.statements(at - timedelta(seconds=self._plan.retention))
+        try:
+            store.write_statements(windows)
+        except SteadError:
+            self._declared = False  # the next file knows of no metric yet
+            raise
+        kept = store.statements(at - timedelta(seconds=min(self._plan.retention, _COMPARED)))
         newest = windows[0].ended
         own = [w for w in kept if w.key.database == name]
         slower = [r for r in statement_windows.regressions(own) if r.ended == newest]

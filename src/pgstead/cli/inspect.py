@@ -10,14 +10,19 @@ from pgstead.cli.console import Console
 from pgstead.cli.invocation import invocation_of
 
 LOOKED = "looked, whatever was found; what could not be seen is listed"
+_DAY = 86_400.0
 UNLOOKED = "the server does not answer, or refuses to"
 
 
-def _inspected(name: str, *, check: bool = False) -> None:
+def _inspected(name: str, *, check: bool = False, since: float = _DAY) -> None:
+    from datetime import UTC, datetime, timedelta
+    from pathlib import Path
+
     from pgstead.cli.diagnosis import show
     from pgstead.cli.wiring import monitor_of, wire
+    from pgstead.host import plan_log
     from pgstead.model.advice import Subject
-    from pgstead.workflows.inspect import ask, diagnose
+    from pgstead.workflows.inspect import ask, diagnose, past_of
 
     invocation = invocation_of()
     console = Console(invocation)
@@ -31,7 +36,11 @@ def _inspected(name: str, *, check: bool = False) -> None:
         with console.working():
             trials = tried(wired, answers, console)
     telemetry = wired.ports.telemetry
-    found = diagnose(subject, answers, telemetry and telemetry.store, trials)
+    store = telemetry and telemetry.store
+    begun = datetime.now(UTC) - timedelta(seconds=since)
+    log = Path(wired.design.layout.server_log)
+    past = past_of(store, lambda moment: plan_log.read(log, moment), begun)
+    found = diagnose(subject, answers, store, past, trials)
     show(console, wired.design.name, found)
 
 
@@ -62,11 +71,40 @@ def _indexes(check: bool) -> None:
     _inspected("indexes", check=check)
 
 
-_queries = _simple(
+def _span(_ctx: click.Context, _parameter: click.Parameter, value: str) -> float:
+    from pgstead.manifest.quantities import duration
+
+    try:
+        return duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@new_command(
     "queries",
-    "Show the statements that take the most time, spill to disk, or got slower.",
     ("pgstead inspect queries", "the worst, and what to do"),
+    ("pgstead inspect queries --since 2h", "the last two hours, side by side"),
+    exit_0=LOOKED,
+    exit_1=UNLOOKED,
 )
+@click.option(
+    "--since",
+    default="1d",
+    show_default=True,
+    metavar="SPAN",
+    callback=_span,
+    help="How far back to look: 30min, 2h, 7d.",
+)
+def _queries(since: float) -> None:
+    """Show the statements that take the most time, spill to disk, or got slower.
+
+    The agent keeps what the thirty busiest statements took from one look to the next; a statement
+    is compared with the median of its own past. Plans are those that the server logged, because
+    a call was slow: the newest, and the newest of another shape.
+    """
+    _inspected("queries", since=since)
+
+
 _locks = _simple(
     "locks",
     """Show who blocks whom, and transactions that are open for long.

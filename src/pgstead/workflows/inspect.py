@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pgstead.errors import SteadError
 from pgstead.model.advice import Answers, Diagnosis, PoolUse, Subject, Trial, Unseen
 from pgstead.model.design import Design
+from pgstead.model.statements import LoggedPlan, StatementWindow
 from pgstead.model.telemetry import Sample
 from pgstead.observe import inspection
 from pgstead.plan.advice import (
@@ -20,6 +21,7 @@ from pgstead.plan.advice import (
     settings,
     vacuum,
 )
+from pgstead.plan.advice.queries import Past
 from pgstead.ports.telemetry import Monitor, SampleStore
 
 _SIZE = "pgbouncer_databases_pool_size"
@@ -43,6 +45,7 @@ def diagnose(
     subject: Subject,
     answers: Answers,
     store: SampleStore | None,
+    past: Past,
     trials: Sequence[Trial] | None = None,
 ) -> Diagnosis:
     """Return what is found; `store` is None where nobody samples, `trials` where none were made."""
@@ -50,7 +53,7 @@ def diagnose(
         case Subject.LOCKS:
             return locks.diagnose(answers)
         case Subject.QUERIES:
-            return queries.diagnose(answers)
+            return queries.diagnose(answers, past)
         case Subject.INDEXES:
             return indexes.diagnose(answers, trials)
         case Subject.BLOAT:
@@ -63,6 +66,32 @@ def diagnose(
             return io.diagnose(answers)
         case Subject.CONNECTIONS:
             return _connections(answers, store)
+
+
+def past_of(
+    store: SampleStore | None, log: Callable[[datetime], Sequence[LoggedPlan]], since: datetime
+) -> Past:
+    """Return what was sampled and logged of statements; what cannot be read is said."""
+    unseen: list[Unseen] = []
+    windows: Sequence[StatementWindow] = ()
+    plans: Sequence[LoggedPlan] = ()
+    if store is None:
+        unseen.append(
+            Unseen("statements over time", "nobody samples: `[telemetry] enabled` is false")
+        )
+    else:
+        try:
+            windows = store.statements(since)
+        except SteadError as error:
+            unseen.append(Unseen("statements over time", error.message))
+        else:
+            if not windows:
+                unseen.append(Unseen("statements over time", "no window of them is there yet"))
+    try:
+        plans = log(since)
+    except SteadError as error:
+        unseen.append(Unseen("plans", error.message))
+    return Past(since, windows, plans, tuple(unseen))
 
 
 def _connections(answers: Answers, store: SampleStore | None) -> Diagnosis:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from pgstead.model.advice import (
@@ -14,8 +15,12 @@ from pgstead.model.advice import (
     Severity,
     Subject,
     Table,
+    Unseen,
 )
-from pgstead.plan.advice.wording import identifier, literal, since
+from pgstead.model.statements import LoggedPlan, Regression, StatementKey, StatementWindow
+from pgstead.plan import statement_windows
+from pgstead.plan.advice import statement_history
+from pgstead.plan.advice.wording import identifier, literal, one_line, since
 
 SHOWN = 10
 _SLOW_CALLS = 2  # one slow call may be a maintenance by hand
@@ -24,30 +29,63 @@ _MEMORY_MOST = 256 * 1024 * 1024  # of one statement; more is a question of the 
 _UTILITY = ("BEGIN", "COMMIT", "ROLLBACK", "SET", "SHOW", "VACUUM", "ANALYZE", "CREATE", "COPY")
 
 
-def diagnose(answers: Answers) -> Diagnosis:
-    """Return what the counters of statements show."""
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was sampled and logged since a moment."""
+
+    since: datetime
+    windows: Sequence[StatementWindow]
+    plans: Sequence[LoggedPlan]
+    unseen: tuple[Unseen, ...] = ()
+
+
+def diagnose(answers: Answers, past: Past) -> Diagnosis:
+    """Return what counters, windows and logged plans show of statements."""
     info = {str(r["database"]): r for r in answers.of("statements_info")}
     rows = [r for r in answers.of("statements") if not _is_utility(str(r["query"]))]
-    findings = [
+    counted = [
         finding
         for row in rows
         if (known := info.get(str(row["database"]))) is not None
-        for finding in (*_slow(row, known, answers.at), *_spilling(row, known, answers.at))
+        for finding in (
+            *_slow(row, known, answers.at, past.plans),
+            *_spilling(row, known, answers.at),
+        )
     ]
+    slower = [_regressed(r, past.plans) for r in statement_windows.regressions(past.windows)]
     return Diagnosis(
-        Subject.QUERIES, answers.at, tuple(findings), answers.unseen, tuple(_table(rows))
+        Subject.QUERIES,
+        answers.at,
+        (*slower, *counted),
+        (*answers.unseen, *past.unseen),
+        (*_table(rows), *statement_history.tables(past.windows, past.since, answers.at)),
+    )
+
+
+def _regressed(found: Regression, plans: Sequence[LoggedPlan]) -> Finding:
+    return Finding(
+        "slower-than-before",
+        Severity.WARNING,
+        found.key.database,
+        f"statement {found.key.queryid} of {found.key.role} takes {found.factor:.1f} times as long"
+        " as before",
+        (
+            Figure("before (median)", found.before, "s"),
+            Figure("now", found.now, "s"),
+            Figure("calls", found.calls, "{call}"),
+            Figure("windows before", found.windows),
+        ),
+        f"{found.begun:%H:%M:%S} to {found.ended:%H:%M:%S} UTC against the windows before",
+        "compare its plans; what the planner knows may be old, an index may be gone"
+        " (`pgstead inspect indexes --check`), or there are more rows",
+        ("ANALYZE",),
+        (one_line(found.query), *statement_history.side_by_side(found.key, plans)),
     )
 
 
 def counted_since(row: Row, info: Row, at: datetime) -> str:
     """Return the sample window of a statement's counters."""
     return since(row.get("stats_since") or info["stats_reset"], at)
-
-
-def one_line(query: str, limit: int = 200) -> str:
-    """Return a statement on one line, cut."""
-    text = " ".join(query.split())
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def count_anew(row: Row) -> str:
@@ -59,7 +97,7 @@ def _is_utility(query: str) -> bool:
     return query.lstrip("( ").upper().startswith(_UTILITY)
 
 
-def _slow(row: Row, info: Row, at: datetime) -> Iterator[Finding]:
+def _slow(row: Row, info: Row, at: datetime, plans: Sequence[LoggedPlan]) -> Iterator[Finding]:
     mean = float(row["seconds"]) / max(float(row["calls"]), 1.0)
     if mean < float(info["slow_seconds"]) or row["calls"] < _SLOW_CALLS:
         return
@@ -79,8 +117,12 @@ def _slow(row: Row, info: Row, at: datetime) -> Iterator[Finding]:
         "look at its plan; `pgstead inspect indexes --check` tries whether an index would help."
         " The second statement counts anew, to see whether it got better",
         (f"EXPLAIN {_explained(str(row['query']))}", count_anew(row)),
-        (one_line(str(row["query"])),),
+        (one_line(str(row["query"])), *statement_history.side_by_side(_key(row), plans)),
     )
+
+
+def _key(row: Row) -> StatementKey:
+    return StatementKey(str(row["database"]), str(row["usename"]), str(row["queryid"]))
 
 
 def _explained(query: str) -> str:

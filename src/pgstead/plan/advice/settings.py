@@ -65,7 +65,7 @@ def _pending(rows: Sequence[Row]) -> Iterator[Finding]:
                 f"{row['name']} waits for a restart",
                 (Figure("still", f"{row['setting']}{row['unit']}"),),
                 _NOW,
-                "`pgstead plan` shows what the restart brings, `pgstead up --allow restart` does it",
+                "`pgstead plan` shows what the restart brings, `pgstead up` does it",
             )
 
 

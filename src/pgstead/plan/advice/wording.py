@@ -25,3 +25,9 @@ def since(begun: datetime, at: datetime) -> str:
     hours = (at - begun).total_seconds() / 3600
     span = f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.0f} days"
     return f"since {begun:%Y-%m-%d %H:%M} UTC, {span}"
+
+
+def one_line(query: str, limit: int = 200) -> str:
+    """Return a statement on one line, cut."""
+    text = " ".join(query.split())
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
