@@ -42,6 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
+        "top": "Show what the running server does: sessions, waits, rates, pool, statements.",
         "inspect": "Look into the running server: findings, evidence, the SQL that cures them.",
         "logs": "Show the logs of the server, the pooler and the services.",
         "prove": "Try every promise on the running system, as a stranger would.",

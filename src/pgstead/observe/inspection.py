@@ -33,6 +33,11 @@ def _cluster(what: str) -> Question:
 
 
 STATEMENTS = (Question("statements"), Question("statements_info"))
+LIVE = (
+    *map(_cluster, ("activity", "throughput", "limits", "sessions")),
+    Question("statements"),
+    Question("blocking"),
+)
 QUESTIONS: Mapping[Subject, tuple[Question, ...]] = {
     Subject.QUERIES: STATEMENTS,
     Subject.INDEXES: (
@@ -63,20 +68,41 @@ def ask(
     major: int,
     questions: Sequence[Question],
 ) -> Answers:
-    """Ask everywhere at once.
+    """Ask everywhere at once, and let go of the connections.
 
     Raises NotRunningError where the server does not answer, SqlError where it refuses the role.
     """
-    lanes = {name: _lane(connect, name) for name in dict.fromkeys([_CLUSTER, *databases])}
-    deadline = time.monotonic() + _DEADLINE
-    for name, lane in lanes.items():
-        wanted = [q for q in questions if q.per_database is (name != _CLUSTER)]
-        lane.begin(_asking(name, wanted, major))
-    told = {name: lane.end(deadline) for name, lane in lanes.items()}
-    for lane in lanes.values():
-        lane.close()
-    _must_answer(told[_CLUSTER])
-    return _together(told)
+    eyes = Eyes(connect, databases, major)
+    try:
+        return eyes.look(questions)
+    finally:
+        eyes.close()
+
+
+class Eyes:
+    """Connections that are kept open from one look to the next."""
+
+    def __init__(
+        self, connect: Callable[[str], Connection], databases: Sequence[str], major: int
+    ) -> None:
+        """Open nothing yet."""
+        self._major = major
+        self._lanes = {name: _lane(connect, name) for name in dict.fromkeys([_CLUSTER, *databases])}
+
+    def look(self, questions: Sequence[Question], patience: float = _DEADLINE) -> Answers:
+        """Ask everywhere at once, for so many seconds. Raises as `ask` does."""
+        deadline = time.monotonic() + patience
+        for name, lane in self._lanes.items():
+            wanted = [q for q in questions if q.per_database is (name != _CLUSTER)]
+            lane.begin(_asking(name, wanted, self._major))
+        told = {name: lane.end(deadline) for name, lane in self._lanes.items()}
+        _must_answer(told[_CLUSTER])
+        return _together(told)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for lane in self._lanes.values():
+            lane.close()
 
 
 def _lane(connect: Callable[[str], Connection], database: str) -> Lane[_Told]:
