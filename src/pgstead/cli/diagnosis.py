@@ -21,7 +21,7 @@ _BINARY = ("B", "kB", "MB", "GB", "TB")
 def show(console: Console, stead: str, found: Diagnosis) -> None:
     """Print all of it, or the same for programs."""
     if console.json:
-        console.data({"stead": stead, **_told(found)})
+        console.data({"stead": stead, **told(found)})
         return
     lines = width()
     console.line(f'{found.subject.value} of stead "{stead}", {found.at:%Y-%m-%d %H:%M:%S} UTC')
@@ -89,8 +89,8 @@ def _bytes(size: float) -> str:
 def _finding(found: Finding, wide: int) -> Iterator[str]:
     place = f"{found.database}: " if found.database else ""
     yield from _wrapped(found.severity.value, f"{place}{found.says}", wide)
-    told = "; ".join(_evidence(f) for f in found.evidence)
-    yield from _wrapped("  evidence", f"{told} ({found.window})", wide)
+    said = "; ".join(_evidence(f) for f in found.evidence)
+    yield from _wrapped("  evidence", f"{said} ({found.window})", wide)
     for text in filter(None, found.detail):
         yield " " * (_LABEL + 2) + _cut(text, wide - _LABEL - 2)
     yield from _wrapped("  do", found.do, wide)
@@ -129,7 +129,8 @@ def _table(table: Table, wide: int) -> Iterator[str]:
         yield _cut(f"  {text}", wide)
 
 
-def _told(found: Diagnosis) -> dict[str, object]:
+def told(found: Diagnosis) -> dict[str, object]:
+    """Return it for programs."""
     return {
         "subject": found.subject,
         "at": found.at.isoformat(),

@@ -15,32 +15,16 @@ UNLOOKED = "the server does not answer, or refuses to"
 
 
 def _inspected(name: str, *, check: bool = False, since: float = _DAY) -> None:
-    from datetime import UTC, datetime, timedelta
-    from pathlib import Path
-
     from pgstead.cli.diagnosis import show
-    from pgstead.cli.wiring import monitor_of, wire
-    from pgstead.host import plan_log
+    from pgstead.cli.examining import examine
+    from pgstead.cli.wiring import wire
     from pgstead.model.advice import Subject
-    from pgstead.workflows.inspect import ask, diagnose, past_of
 
     invocation = invocation_of()
     console = Console(invocation)
     wired = wire(invocation.manifest, console, tolerant=True)
-    subject = Subject(name)
-    answers = ask(wired.design, monitor_of(wired), subject)
-    trials = None
-    if check:
-        from pgstead.cli.index_check import tried
-
-        with console.working():
-            trials = tried(wired, answers, console)
-    telemetry = wired.ports.telemetry
-    store = telemetry and telemetry.store
-    begun = datetime.now(UTC) - timedelta(seconds=since)
-    log = Path(wired.design.layout.server_log)
-    past = past_of(store, lambda moment: plan_log.read(log, moment), begun)
-    found = diagnose(subject, answers, store, past, trials)
+    with console.working():
+        found = examine(wired, Subject(name), console, check=check, since=since)
     show(console, wired.design.name, found)
 
 

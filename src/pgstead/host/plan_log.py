@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pgstead.errors import StateDirectoryError
-from pgstead.model.statements import LoggedPlan
+from pgstead.model.statements import LoggedPlan, fingerprint
 
 _MARK = b"  plan:\\n"  # as JSON writes it
 _MOST = 64 * 1024 * 1024  # bytes of each file, from its end
@@ -66,11 +66,18 @@ def _plan(line: bytes) -> LoggedPlan | None:
     return LoggedPlan(
         stamp.replace(tzinfo=UTC),
         str(entry.get("dbname", "")),
-        str(entry.get("query_id", "")),
+        fingerprint(_statement(body)),
         float(told[1]) / 1000,
         tree,
         shape,
     )
+
+
+def _statement(body: str) -> str:
+    """Return the text of the statement, which stands before the first node of the plan."""
+    lines = body.splitlines()
+    first = next((n for n, line in enumerate(lines) if "(cost=" in line), len(lines))
+    return "\n".join(lines[:first]).removeprefix("Query Text: ")
 
 
 def _tree(body: str) -> tuple[str, ...]:

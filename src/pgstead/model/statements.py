@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+
+_CONSTANT = re.compile(r"/\*.*?\*/|'(?:[^']|'')*'|\$\d+|(?<![\w$])\d+(?:\.\d+)?", re.DOTALL)
+_COMPARED = 2000  # characters
+
+
+def fingerprint(text: str) -> str:
+    """Return a statement without its constants, to know it again in another place.
+
+    The log's query_id is not to be trusted: inside of a transaction a portal ends when the next
+    statement comes, and what is logged then has the number of that one.
+    """
+    return " ".join(_CONSTANT.sub("?", text).split()).lower()[:_COMPARED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,7 @@ class LoggedPlan:
 
     at: datetime
     database: str
-    queryid: str
+    statement: str  # its fingerprint
     seconds: float
     lines: tuple[str, ...]
     shape: str  # without figures: equal for equal plans

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pgstead.cli.console import plain
+from pgstead.cli.diagnosis import told
+from pgstead.cli.examining import examine
+from pgstead.cli.wiring import SILENT
+from pgstead.model.advice import Subject
 from tests.fix_stead import LiveStead
 from tests.live.telemetry.seen import until
 
 Said = dict[str, Any]
 
 
-def inspect(stead: LiveStead, subject: str, *options: str) -> Said:
-    """Return what is said of a subject."""
-    told: Said = stead.json("inspect", subject, *options)
-    return told
+def inspect(stead: LiveStead, subject: str, *, check: bool = False) -> Said:
+    """Return what the command would say of a subject with --json."""
+    found = examine(stead.wired, Subject(subject), SILENT, check=check)
+    said: Said = json.loads(json.dumps(plain(told(found))))
+    return said
 
 
 def findings(said: Said, rule: str, about: str = "") -> list[Said]:

@@ -17,7 +17,7 @@ from pgstead.model.advice import (
     Table,
     Unseen,
 )
-from pgstead.model.statements import LoggedPlan, Regression, StatementKey, StatementWindow
+from pgstead.model.statements import LoggedPlan, Regression, StatementWindow
 from pgstead.plan import statement_windows
 from pgstead.plan.advice import statement_history
 from pgstead.plan.advice.wording import identifier, literal, one_line, since
@@ -79,7 +79,10 @@ def _regressed(found: Regression, plans: Sequence[LoggedPlan]) -> Finding:
         "compare its plans; what the planner knows may be old, an index may be gone"
         " (`pgstead inspect indexes --check`), or there are more rows",
         ("ANALYZE",),
-        (one_line(found.query), *statement_history.side_by_side(found.key, plans)),
+        (
+            one_line(found.query),
+            *statement_history.side_by_side(found.key.database, found.query, plans),
+        ),
     )
 
 
@@ -117,12 +120,11 @@ def _slow(row: Row, info: Row, at: datetime, plans: Sequence[LoggedPlan]) -> Ite
         "look at its plan; `pgstead inspect indexes --check` tries whether an index would help."
         " The second statement counts anew, to see whether it got better",
         (f"EXPLAIN {_explained(str(row['query']))}", count_anew(row)),
-        (one_line(str(row["query"])), *statement_history.side_by_side(_key(row), plans)),
+        (
+            one_line(str(row["query"])),
+            *statement_history.side_by_side(str(row["database"]), str(row["query"]), plans),
+        ),
     )
-
-
-def _key(row: Row) -> StatementKey:
-    return StatementKey(str(row["database"]), str(row["usename"]), str(row["queryid"]))
 
 
 def _explained(query: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from pgstead.model.advice import Table
-from pgstead.model.statements import LoggedPlan, StatementKey, StatementWindow
+from pgstead.model.statements import LoggedPlan, StatementWindow, fingerprint
 from pgstead.plan.advice.wording import one_line
 from pgstead.plan.statement_windows import by_statement
 
@@ -45,9 +45,10 @@ def _means(found: Sequence[StatementWindow], edges: Sequence[datetime]) -> Itera
         yield sum(c.seconds for c in inside) / calls if calls else "-"
 
 
-def side_by_side(key: StatementKey, plans: Sequence[LoggedPlan]) -> tuple[str, ...]:
+def side_by_side(database: str, query: str, plans: Sequence[LoggedPlan]) -> tuple[str, ...]:
     """Return the newest plan, and the newest that differs from it; those are newest first."""
-    own = [p for p in plans if p.queryid == key.queryid and p.database == key.database]
+    known = fingerprint(query)
+    own = [p for p in plans if p.statement == known and p.database == database]
     if not own:
         return ()
     other = next((p for p in own if p.shape != own[0].shape), None)
