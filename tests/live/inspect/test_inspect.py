@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
 
 from tests.fix_stead import LiveStead, stead_in
 from tests.live.inspect.looking import (
+    Said,
     as_admin,
     cure,
     cured,
@@ -63,12 +65,12 @@ def test_a_lock_chain_is_shown_from_its_root_and_ending_that_frees_all(looked: L
         until(lambda: not inspect(looked, "locks")["findings"], "nobody waits")
 
 
-def _both(stead: LiveStead) -> dict[str, object] | None:
+def _both(stead: LiveStead) -> Said | None:
     found = findings(inspect(stead, "locks"), "blocking-session")
     return next((f for f in found if figures(f)["blocked"] == 2), None)
 
 
-def _tried(connection: psycopg.Connection, statement: str) -> None:
+def _tried(connection: Any, statement: str) -> None:
     with suppress(psycopg.Error):
         connection.execute(statement)
 
