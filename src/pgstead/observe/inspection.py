@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -113,7 +113,7 @@ def _asking(database: str, wanted: Sequence[Question], major: int) -> Callable[[
     def asking(connection: Connection) -> _Told:
         connection.execute(f"SET statement_timeout = '{_LIMIT}'")
         rows: dict[str, tuple[Row, ...]] = {}
-        unseen: list[Unseen] = []
+        unseen = [*_blind(connection)] if database == _CLUSTER else []
         for question in wanted:
             told = _answer(connection, question, database, major)
             if isinstance(told, Unseen):
@@ -123,6 +123,16 @@ def _asking(database: str, wanted: Sequence[Question], major: int) -> Callable[[
         return rows, tuple(unseen)
 
     return asking
+
+
+def _blind(connection: Connection) -> Iterator[Unseen]:
+    """Tell a role without its rights: what belongs to others is NULL for it, and no error."""
+    told = connection.execute("SELECT pg_has_role('pg_monitor', 'USAGE') AS sees").fetchone()
+    if told is None or not told["sees"]:
+        yield Unseen(
+            "what other roles do",
+            "the monitoring role is no member of pg_monitor any more; `pgstead up` makes it one",
+        )
 
 
 def _answer(

@@ -12,6 +12,8 @@ from pgstead.cli.diagnosis import told
 from pgstead.cli.examining import examine
 from pgstead.cli.wiring import SILENT
 from pgstead.model.advice import Subject
+from pgstead.observe import inspection, sql_files
+from pgstead.observe.statements import StatementWatch
 from tests.fix_stead import LiveStead
 from tests.live.telemetry.seen import until
 
@@ -67,3 +69,16 @@ def as_admin(stead: LiveStead, *statements: str, database: str = "jeex_idea") ->
     with stead.superuser(database) as admin:
         for statement in statements:
             admin.execute(statement)
+
+
+def ask_everything(monitor: Any, major: int) -> None:
+    """Ask each question of `inspect` and `top` that a version has; an error is the server's."""
+    asked = {q.what for own in inspection.QUESTIONS.values() for q in own}
+    asked |= {q.what for q in inspection.LIVE}
+    for name in sorted(f"inspect/{what}" for what in asked):
+        if sql_files.floor(name) <= major:
+            monitor.execute(sql_files.query(name, major)).fetchall()
+    watch = StatementWatch("postgres", major)
+    assert watch.look(monitor) == ()
+    monitor.execute("SELECT count(*) FROM pg_class")
+    assert any("pg_class" in window.query for window in watch.look(monitor))

@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgstead.cli.picture import lines
+from pgstead.workflows.top import Watching
 from tests.fix_stead import LiveStead, stead_in
 from tests.live.inspect.looking import (
     Said,
@@ -283,9 +285,26 @@ def test_top_shows_once_what_is_done_and_leaves(looked: LiveStead) -> None:
         assert said["connections"]["used"] > 0
         assert {d["database"] for d in said["databases"]} >= {"jeex_idea", "postgres"}
         assert said["pools"]
-        shown = looked.run("top", "--once").stdout
-    assert "held open" in shown
-    assert max(map(len, shown.splitlines())) <= 80
+        monitor = looked.wired.ports.telemetry
+        assert monitor is not None
+        watching = Watching(looked.wired.design, monitor.monitor)
+        shown = lines("test", watching.look(), 80)
+        watching.close()
+    assert any("held open" in line for line in shown)
+    assert any(line.endswith("-") for line in shown)  # no rate after one look
+    assert max(map(len, shown)) <= 80
+
+
+def test_a_monitor_without_its_rights_is_said_and_nothing_is_taken_for_well(
+    looked: LiveStead,
+) -> None:
+    as_admin(looked, "REVOKE pg_monitor FROM pgstead_monitor")
+    try:
+        said = inspect(looked, "queries")
+        assert any("pg_monitor" in u["reason"] for u in said["unseen"])
+        assert inspect(looked, "vacuum")["unseen"]
+    finally:
+        as_admin(looked, "GRANT pg_monitor TO pgstead_monitor")
 
 
 def test_a_stopped_server_is_an_error_and_no_empty_answer(looked: LiveStead) -> None:

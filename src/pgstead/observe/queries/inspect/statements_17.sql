@@ -8,5 +8,6 @@ SELECT s.queryid::text AS queryid, s.userid::int8 AS userid, s.dbid::int8 AS dbi
        s.shared_blk_read_time / 1000 AS read_seconds, s.stats_since AS stats_since,
        left(s.query, 4000) AS query
 FROM pg_stat_statements AS s LEFT JOIN pg_roles AS r ON r.oid = s.userid
-WHERE s.toplevel AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+WHERE s.toplevel AND s.queryid IS NOT NULL
+  AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY s.total_exec_time DESC LIMIT 50
