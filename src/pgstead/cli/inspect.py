@@ -133,7 +133,7 @@ _io = _simple(
 
 command = CommandGroup(
     "inspect",
-    help="Look into the running server: findings, evidence, the SQL that cures them.\n\nIt"
+    help="Find what ails the running server, and the SQL that cures it.\n\nIt"
     " asks as the monitoring role, which reads statistics and no table, and changes nothing."
     " Figures say over which time they were counted; an estimate says that it is one.",
     examples=(

@@ -42,8 +42,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
-        "top": "Show what the running server does: sessions, waits, rates, pool, statements.",
-        "inspect": "Look into the running server: findings, evidence, the SQL that cures them.",
+        "top": "Show sessions, waits, rates, pool and statements, live.",
+        "inspect": "Find what ails the running server, and the SQL that cures it.",
         "logs": "Show the logs of the server, the pooler and the services.",
         "prove": "Try every promise on the running system, as a stranger would.",
     },

@@ -35,7 +35,7 @@ _INTERVAL = click.FloatRange(0.5, 3600)
     "--interval", type=_INTERVAL, default=2.0, show_default=True, help="Seconds between two looks."
 )
 def command(once: bool, interval: float) -> None:
-    """Show what the running server does: sessions, waits, rates, pool, statements.
+    """Show sessions, waits, rates, pool and statements, live.
 
     Where the output is no terminal it is printed once. Rates are those since the look before;
     what is not known is `-`.
