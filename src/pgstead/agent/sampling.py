@@ -9,12 +9,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import psycopg
 
 from pgstead.catalog.health_checks import CHECKS
 from pgstead.errors import SteadError
 from pgstead.model.backup import Ending, Run, Task
 from pgstead.model.design import Design
+from pgstead.model.statements import StatementWindow
 from pgstead.model.telemetry import (
     LASTING_DAYS,
     STALE_AFTER,
@@ -28,14 +32,16 @@ from pgstead.model.telemetry import (
 from pgstead.observe import metric_files, pooler_metrics, telemetry
 from pgstead.observe.lanes import Connection, Lane
 from pgstead.observe.metric_files import MetricQuery
+from pgstead.observe.statements import StatementWatch
 from pgstead.observe.telemetry import Look
-from pgstead.plan import health
+from pgstead.plan import health, statement_windows
 from pgstead.ports import Ports
 from pgstead.ports.telemetry import TelemetryPorts
 
 _log = logging.getLogger("pgstead.agent")
 _PATIENCE = 4.0  # seconds for all lanes together, at the most
 _TIDY = 3600.0  # seconds between two removals of what is old
+_COMPARED = 86_400.0  # seconds that a statement is compared with
 _CLUSTER = "postgres"
 _GAUGE = MetricKind.GAUGE
 
@@ -45,8 +51,16 @@ COUNT = Metric("pgstead_sampler_series", _GAUGE, "{series}", "Series that it gav
 BACKUP_AGE = Metric(
     "pgstead_backup_age_seconds", _GAUGE, "s", "Since the last base backup that succeeded."
 )
+REGRESSED = Metric(
+    "pgstead_statements_regressed",
+    _GAUGE,
+    "{statement}",
+    "Statements that take twice as long as before, or longer.",
+    ("datname",),
+    Cadence.SLOW,
+)
 DRILL_AGE = Metric("pgstead_drill_age_seconds", _GAUGE, "s", "Since a drill last proved a restore.")
-OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE)
+OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE, REGRESSED)
 
 
 class Sampler:
@@ -65,6 +79,9 @@ class Sampler:
         self._console: Lane[Look] | None = None
         if design.pooler is not None:
             self._console = Lane("pooler", own.monitor.console)
+        self._watches = {
+            d.name: StatementWatch(d.name, design.build.major) for d in design.databases
+        }
         self._slow_due = 0.0
         self._tidy_due = 0.0
         self._declared = False
@@ -99,7 +116,7 @@ class Sampler:
         wanted = {name: self._wanted(name, slow=slow) for name in self._lanes}
         deadline = time.monotonic() + min(_PATIENCE, max(self._plan.interval * 0.8, 0.8))
         for name, lane in self._lanes.items():
-            lane.begin(self._asking(name, wanted[name]))
+            lane.begin(self._asking(name, wanted[name], slow=slow))
         if self._console is not None:
             self._console.begin(pooler_metrics.look)
         # what never hangs is looked at while the others answer
@@ -113,17 +130,40 @@ class Sampler:
                 yield telemetry.up(told)
             if isinstance(told, Look):
                 yield from told.samples
+                if slow and name in self._watches:
+                    yield from self._regressed(name, told.statements)
             else:
                 yield from telemetry.silent(wanted[name], name, told, probed=name != _CLUSTER)
         if self._console is not None:
             told = self._console.end(deadline)
             yield from told.samples if isinstance(told, Look) else pooler_metrics.silent(told)
 
-    def _asking(self, name: str, wanted: Sequence[MetricQuery]) -> telemetry.Asking:
+    def _asking(self, name: str, wanted: Sequence[MetricQuery], *, slow: bool) -> telemetry.Asking:
+        watch = self._watches.get(name) if slow else None
+
         def asking(connection: Connection) -> Look:
-            return telemetry.look(connection, wanted, name, probed=name != _CLUSTER)
+            look = telemetry.look(connection, wanted, name, probed=name != _CLUSTER)
+            return look if watch is None else replace(look, statements=_windows(connection, watch))
 
         return asking
+
+    def _regressed(self, name: str, windows: Sequence[StatementWindow]) -> Iterator[Sample]:
+        """Keep the windows; yield how many statements are slower than they were."""
+        place, at = (("datname", name),), telemetry.now()
+        if not windows:
+            yield Sample(REGRESSED.name, None, at, place, "no statement was counted since")
+            return
+        store = self._own.store
+        try:
+            store.write_statements(windows)
+        except SteadError:
+            self._declared = False  # the next file knows of no metric yet
+            raise
+        kept = store.statements(at - timedelta(seconds=min(self._plan.retention, _COMPARED)))
+        newest = windows[0].ended
+        own = [w for w in kept if w.key.database == name]
+        slower = [r for r in statement_windows.regressions(own) if r.ended == newest]
+        yield Sample(REGRESSED.name, float(len(slower)), at, place)
 
     def _wanted(self, name: str, *, slow: bool) -> Sequence[MetricQuery]:
         per_database = name != _CLUSTER
@@ -208,6 +248,16 @@ class Sampler:
 
     def _stale(self, cadence: Cadence) -> float:
         return STALE_AFTER * self._plan.cadence(cadence) + _PATIENCE
+
+
+def _windows(connection: Connection, watch: StatementWatch) -> tuple[StatementWindow, ...]:
+    """Return what statements took; none where the extension is not there, which metrics say."""
+    try:
+        return watch.look(connection)
+    except psycopg.Error:
+        if connection.closed or connection.broken:
+            raise
+        return ()
 
 
 def _age(metric: Metric, task: Task, runs: Sequence[Run], at: datetime, never: str) -> Sample:

@@ -34,6 +34,7 @@ from pgstead.model.layout import Layout
 if TYPE_CHECKING:
     from pgstead.host.certificates import Provided
     from pgstead.ports import Ports, Progress
+    from pgstead.ports.telemetry import Monitor
     from pgstead.prove.access import Access
 
 MISSING = "missing"  # the origin of a build that stands in for one that was not found
@@ -323,6 +324,13 @@ def access_to(design: Design, ports: Ports | None = None) -> Access:
     from pgstead.prove.access import Access
 
     return Access.found(design, ports or ports_for(design))
+
+
+def monitor_of(wired: Wired) -> Monitor:
+    """Return connections as the monitoring role; also of a stead that nobody watches."""
+    from pgstead.host.monitor import MonitorConnections
+
+    return MonitorConnections(wired.design, wired.ports.secrets, "pgstead inspect")
 
 
 def find_build(given: Given) -> ServerBuild:

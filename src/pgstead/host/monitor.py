@@ -21,9 +21,10 @@ _ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S10
 class MonitorConnections:
     """`ports.telemetry.Monitor` by psycopg; the password is read for each connection."""
 
-    def __init__(self, design: Design, secrets: Secrets) -> None:
-        """Keep where the doors are; nothing is opened yet."""
+    def __init__(self, design: Design, secrets: Secrets, name: str = "pgstead sampler") -> None:
+        """Keep where the doors are, and as what we are shown; nothing is opened yet."""
         self._design = design
+        self._name = name
         self._secrets = secrets
 
     def connect(self, database: str) -> psycopg.Connection[dict[str, Any]]:
@@ -58,7 +59,7 @@ class MonitorConnections:
             gssencmode="disable",
             target_session_attrs="any",
             client_encoding="UTF8",
-            application_name="pgstead sampler",
+            application_name=self._name,
             connect_timeout=_CONNECT,
             options=options,
             autocommit=True,

@@ -21,7 +21,8 @@ from typing import Any
 
 from pgstead.errors import StateDirectoryError
 from pgstead.host import programs
-from pgstead.model.sample_tables import HISTORY, NEWEST, TABLES, VERDICTS, VERSION
+from pgstead.model.sample_tables import HISTORY, NEWEST, STATEMENTS, TABLES, VERDICTS, VERSION
+from pgstead.model.statements import Counts, StatementKey, StatementWindow
 from pgstead.model.telemetry import LASTING, Check, Level, Metric, Sample, Threshold, Verdict
 
 
@@ -64,6 +65,27 @@ class SampleFile:
                     "INSERT OR REPLACE INTO sample VALUES (?, ?, ?)", (number, at, sample.value)
                 )
 
+    def write_statements(self, windows: Sequence[StatementWindow]) -> None:
+        """Add windows of statements, all or none. Raises StateDirectoryError."""
+        with self._writing() as opened:
+            for window in windows:
+                key, counts = window.key, window.counts
+                (number,) = opened.execute(
+                    "INSERT INTO statement (datname, usename, queryid, query) VALUES (?, ?, ?, ?)"
+                    " ON CONFLICT (datname, usename, queryid) DO UPDATE SET query ="
+                    " CASE excluded.query WHEN '' THEN query ELSE excluded.query END"
+                    " RETURNING number",
+                    (key.database, key.role, key.queryid, window.query),
+                ).fetchone()
+                opened.execute(
+                    "INSERT OR REPLACE INTO statement_window VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(number, window.begun.timestamp(), window.ended.timestamp()),
+                        *(counts.calls, counts.seconds, counts.rows),
+                        *(counts.blocks_read, counts.temp_bytes),
+                    ),
+                )
+
     def judge(self, verdicts: Sequence[tuple[Check, Threshold, Verdict]]) -> None:
         """Write down what the checks came to."""
         rows = [
@@ -91,10 +113,26 @@ class SampleFile:
                 (before.timestamp(), *LASTING),
             )
             opened.execute("DELETE FROM sample WHERE at < ?", (lasting_before.timestamp(),))
+            opened.execute("DELETE FROM statement_window WHERE ended < ?", (before.timestamp(),))
+            opened.execute(
+                "DELETE FROM statement WHERE number NOT IN (SELECT statement FROM statement_window)"
+            )
             opened.execute(
                 "DELETE FROM series WHERE at < ? AND number NOT IN (SELECT series FROM sample)",
                 (before.timestamp(),),
             )
+
+    def statements(self, since: datetime) -> Sequence[StatementWindow]:
+        """Return the windows of statements that ended since a moment, by time."""
+        return tuple(
+            StatementWindow(
+                StatementKey(*told[:3]), told[3], _moment(began), _moment(ended), Counts(*counts)
+            )
+            for *told, began, ended, calls, seconds, rows, blocks, temporary in self._read(
+                STATEMENTS, since.timestamp()
+            )
+            for counts in [(calls, seconds, rows, blocks, temporary)]
+        )
 
     def verdicts(self) -> Sequence[Verdict]:
         """Return what the checks came to last."""

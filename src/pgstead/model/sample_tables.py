@@ -46,6 +46,31 @@ TABLES = """
         value REAL,
         reason TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS statement (
+        number INTEGER PRIMARY KEY,
+        datname TEXT NOT NULL,
+        usename TEXT NOT NULL,
+        queryid TEXT NOT NULL,
+        query TEXT NOT NULL,
+        UNIQUE (datname, usename, queryid)
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS statement_window (
+        statement INTEGER NOT NULL,
+        began REAL NOT NULL,
+        ended REAL NOT NULL,
+        calls REAL NOT NULL,
+        seconds REAL NOT NULL,
+        rows REAL NOT NULL,
+        blocks_read REAL NOT NULL,
+        temp_bytes REAL NOT NULL,
+        PRIMARY KEY (statement, ended)
+    ) STRICT, WITHOUT ROWID;
+"""
+STATEMENTS = """
+    SELECT s.datname, s.usename, s.queryid, s.query, w.began, w.ended,
+           w.calls, w.seconds, w.rows, w.blocks_read, w.temp_bytes
+    FROM statement_window AS w JOIN statement AS s ON s.number = w.statement
+    WHERE w.ended >= ? ORDER BY w.ended, w.seconds DESC
 """
 NEWEST = """
     SELECT m.name, m.kind, m.unit, m.description, s.attributes, s.at, s.value, s.reason,

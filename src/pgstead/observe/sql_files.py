@@ -19,3 +19,10 @@ def query(what: str, major: int) -> LiteralString:
         if candidate.is_file():
             return cast("LiteralString", candidate.read_text(encoding="utf-8"))
     raise AssertionError(f"no query {what} for PostgreSQL {major}")
+
+
+@cache
+def floor(what: str) -> int:
+    """Return the oldest major version that a query can be asked of."""
+    folder = files("pgstead.observe") / "queries"
+    return next(major for major in range(15, 100) if (folder / f"{what}_{major}.sql").is_file())

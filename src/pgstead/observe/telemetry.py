@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from pgstead.model.statements import StatementWindow
 from pgstead.model.telemetry import Metric, MetricKind, Sample
 from pgstead.observe.lanes import Connection, Silence
 from pgstead.observe.metric_files import MetricQuery
@@ -32,6 +33,7 @@ class Look:
 
     samples: tuple[Sample, ...]
     seconds: float
+    statements: tuple[StatementWindow, ...] = ()
 
 
 Asking = Callable[[Connection], Look]
@@ -60,7 +62,7 @@ def ask(connection: Connection, query: MetricQuery, database: str) -> list[Sampl
     except psycopg.Error as error:
         if connection.closed or connection.broken:
             raise
-        return list(unknown(query, database, _words(error)))
+        return list(unknown(query, database, words(error)))
     at = now()
     return [sample for row in rows for sample in _samples(query, row, database, at)]
 
@@ -108,7 +110,8 @@ def _samples(
             yield Sample(metric.name, None, at, attributes, reason)
 
 
-def _words(error: psycopg.Error) -> str:
+def words(error: psycopg.Error) -> str:
+    """Return why the server did not answer a question, without the statement."""
     if error.sqlstate == _NO_EXTENSION:
         return "the extension that tells it is not installed in this database"
     told = error.diag.message_primary or type(error).__name__

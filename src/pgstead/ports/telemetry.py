@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from pgstead.model.statements import StatementWindow
     from pgstead.model.telemetry import Check, Metric, Sample, Threshold, Verdict
 
 
@@ -50,6 +51,14 @@ class SampleStore(Protocol):
 
     def write(self, samples: Sequence[Sample]) -> None:
         """Add samples, all or none. Raises StateDirectoryError."""
+        ...
+
+    def write_statements(self, windows: Sequence[StatementWindow]) -> None:
+        """Add windows of statements, all or none. Raises StateDirectoryError."""
+        ...
+
+    def statements(self, since: datetime) -> Sequence[StatementWindow]:
+        """Return the windows of statements that ended since a moment, by time."""
         ...
 
     def judge(self, verdicts: Sequence[tuple[Check, Threshold, Verdict]]) -> None:

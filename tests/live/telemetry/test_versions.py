@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 
 from pgstead.observe import metric_files, telemetry
 from tests.fix_stead import MAJORS
+from tests.live.inspect.looking import ask_everything
 from tests.live.test_catalogue import server
 
 
@@ -17,6 +18,7 @@ from tests.live.test_catalogue import server
 def test_every_query_of_metrics_runs_as_the_monitor(major: int) -> None:
     with server(major) as admin:
         admin.execute("CREATE EXTENSION pg_stat_statements")
+        admin.execute("CREATE EXTENSION pgstattuple")
         admin.execute("CREATE TABLE orders (id serial PRIMARY KEY)")
         admin.execute("CREATE ROLE monitor LOGIN IN ROLE pg_monitor")
         admin.execute("SELECT pg_create_physical_replication_slot('held', true)")
@@ -31,6 +33,7 @@ def test_every_query_of_metrics_runs_as_the_monitor(major: int) -> None:
                 assert {s.metric for s in found} <= declared
                 names = {m.name: m.attributes for m in query.metrics}
                 assert all(tuple(n for n, _ in s.attributes) == names[s.metric] for s in found)
+            ask_everything(monitor, major)
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 monitor.execute("SELECT FROM orders")
 
