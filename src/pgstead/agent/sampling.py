@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from pgstead.agent import noting
+from pgstead.agent.noting import Noting
 from pgstead.catalog.health_checks import CHECKS
 from pgstead.errors import SteadError
 from pgstead.model.backup import Ending, Run, Task
@@ -46,7 +48,7 @@ BACKUP_AGE = Metric(
     "pgstead_backup_age_seconds", _GAUGE, "s", "Since the last base backup that succeeded."
 )
 DRILL_AGE = Metric("pgstead_drill_age_seconds", _GAUGE, "s", "Since a drill last proved a restore.")
-OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE)
+OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE, *noting.METRICS)
 
 
 class Sampler:
@@ -65,6 +67,7 @@ class Sampler:
         self._console: Lane[Look] | None = None
         if design.pooler is not None:
             self._console = Lane("pooler", own.monitor.console)
+        self._noting = Noting(design, plan, ports)
         self._slow_due = 0.0
         self._tidy_due = 0.0
         self._declared = False
@@ -106,6 +109,7 @@ class Sampler:
         yield from self._own.vitals.look(slow=slow)
         yield from self._backups()
         if slow:
+            yield from self._noting.samples()
             yield from self._too_new()
         for name, lane in self._lanes.items():
             told = lane.end(deadline)
@@ -160,6 +164,7 @@ class Sampler:
         try:
             store.write(found)
             self._judge(found)
+            self._noting.note(store)
             self._tidy()
         except SteadError:
             self._declared = False  # the next file knows of no metric yet

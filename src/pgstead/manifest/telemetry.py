@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from pgstead.manifest import names
 from pgstead.manifest.part import Part
@@ -60,6 +67,20 @@ class Otlp(Part):
     )
 
 
+class Window(Part):
+    """A declared stretch of time that availability leaves out (REL-5)."""
+
+    begins: AwareDatetime = Field(description="With its zone: 2026-12-01T02:00:00Z.")
+    ends: AwareDatetime = Field(description="Later than it begins.")
+    reason: str = Field(default="", description="For who reads the figures.")
+
+    @model_validator(mode="after")
+    def _ends_later(self) -> Self:
+        if self.ends <= self.begins:
+            raise ValueError("it ends before it begins")
+        return self
+
+
 class Telemetry(Part):
     """Samples of everything, health with thresholds, metrics for others (TEL-1 to TEL-8)."""
 
@@ -76,5 +97,8 @@ class Telemetry(Part):
     )
     thresholds: dict[str, ThresholdEntry] = Field(
         default_factory=dict, description="By the names of the fields of /health/db."
+    )
+    maintenance: tuple[Window, ...] = Field(
+        default=(), description="Declared maintenance, which availability leaves out."
     )
     otlp: Otlp = Field(default_factory=Otlp, description="OpenTelemetry export.")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from pgstead.model.availability import Maintenance
+
 # What the availability of thirty days is reckoned from (REL-5) is kept longer than the rest.
 LASTING = ("pg_up", "pgbouncer_up", "pgstead_probe_seconds")
 LASTING_DAYS = 31
@@ -135,6 +137,7 @@ class TelemetryPlan:
     samples: str  # the file with them
     readers: str  # the OS user of the services, who read it
     exporter: Exporter | None = None
+    maintenance: tuple[Maintenance, ...] = ()  # stretches that availability leaves out
 
     def cadence(self, cadence: Cadence) -> float:
         """Return the seconds between two looks."""
