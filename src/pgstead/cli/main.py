@@ -43,6 +43,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
         "logs": "Show the logs of the server, the pooler and the services.",
+        "metrics": "Print what Prometheus, Grafana and a collector need.",
         "prove": "Try every promise on the running system, as a stranger would.",
     },
     "Connect": {

@@ -82,7 +82,7 @@ COUNTER_BUCKETS = """
     WITH grown AS (
         SELECT h.series, h.at, h.value, lag(h.value) OVER turn AS before, lag(h.at) OVER turn AS was
         FROM sample AS h JOIN series AS s ON s.number = h.series
-        WHERE s.metric = ?1 AND h.at >= ?2
+        WHERE s.metric = ?1 AND h.at >= ?2 AND h.value IS NOT NULL
         WINDOW turn AS (PARTITION BY h.series ORDER BY h.at)
     )
     SELECT s.attributes, CAST((g.at - ?3) / ?4 AS INTEGER) AS bucket,
@@ -91,7 +91,7 @@ COUNTER_BUCKETS = """
            max(CASE WHEN g.value >= g.before THEN g.value - g.before ELSE g.value END
                / (g.at - g.was))
     FROM grown AS g JOIN series AS s ON s.number = g.series
-    WHERE g.value IS NOT NULL AND g.before IS NOT NULL AND g.at > g.was
+    WHERE g.before IS NOT NULL AND g.at > g.was
     GROUP BY g.series, bucket ORDER BY s.attributes, bucket
 """
 # Seconds of a slot, since: of each slot how many looks there were, and the share that was good.

@@ -16,6 +16,7 @@ from pgstead.app.dashboard.markup import Html, join, table, tag
 _WIDTH, _HEIGHT = 640.0, 180.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68.0, 8.0, 8.0, 22.0
 _TICKS = 4
+_GONE = "not seen lately"
 SHOWN = 6  # lines of one chart
 
 
@@ -56,7 +57,7 @@ def chart(
     caption = tag("figcaption", title)
     if not shown:
         return tag("figure", caption, tag("p", f"{figures.UNKNOWN}: {empty}", class_="unknown"))
-    highest = top or _nice(max(value for line in shown for value in line.known))
+    highest = top or _nice(max(value for line in shown for value in line.known), unit)
     drawn = tag(
         "svg",
         tag("title", f"{title}, {figures.clock(frame.since)} to {figures.clock(frame.until)} UTC"),
@@ -75,7 +76,7 @@ def _words(title: str, unit: str, shown: Sequence[Line], frame: Frame) -> Html:
     rows = [
         (
             join([_key(i), " ", line.label]),
-            figures.figure(_latest(line, frame), unit),
+            _latest(line, unit, frame),
             figures.figure(sum(line.known) / len(line.known), unit),
             figures.figure(max(line.known), unit),
         )
@@ -84,10 +85,10 @@ def _words(title: str, unit: str, shown: Sequence[Line], frame: Frame) -> Html:
     return table(f"{title}: in words", ("series", "last", "mean", "highest"), rows)
 
 
-def _latest(line: Line, frame: Frame) -> float | None:
+def _latest(line: Line, unit: str, frame: Frame) -> str:
     """Return the last value; one that is long ago says nothing of now."""
     bucket, value = line.values[-1]
-    return value if frame.count - bucket <= frame.gap + 1 else None
+    return figures.figure(value, unit) if frame.count - bucket <= frame.gap + 1 else _GONE
 
 
 def _key(index: int) -> Html:
@@ -95,10 +96,12 @@ def _key(index: int) -> Html:
     return tag("svg", stroke, viewBox="0 0 28 10", class_="key", aria_hidden="true")
 
 
-def _nice(value: float) -> float:
-    """Return a round number that is not below; bytes and seconds round well enough by tens."""
+def _nice(value: float, unit: str) -> float:
+    """Return a round number that is not below; of bytes a power of two."""
     if value <= 0:
         return 1.0
+    if unit.startswith("By"):
+        return 2.0 ** math.ceil(math.log2(max(value, 4.0)))
     unit = 10.0 ** math.floor(math.log10(value))
     return next(step * unit for step in (1.0, 2.0, 2.5, 5.0, 10.0) if step * unit >= value)
 

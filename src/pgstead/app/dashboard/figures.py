@@ -20,10 +20,17 @@ def figure(value: float | None, unit: str) -> str:
         return span(value)
     if unit == "1" and 0 <= value <= 1:
         return f"{value:.1%}" if value not in (0, 1) else f"{value:.0%}"
-    plain = unit.strip("{}") if unit != "1" else ""
     if unit == "By/s":
         return f"{size(value)}/s"
-    return f"{number(value)} {plain}".strip()
+    plain = unit.strip("{}") if unit != "1" else ""
+    return f"{number(value)} {plain if value == 1 else plural(plain)}".strip()
+
+
+def plural(word: str) -> str:
+    """Return the plural of a unit's name: {query}, {index}, {lock}."""
+    if word.endswith("y"):
+        return f"{word[:-1]}ies"
+    return f"{word}{'es' if word.endswith(('x', 's')) else 's' if word else ''}"
 
 
 def number(value: float) -> str:

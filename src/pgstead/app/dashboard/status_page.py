@@ -13,7 +13,7 @@ from pgstead.app.telemetry.samples import Judged
 from pgstead.model.telemetry import Level
 
 _ORDER = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK, Level.NONE)
-_HEADS = ("check", "state", "value", "warning", "critical", "since", "why")
+_HEADS = ("check", "state", "value", "warning", "critical", "since")
 
 
 def status_page(
@@ -62,11 +62,16 @@ def _row(check: Judged) -> Sequence[Html | str]:
     return (
         join([check.name, tag("div", check.description, class_="small")]),
         state(check.level.value),
-        tag("span", "-" if none else figures.figure(check.value, check.unit), class_="n"),
+        join(
+            [
+                tag("span", "-" if none else figures.figure(check.value, check.unit), class_="n"),
+                # beside the value: on a phone the last columns are out of sight
+                tag("div", check.reason, class_="small") if check.reason else None,
+            ]
+        ),
         _limit(check, check.warning),
         _limit(check, check.critical),
         tag("span", figures.moment(check.since), class_="n"),
-        check.reason or "",
     )
 
 

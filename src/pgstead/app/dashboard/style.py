@@ -41,12 +41,12 @@ td{overflow-wrap:anywhere}
 .warning,.degraded,.unproven,.interrupted,.running{color:var(--warning)}
 .critical,.unhealthy,.failed,.broken,.killed{color:var(--critical)}
 .unknown,.none{color:var(--unknown)}
-.small{color:var(--soft);font-size:.85rem;margin:.25rem 0}
+.small{color:var(--soft);font-size:.85rem;font-weight:400;margin:.25rem 0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,15rem),1fr));gap:.75rem}
 .card,figure{margin:0;padding:.75rem;border:1px solid var(--edge);border-radius:.5rem;
 background:var(--box);min-width:0}
 .card strong{display:block;font-size:1.4rem}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,30rem),1fr));gap:1rem}
+.charts{display:grid;margin-top:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,30rem),1fr));gap:1rem}
 figcaption{font-weight:600;margin-bottom:.25rem}
 figure caption{position:absolute;left:-99rem}
 svg{display:block;width:100%;height:auto}
