@@ -22,7 +22,7 @@ from typing import Any
 from pgstead.errors import StateDirectoryError
 from pgstead.host import programs
 from pgstead.model.availability import Slot
-from pgstead.model.sample_tables import HISTORY, NEWEST, SLOTS, TABLES, VERDICTS, VERSION
+from pgstead.model.sample_tables import HISTORY, NEWEST, NOTE, SLOTS, TABLES, VERDICTS, VERSION
 from pgstead.model.telemetry import LASTING, Check, Level, Metric, Sample, Threshold, Verdict
 
 
@@ -89,6 +89,10 @@ class SampleFile:
             opened.execute(
                 "INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (name, time.time(), text)
             )
+
+    def noted(self, name: str) -> Any:
+        """Return the body of a note, None where there is none. Raises StateDirectoryError."""
+        return next((json.loads(body) for _, body in self._read(NOTE, name)), None)
 
     def slots(self, seconds: float, since: datetime) -> Sequence[Slot]:
         """Return how server and pooler answered, by slots of some seconds since a moment."""

@@ -73,6 +73,10 @@ class SampleStore(Protocol):
         """Write down what services show and may not read themselves. JSON."""
         ...
 
+    def noted(self, name: str) -> Any:
+        """Return the body of a note, None where there is none. Raises StateDirectoryError."""
+        ...
+
     def slots(self, seconds: float, since: datetime) -> Sequence[Slot]:
         """Return how server and pooler answered, by slots of some seconds since a moment."""
         ...

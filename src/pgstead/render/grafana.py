@@ -172,7 +172,13 @@ def _panels() -> list[dict[str, Any]]:
     y = 0
     for title, panels in ROWS:
         place = {"h": 1, "w": _WIDTH, "x": 0, "y": y}
-        row = {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": place}
+        row: dict[str, Any] = {
+            "type": "row",
+            "title": title,
+            "collapsed": False,
+            "panels": [],
+            "gridPos": place,
+        }
         found.append({"id": len(found) + 1, **row})
         y += 1
         width = _WIDTH // _COLUMNS

@@ -146,4 +146,6 @@ def test_availability_of_a_young_stead_is_unproven_with_its_coverage(sampled: Li
     assert (told["state"], told["ratio"]) == ("unproven", None)
     assert told["coverage"] < 0.01
     assert "needed" in told["reason"]
+    assert sampled.json("status")["availability"]["state"] == "unproven"
+    assert "availability over 30 days: unproven" in str(sampled.run("status").stdout)
     assert "unproven" in get(sampled, "").text.partition("Availability over")[2][:200]

@@ -102,8 +102,10 @@ def _nice(value: float, unit: str) -> float:
         return 1.0
     if unit.startswith("By"):
         return 2.0 ** math.ceil(math.log2(max(value, 4.0)))
-    unit = 10.0 ** math.floor(math.log10(value))
-    return next(step * unit for step in (1.0, 2.0, 2.5, 5.0, 10.0) if step * unit >= value)
+    tens = 10.0 ** math.floor(math.log10(value))
+    # not exactly so: 10 ** floor(log10(x)) * 10 may be a hair below x
+    fitting = (step * tens for step in (1.0, 2.0, 2.5, 5.0, 10.0) if step * tens >= value)
+    return next(fitting, value)
 
 
 def _x(bucket: float, frame: Frame) -> float:
