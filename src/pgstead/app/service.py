@@ -63,6 +63,7 @@ class Service:
         watching = Watching.of(known, self.version)
         program = f"{title} api"
         database = Database(known, metadata=self.metadata, program=program, meter=watching.meter())
+        watching.trace(database)
         health = Health(database, self._heads(), self.version, watching, _networks(known))
         app = FastAPI(title=title, version=self.version, lifespan=_lifespan(database, health))
         setattr(app.state, transactions.STATE, database)

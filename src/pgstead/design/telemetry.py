@@ -63,4 +63,4 @@ def _exporter(told: Otlp, layout: Layout) -> Exporter | None:
     if not told.endpoint:
         return None
     headers = str(layout.manifest_directory / told.headers_file) if told.headers_file else ""
-    return Exporter(told.endpoint, told.protocol, headers, told.interval)
+    return Exporter(told.endpoint, told.protocol, headers, told.interval, told.traces)

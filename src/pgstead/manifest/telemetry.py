@@ -65,6 +65,9 @@ class Otlp(Part):
     interval: Annotated[Duration, Field(ge=1, le=3600)] = Field(
         default=60.0, description="How often metrics are sent."
     )
+    traces: Switch = Field(
+        default=False, description="Send a span for each statement, its literals left out."
+    )
 
 
 class Window(Part):

@@ -123,6 +123,7 @@ class Exporter:
     protocol: str  # http, grpc
     headers_file: str  # a file with `name: value` lines; empty for none
     interval: float
+    traces: bool = False  # a span for each statement, too
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -13,6 +13,7 @@ from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client.metrics_core import Metric as Family
 
 from pgstead.app import problems
@@ -23,7 +24,11 @@ from pgstead.app.telemetry.checks import told_availability
 from pgstead.app.telemetry.exposition import Exposition, of_instruments, of_samples
 from pgstead.app.telemetry.reading import Reading
 from pgstead.app.telemetry.samples import Judged, Samples
+from pgstead.app.telemetry.tracing import Tracing
 from pgstead.model.availability import NOTE
+
+if TYPE_CHECKING:
+    from pgstead.app.engine import Database
 
 _FLUSH = 3  # seconds
 _PATIENCE = 0.6  # seconds with the file of samples
@@ -52,6 +57,7 @@ class Watching:
     reader: InMemoryMetricReader
     provider: MeterProvider
     samples: Samples | None
+    tracer: TracerProvider | None = None  # None: no spans are made
     _reading: Reading = field(default_factory=lambda: Reading(_PATIENCE))
 
     @classmethod
@@ -67,16 +73,29 @@ class Watching:
             "service.version": version,
             "deployment.environment.name": known.environment,
         }
-        provider = MeterProvider(readers, Resource(told), shutdown_on_exit=False)
-        return cls(reader, provider, watched.samples)
+        resource = Resource(told)
+        provider = MeterProvider(readers, resource, shutdown_on_exit=False)
+        tracer: TracerProvider | None = None
+        if watched.exporter is not None and watched.exporter.traces:
+            tracer = TracerProvider(resource=resource, shutdown_on_exit=False)
+            tracer.add_span_processor(exporting.span_processor(watched.exporter))
+        return cls(reader, provider, watched.samples, tracer)
 
     def meter(self) -> Meter:
         """Return what makes instruments."""
         return self.provider.get_meter("pgstead")
 
+    def trace(self, database: Database) -> None:
+        """Make spans of a database's statements, where the manifest asks for them."""
+        if self.tracer is not None:
+            spans = Tracing(self.tracer.get_tracer("pgstead"), database.settings.name)
+            spans.install(database.engine.sync_engine)
+
     async def flush(self) -> None:
         """Send what was not sent yet; who cannot be reached is not waited for."""
         await asyncio.to_thread(self.provider.force_flush, _FLUSH * 1000)
+        if self.tracer is not None:
+            await asyncio.to_thread(self.tracer.force_flush, _FLUSH * 1000)
 
     async def judged(self) -> tuple[Sequence[Judged], str]:
         """Return the checks of the stead, or why there are none. Takes less than a second."""
