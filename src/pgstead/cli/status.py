@@ -132,7 +132,7 @@ def _share(found: Availability) -> str:
     measured = "" if found.measured is None else f", {found.measured:.3%} of that"
     if found.ratio is None:
         return f"unproven: {found.reason}{measured}"
-    return f"{found.ratio:.3%} ({found.coverage:.1%} sampled, down {found.down:.0f} s)"
+    return f"{found.ratio:.3%} ({found.coverage:.1%} sampled, down {found.down or 0:.0f} s)"
 
 
 def _until(not_after: str) -> str:

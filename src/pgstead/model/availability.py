@@ -36,7 +36,7 @@ class Availability:
     ratio: float | None  # None: unproven, for the reason
     measured: float | None  # of what was sampled, be it enough or not
     coverage: float  # of the time asked about, the share that was sampled
-    down: float  # of what was sampled
+    down: float | None  # of what was sampled; None without any sample
     sampled: float
     maintenance: float  # left out
     days: int

@@ -39,7 +39,7 @@ def availability(
         ratio=measured if enough else None,
         measured=measured,
         coverage=coverage,
-        down=sum(1 - share for share in up.values()) * seconds,
+        down=sum(1 - share for share in up.values()) * seconds if up else None,
         sampled=len(up) * seconds,
         maintenance=len(excused) * seconds,
         days=days,

@@ -42,7 +42,7 @@ def test_too_few_samples_prove_nothing_and_the_coverage_says_how_few() -> None:
 
 def test_without_any_sample_nothing_is_claimed() -> None:
     found = availability((), (), NOW, SLOT, days=DAYS)
-    assert (found.ratio, found.measured, found.coverage, found.down) == (None, None, 0.0, 0.0)
+    assert (found.ratio, found.measured, found.coverage, found.down) == (None, None, 0.0, None)
 
 
 def test_declared_maintenance_is_left_out_of_both_sides() -> None:

@@ -45,7 +45,7 @@ def _availability(told: dict[str, Any]) -> Html:
         told["reason"],
         so_far if found is None else None,
         f"sampled: {told['coverage']:.1%} ({figures.number(told['samples'])} samples),"
-        f" down: {figures.span(told['down_seconds'])},"
+        f" down: {figures.figure(told['down_seconds'], 's')},"
         f" maintenance left out: {figures.span(told['maintenance_seconds'])}",
     )
 
@@ -64,7 +64,7 @@ def _row(check: Judged) -> Sequence[Html | str]:
         state(check.level.value),
         join(
             [
-                tag("span", "-" if none else figures.figure(check.value, check.unit), class_="n"),
+                tag("span", "-" if none else figures.figure(check.value, _unit(check)), class_="n"),
                 # beside the value: on a phone the last columns are out of sight
                 tag("div", check.reason, class_="small") if check.reason else None,
             ]
@@ -75,8 +75,15 @@ def _row(check: Judged) -> Sequence[Html | str]:
     )
 
 
+def _unit(check: Judged) -> str:
+    """Return the unit; of what is no share but a yes or a count, none."""
+    limits = [limit for limit in (check.warning, check.critical) if limit is not None]
+    share = any(0 < limit < 1 for limit in limits)
+    return "" if check.unit == "1" and not share else check.unit
+
+
 def _limit(check: Judged, limit: float | None) -> Html | str:
     if limit is None:
         return "-"
     worse = "\u2264" if check.falling else "\u2265"
-    return tag("span", f"{worse} {figures.figure(limit, check.unit)}", class_="n")
+    return tag("span", f"{worse} {figures.figure(limit, _unit(check))}", class_="n")
