@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
+from pgstead.agent import noting
+from pgstead.agent.noting import Noting
 from pgstead.catalog.health_checks import CHECKS
 from pgstead.errors import SteadError
 from pgstead.model.backup import Ending, Run, Task
@@ -60,7 +62,7 @@ REGRESSED = Metric(
     Cadence.SLOW,
 )
 DRILL_AGE = Metric("pgstead_drill_age_seconds", _GAUGE, "s", "Since a drill last proved a restore.")
-OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE, REGRESSED)
+OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE, REGRESSED, *noting.METRICS)
 
 
 class Sampler:
@@ -82,6 +84,7 @@ class Sampler:
         self._watches = {
             d.name: StatementWatch(d.name, design.build.major) for d in design.databases
         }
+        self._noting = Noting(design, plan, ports)
         self._slow_due = 0.0
         self._tidy_due = 0.0
         self._declared = False
@@ -123,6 +126,7 @@ class Sampler:
         yield from self._own.vitals.look(slow=slow)
         yield from self._backups()
         if slow:
+            yield from self._noting.samples()
             yield from self._too_new()
         for name, lane in self._lanes.items():
             told = lane.end(deadline)
@@ -200,6 +204,7 @@ class Sampler:
         try:
             store.write(found)
             self._judge(found)
+            self._noting.note(store)
             self._tidy()
         except SteadError:
             self._declared = False  # the next file knows of no metric yet

@@ -195,7 +195,9 @@ class Health:
 
         @router.get("/health/db", summary="The database in numbers", responses=_DOWN)
         async def database(request: Request) -> JSONResponse:
-            facts, (checks, why) = await asyncio.gather(self.probe(), self.watching.judged())
+            facts, (checks, why), available = await asyncio.gather(
+                self.probe(), self.watching.judged(), self.watching.availability()
+            )
             status = status_of(facts.error, checks)
             return self._answer(
                 request,
@@ -203,6 +205,7 @@ class Health:
                 ok=status != "unhealthy",
                 **self._database(facts),
                 **told_of(checks, why),
+                availability=available,
             )
 
         return router

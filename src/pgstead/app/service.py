@@ -20,6 +20,7 @@ from sqlalchemy import MetaData
 
 from pgstead.app import migrations, problems, role_guard, transactions
 from pgstead.app.correlation import CorrelationMiddleware
+from pgstead.app.dashboard.router import Dashboard
 from pgstead.app.degraded import GoodAnswers
 from pgstead.app.engine import Database
 from pgstead.app.environment import Settings, settings
@@ -62,6 +63,7 @@ class Service:
         watching = Watching.of(known, self.version)
         program = f"{title} api"
         database = Database(known, metadata=self.metadata, program=program, meter=watching.meter())
+        watching.trace(database)
         health = Health(database, self._heads(), self.version, watching, _networks(known))
         app = FastAPI(title=title, version=self.version, lifespan=_lifespan(database, health))
         setattr(app.state, transactions.STATE, database)
@@ -69,7 +71,8 @@ class Service:
         app.add_middleware(LastResortMiddleware)
         app.add_middleware(CorrelationMiddleware)  # the last one added is the outermost
         problems.install(app)
-        add_routes(app.router, health.router(), watching.router(health.trusts), routes)
+        pages = Dashboard(health).router()
+        add_routes(app.router, health.router(), watching.router(health.trusts), pages, routes)
         _describe_problems(app)
         return app
 

@@ -1,6 +1,6 @@
 """What `/health/db` watches, with the thresholds that hold where the manifest says nothing.
 
-The figures are those of docs/adr/0030; REQUIREMENTS TEL-1, TEL-7, TEL-8, APP-7, SRV-8.
+The figures are those of docs/adr/0026; REQUIREMENTS TEL-1, TEL-7, TEL-8, APP-7, SRV-8.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "top": "Show sessions, waits, rates, pool and statements, live.",
         "inspect": "Find what ails the running server, and the SQL that cures it.",
         "logs": "Show the logs of the server, the pooler and the services.",
+        "metrics": "Print what Prometheus, Grafana and a collector need.",
         "prove": "Try every promise on the running system, as a stranger would.",
     },
     "Connect": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from pgstead.errors import ExitStatus
 
 if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
+    from pgstead.model.availability import Availability
     from pgstead.model.resources import Certificate
     from pgstead.ports import ProgramState
     from pgstead.workflows.backup_status import BackupStatus
@@ -62,6 +64,9 @@ def _print(console: Console, wired: Wired, found: Status) -> None:
     if found.backups is not None:
         console.line()
         console.table(_backups(found.backups), ("backups", "", ""), indent="  ")
+    if found.available is not None:
+        console.line()
+        console.line(f"  availability over {found.available.days} days: {_share(found.available)}")
     console.line()
     _print_attention(console, found)
 
@@ -120,6 +125,14 @@ def _backups(found: BackupStatus) -> list[tuple[str, str, str]]:
         lag = "all copied" if mirror.lag == 0 else f"{mirror.lag:.0f} s behind"
         rows.append(("copy", age(mirror.at), f"{mirror.place}, {lag}"))
     return rows
+
+
+def _share(found: Availability) -> str:
+    """Return the availability with what it was reckoned from; unproven is said."""
+    measured = "" if found.measured is None else f", {found.measured:.3%} of that"
+    if found.ratio is None:
+        return f"unproven: {found.reason}{measured}"
+    return f"{found.ratio:.3%} ({found.coverage:.1%} sampled, down {found.down or 0:.0f} s)"
 
 
 def _until(not_after: str) -> str:
@@ -190,6 +203,8 @@ def _told(wired: Wired, found: Status) -> dict[str, object]:
         ],
         "certificates": found.certificates,
         "backups": found.backups and _backups_told(found.backups),
+        "availability": found.available
+        and {"state": found.available.state, **asdict(found.available)},
         "notices": found.notices,
         "waivers": found.waivers,
         "plan": wording.as_json(found.plan),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pgstead.catalog.health_checks import CHECKS
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.telemetry import Otlp, ThresholdEntry
+from pgstead.model.availability import Maintenance
 from pgstead.model.backup import BackupPlan
 from pgstead.model.host import HostFacts
 from pgstead.model.layout import Layout
@@ -32,6 +33,7 @@ def plan(
         samples=str(layout.telemetry / FILE),
         readers=host.service_user,
         exporter=_exporter(told.otlp, layout),
+        maintenance=tuple(Maintenance(w.begins, w.ends, w.reason) for w in told.maintenance),
     )
 
 
@@ -61,4 +63,4 @@ def _exporter(told: Otlp, layout: Layout) -> Exporter | None:
     if not told.endpoint:
         return None
     headers = str(layout.manifest_directory / told.headers_file) if told.headers_file else ""
-    return Exporter(told.endpoint, told.protocol, headers, told.interval)
+    return Exporter(told.endpoint, told.protocol, headers, told.interval, told.traces)

@@ -21,7 +21,17 @@ from typing import Any
 
 from pgstead.errors import StateDirectoryError
 from pgstead.host import programs
-from pgstead.model.sample_tables import HISTORY, NEWEST, STATEMENTS, TABLES, VERDICTS, VERSION
+from pgstead.model.availability import Slot
+from pgstead.model.sample_tables import (
+    HISTORY,
+    NEWEST,
+    NOTE,
+    SLOTS,
+    STATEMENTS,
+    TABLES,
+    VERDICTS,
+    VERSION,
+)
 from pgstead.model.statements import Counts, StatementKey, StatementWindow
 from pgstead.model.telemetry import LASTING, Check, Level, Metric, Sample, Threshold, Verdict
 
@@ -102,6 +112,25 @@ class SampleFile:
             opened.executemany(
                 "INSERT INTO verdict VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
+
+    def note(self, name: str, body: object) -> None:
+        """Write down what services show and may not read themselves. JSON."""
+        text = json.dumps(body, separators=(",", ":"), default=str)
+        with self._writing() as opened:
+            opened.execute(
+                "INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (name, time.time(), text)
+            )
+
+    def noted(self, name: str) -> Any:
+        """Return the body of a note, None where there is none. Raises StateDirectoryError."""
+        return next((json.loads(body) for _, body in self._read(NOTE, name)), None)
+
+    def slots(self, seconds: float, since: datetime) -> Sequence[Slot]:
+        """Return how server and pooler answered, by slots of some seconds since a moment."""
+        return tuple(
+            Slot(metric, number, count, share)
+            for metric, number, count, share in self._read(SLOTS, seconds, since.timestamp())
+        )
 
     def forget(self, before: datetime, lasting_before: datetime) -> None:
         """Remove what is older; the metrics of availability by a moment of their own."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from pgstead.manifest import names
 from pgstead.manifest.part import Part
@@ -58,6 +65,23 @@ class Otlp(Part):
     interval: Annotated[Duration, Field(ge=1, le=3600)] = Field(
         default=60.0, description="How often metrics are sent."
     )
+    traces: Switch = Field(
+        default=False, description="Send a span for each statement, its literals left out."
+    )
+
+
+class Window(Part):
+    """A declared stretch of time that availability leaves out (REL-5)."""
+
+    begins: AwareDatetime = Field(description="With its zone: 2026-12-01T02:00:00Z.")
+    ends: AwareDatetime = Field(description="Later than it begins.")
+    reason: str = Field(default="", description="For who reads the figures.")
+
+    @model_validator(mode="after")
+    def _ends_later(self) -> Self:
+        if self.ends <= self.begins:
+            raise ValueError("it ends before it begins")
+        return self
 
 
 class Telemetry(Part):
@@ -76,5 +100,8 @@ class Telemetry(Part):
     )
     thresholds: dict[str, ThresholdEntry] = Field(
         default_factory=dict, description="By the names of the fields of /health/db."
+    )
+    maintenance: tuple[Window, ...] = Field(
+        default=(), description="Declared maintenance, which availability leaves out."
     )
     otlp: Otlp = Field(default_factory=Otlp, description="OpenTelemetry export.")

@@ -65,6 +65,11 @@ TABLES = """
         temp_bytes REAL NOT NULL,
         PRIMARY KEY (statement, ended)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS note (
+        name TEXT PRIMARY KEY,
+        at REAL NOT NULL,  -- when the agent looked last
+        body TEXT NOT NULL  -- JSON
+    ) STRICT, WITHOUT ROWID;
 """
 STATEMENTS = """
     SELECT s.datname, s.usename, s.queryid, s.query, w.began, w.ended,
@@ -86,4 +91,38 @@ VERDICTS = """
 HISTORY = """
     SELECT s.attributes, h.at, h.value FROM sample AS h JOIN series AS s ON s.number = h.series
     WHERE s.metric = ? AND h.at >= ? ORDER BY s.attributes, h.at
+"""
+# What the agent has read for services that may not read it themselves: see model.notes.
+NOTE = "SELECT at, body FROM note WHERE name = ?"
+# Metric, since, since, seconds of a bucket: the mean and the highest of each. A bucket in which
+# nobody knew a value is NULL.
+GAUGE_BUCKETS = """
+    SELECT s.attributes, CAST((h.at - ?3) / ?4 AS INTEGER) AS bucket, avg(h.value), max(h.value)
+    FROM sample AS h JOIN series AS s ON s.number = h.series
+    WHERE s.metric = ?1 AND h.at >= ?2
+    GROUP BY h.series, bucket ORDER BY s.attributes, bucket
+"""
+# The same of a counter: what it grew by a second. One that fell was reset, and began at zero.
+COUNTER_BUCKETS = """
+    WITH grown AS (
+        SELECT h.series, h.at, h.value, lag(h.value) OVER turn AS before, lag(h.at) OVER turn AS was
+        FROM sample AS h JOIN series AS s ON s.number = h.series
+        WHERE s.metric = ?1 AND h.at >= ?2 AND h.value IS NOT NULL
+        WINDOW turn AS (PARTITION BY h.series ORDER BY h.at)
+    )
+    SELECT s.attributes, CAST((g.at - ?3) / ?4 AS INTEGER) AS bucket,
+           sum(CASE WHEN g.value >= g.before THEN g.value - g.before ELSE g.value END)
+               / sum(g.at - g.was),
+           max(CASE WHEN g.value >= g.before THEN g.value - g.before ELSE g.value END
+               / (g.at - g.was))
+    FROM grown AS g JOIN series AS s ON s.number = g.series
+    WHERE g.before IS NOT NULL AND g.at > g.was
+    GROUP BY g.series, bucket ORDER BY s.attributes, bucket
+"""
+# Seconds of a slot, since: of each slot how many looks there were, and the share that was good.
+SLOTS = """
+    SELECT s.metric, CAST(h.at / ?1 AS INTEGER) AS slot, count(h.value), avg(h.value)
+    FROM sample AS h JOIN series AS s ON s.number = h.series
+    WHERE s.metric IN ('pg_up', 'pgbouncer_up') AND h.at >= ?2 AND h.value IS NOT NULL
+    GROUP BY h.series, slot ORDER BY slot
 """

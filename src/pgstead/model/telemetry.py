@@ -1,6 +1,6 @@
 """What is watched: metrics, samples of them, and what a sample means against its threshold.
 
-No data is no value: `None` with a reason, never 0 (docs/adr/0030).
+No data is no value: `None` with a reason, never 0 (docs/adr/0026).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from pgstead.model.availability import Maintenance
 
 # What the availability of thirty days is reckoned from (REL-5) is kept longer than the rest.
 LASTING = ("pg_up", "pgbouncer_up", "pgstead_probe_seconds")
@@ -121,6 +123,7 @@ class Exporter:
     protocol: str  # http, grpc
     headers_file: str  # a file with `name: value` lines; empty for none
     interval: float
+    traces: bool = False  # a span for each statement, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ class TelemetryPlan:
     samples: str  # the file with them
     readers: str  # the OS user of the services, who read it
     exporter: Exporter | None = None
+    maintenance: tuple[Maintenance, ...] = ()  # stretches that availability leaves out
 
     def cadence(self, cadence: Cadence) -> float:
         """Return the seconds between two looks."""

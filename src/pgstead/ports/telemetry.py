@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
+    from pgstead.model.availability import Slot
     from pgstead.model.statements import StatementWindow
     from pgstead.model.telemetry import Check, Metric, Sample, Threshold, Verdict
 
@@ -75,6 +76,18 @@ class SampleStore(Protocol):
 
     def history(self, metric: str, since: datetime) -> Sequence[Sample]:
         """Return the samples of a metric since a moment, by series and then by time."""
+        ...
+
+    def note(self, name: str, body: object) -> None:
+        """Write down what services show and may not read themselves. JSON."""
+        ...
+
+    def noted(self, name: str) -> Any:
+        """Return the body of a note, None where there is none. Raises StateDirectoryError."""
+        ...
+
+    def slots(self, seconds: float, since: datetime) -> Sequence[Slot]:
+        """Return how server and pooler answered, by slots of some seconds since a moment."""
         ...
 
     def forget(self, before: datetime, lasting_before: datetime) -> None:

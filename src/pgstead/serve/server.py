@@ -25,7 +25,15 @@ from pgstead.serve.logs import CONFIGURATION
 
 _log = logging.getLogger(__name__)
 
-_REHEARSED = ("/health/live", "/health/ready", "/health/db", "/metrics", "/no-such-path", "/docs")
+_REHEARSED = (
+    "/health/live",
+    "/health/ready",
+    "/health/db",
+    "/metrics",
+    "/dashboard",
+    "/no-such-path",
+    "/docs",
+)
 
 Factory = Callable[[Mapping[str, str]], FastAPI]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from pgstead.errors import SteadError
+from pgstead.model.availability import NOTE, Availability
 from pgstead.model.design import Design, Door, Notice, Waiver
 from pgstead.model.operation import Plan
 from pgstead.model.resources import Certificate, Revision
@@ -31,6 +33,7 @@ class Status:
     waivers: tuple[Waiver, ...]
     plan: Plan
     backups: BackupStatus | None = None  # None where none are made
+    available: Availability | None = None  # over thirty days; None: not reckoned
 
     @property
     def healthy(self) -> bool:
@@ -61,7 +64,20 @@ def status(design: Design, ports: Ports) -> Status:
         waivers=design.waivers,
         plan=diff(design.stead, found),
         backups=backup_status.look(design, ports, answers=answers),
+        available=_available(ports),
     )
+
+
+def _available(ports: Ports) -> Availability | None:
+    """Return what the agent reckoned last."""
+    if ports.telemetry is None:
+        return None
+    try:
+        told = ports.telemetry.store.noted(NOTE)
+    except SteadError:
+        return None
+    names = [field.name for field in fields(Availability)]
+    return None if told is None else Availability(**{name: told[name] for name in names})
 
 
 def _revisions(design: Design, found: Stead) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:

@@ -143,3 +143,14 @@ def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     path = tmp_path / "pgstead.toml"
     path.write_bytes(b"\xef\xbb\xbf" + SMALL.format('"x"').encode())
     assert load(path).name == "s"
+
+
+def test_declared_maintenance_has_a_beginning_and_a_later_end_with_their_zone() -> None:
+    window = "[[telemetry.maintenance]]\nbegins = {}\nends = {}\n"
+    begins, ends = "2026-12-01T02:00:00Z", "2026-12-01T05:00:00+01:00"
+    manifest = parse(SMALL.format('"x"') + window.format(begins, ends), "pgstead.toml")
+    (told,) = manifest.telemetry.maintenance
+    assert (told.ends - told.begins).total_seconds() == 7200
+    for wrong in (window.format(ends, begins), window.format("2026-12-01T02:00:00", ends)):
+        with pytest.raises(ManifestError):
+            parse(SMALL.format('"x"') + wrong, "pgstead.toml")

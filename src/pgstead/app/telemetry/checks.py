@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from pgstead.app.telemetry.samples import Judged
+from pgstead.app.telemetry.samples import Judged, Note
 from pgstead.model.telemetry import Level
 
 # Names that the specifications ask for (API-3), and the checks that know.
@@ -70,4 +70,25 @@ def _told(check: Judged) -> dict[str, Any]:
         "since": dt.datetime.fromtimestamp(check.since, dt.UTC).isoformat(timespec="seconds"),
         "reason": check.reason or None,
         "description": check.description,
+    }
+
+
+def told_availability(note: Note | None, why: str) -> dict[str, Any]:
+    """Return the availability as health shows it; without enough samples it is unproven."""
+    if note is None:
+        reason = why or "the agent has not reckoned it yet"
+        return {"ratio": None, "state": "unproven", "coverage": None, "reason": reason}
+    told: dict[str, Any] = dict(note.body)
+    return {
+        "ratio": told["ratio"],
+        "state": told["state"],
+        "measured": told["measured"],
+        "coverage": told["coverage"],
+        "days": told["days"],
+        "down_seconds": told["down"],
+        "sampled_seconds": told["sampled"],
+        "maintenance_seconds": told["maintenance"],
+        "samples": told["samples"],
+        "at": dt.datetime.fromtimestamp(note.at, dt.UTC).isoformat(timespec="seconds"),
+        "reason": told["reason"] or None,
     }

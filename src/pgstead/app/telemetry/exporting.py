@@ -13,12 +13,17 @@ from opentelemetry.sdk.metrics.export import (
     MetricReader,
     PeriodicExportingMetricReader,
 )
+from opentelemetry.sdk.trace import SpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from pgstead.errors import UsageError
 from pgstead.model.telemetry import Exporter
 
 _PATIENCE = 5  # seconds for one export
-_PATH = "/v1/metrics"  # https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
+_PATH, _SPANS = (
+    "/v1/metrics",
+    "/v1/traces",
+)  # https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
 
 
 def metric_reader(told: Exporter) -> MetricReader:
@@ -37,9 +42,9 @@ def _exporter(told: Exporter) -> MetricExporter:
             metric_exporter,
         )
 
-        address = told.endpoint.rstrip("/")
-        address = address if address.endswith(_PATH) else f"{address}{_PATH}"
-        return metric_exporter.OTLPMetricExporter(address, headers=headers, timeout=_PATIENCE)
+        return metric_exporter.OTLPMetricExporter(
+            _address(told, _PATH), headers=headers, timeout=_PATIENCE
+        )
     try:
         from opentelemetry.exporter.otlp.proto.grpc import (  # noqa: PLC0415  an extra
             metric_exporter as by_grpc,
@@ -53,6 +58,36 @@ def _exporter(told: Exporter) -> MetricExporter:
     return by_grpc.OTLPMetricExporter(
         told.endpoint, insecure=insecure, headers={**headers}, timeout=_PATIENCE
     )
+
+
+def span_processor(told: Exporter) -> SpanProcessor:
+    """Return what sends spans from a thread; those that find its queue full are dropped."""
+    return BatchSpanProcessor(_span_exporter(told), export_timeout_millis=_PATIENCE * 1000)
+
+
+def _span_exporter(told: Exporter) -> SpanExporter:
+    headers = headers_of(told.headers_file)
+    if told.protocol == "http":
+        from opentelemetry.exporter.otlp.proto.http import (  # noqa: PLC0415  heavy, and only here
+            trace_exporter,
+        )
+
+        return trace_exporter.OTLPSpanExporter(
+            _address(told, _SPANS), headers={**headers}, timeout=_PATIENCE
+        )
+    from opentelemetry.exporter.otlp.proto.grpc import (  # noqa: PLC0415  metrics had it already
+        trace_exporter as by_grpc,
+    )
+
+    insecure = told.endpoint.startswith("http://")
+    return by_grpc.OTLPSpanExporter(
+        told.endpoint, insecure=insecure, headers={**headers}, timeout=_PATIENCE
+    )
+
+
+def _address(told: Exporter, path: str) -> str:
+    """Return where a signal goes: the manifest names the collector, or its path of metrics."""
+    return f"{told.endpoint.rstrip('/').removesuffix(_PATH)}{path}"
 
 
 def headers_of(path: str) -> Mapping[str, str]:

@@ -32,6 +32,12 @@ _BEGAN = "_pgstead_began"
 _SINCE = "pgstead.since"
 
 
+def operation_of(text: str) -> str:
+    """Return the word that a statement begins with, one of few."""
+    word = text.lstrip("( \n").partition(" ")[0].rstrip().upper()
+    return word if word in _OPERATIONS else "other"
+
+
 class Instruments:
     """The instruments of one database of this process."""
 
@@ -132,11 +138,10 @@ class Instruments:
         self._duration.record(time.perf_counter() - began, told)
 
     def _operation(self, text: str) -> dict[str, str]:
-        word = text.lstrip("( \n").partition(" ")[0].rstrip().upper()
         return {
             "db.system.name": "postgresql",
             "db.namespace": self._name,
-            "db.operation.name": word if word in _OPERATIONS else "other",
+            "db.operation.name": operation_of(text),
         }
 
     # -- what is asked when somebody reads --------------------------------------------------------

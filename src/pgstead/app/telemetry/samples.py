@@ -12,10 +12,18 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pgstead.model.sample_tables import NEWEST, VERDICTS, VERSION
+from pgstead.model.sample_tables import (
+    COUNTER_BUCKETS,
+    GAUGE_BUCKETS,
+    NEWEST,
+    NOTE,
+    VERDICTS,
+    VERSION,
+)
 from pgstead.model.telemetry import Level
 
 _PATIENCE = 0.3  # seconds; the agent writes for milliseconds
@@ -68,6 +76,31 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What the agent has read for a service that may not read it itself."""
+
+    at: float  # Unix time
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What a series came to in one bucket of time; None where nobody knew."""
+
+    bucket: int
+    mean: float | None
+    highest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A series by buckets of time; those without any sample are missing."""
+
+    attributes: tuple[tuple[str, str], ...]
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Samples:
     """The file of a stead's samples."""
 
@@ -94,6 +127,24 @@ class Samples:
             found.append(self._aged(check, now))
         return tuple(found)
 
+    def note(self, name: str) -> Note | None:
+        """Return what the agent wrote down, if it did. Raises UnreadableSamplesError."""
+        for at, body in self._rows(NOTE, name):
+            return Note(at, json.loads(body))
+        return None
+
+    def series(self, metric: str, since: float, bucket: float) -> Sequence[Series]:
+        """Return a metric's values since a moment, in buckets of some seconds.
+
+        Those of a counter (`_total`) are per second. Raises UnreadableSamplesError.
+        """
+        statement = COUNTER_BUCKETS if metric.endswith("_total") else GAUGE_BUCKETS
+        rows = self._rows(statement, metric, since, since, bucket)
+        return tuple(
+            Series(tuple(json.loads(told).items()), tuple(Point(*rest) for _, *rest in group))
+            for told, group in groupby(rows, key=lambda row: row[0])
+        )
+
     def _aged(self, check: Judged, now: float) -> Judged:
         age = now - self._written()
         if age <= 3 * self.interval + 5:
@@ -109,24 +160,24 @@ class Samples:
                 times.append(path.stat().st_mtime)
         return max(times, default=0.0)
 
-    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.path.parent.is_dir() or not self.path.exists():
             raise UnreadableSamplesError("the agent has not sampled anything yet")
         try:
-            return self._asked(statement, "mode=ro")
+            return self._asked(statement, values, "mode=ro")
         except sqlite3.Error:
             # without an agent there is no -shm, and who may not write can read only so
             pass
         try:
-            return self._asked(statement, "immutable=1")
+            return self._asked(statement, values, "immutable=1")
         except sqlite3.Error as error:
             raise UnreadableSamplesError(f"the samples cannot be read: {error}") from error
 
-    def _asked(self, statement: str, how: str) -> list[tuple[Any, ...]]:
+    def _asked(self, statement: str, values: Sequence[object], how: str) -> list[tuple[Any, ...]]:
         address = f"{self.path.as_uri()}?{how}"
         opened = sqlite3.connect(address, uri=True, timeout=_PATIENCE, isolation_level=None)
         with contextlib.closing(opened):
             (version,) = opened.execute("PRAGMA user_version").fetchone()
             if version != VERSION:
                 raise sqlite3.DatabaseError(f"they are of version {version}, not {VERSION}")
-            return opened.execute(statement).fetchall()
+            return opened.execute(statement, tuple(values)).fetchall()

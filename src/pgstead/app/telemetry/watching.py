@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -13,14 +13,22 @@ from opentelemetry.metrics import Meter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client.metrics_core import Metric as Family
 
 from pgstead.app import problems
 from pgstead.app.connection import Watched
 from pgstead.app.environment import Settings
 from pgstead.app.telemetry import exporting
+from pgstead.app.telemetry.checks import told_availability
 from pgstead.app.telemetry.exposition import Exposition, of_instruments, of_samples
-from pgstead.app.telemetry.samples import Current, Judged, Samples, UnreadableSamplesError
+from pgstead.app.telemetry.reading import Reading
+from pgstead.app.telemetry.samples import Judged, Samples
+from pgstead.app.telemetry.tracing import Tracing
+from pgstead.model.availability import NOTE
+
+if TYPE_CHECKING:
+    from pgstead.app.engine import Database
 
 _FLUSH = 3  # seconds
 _PATIENCE = 0.6  # seconds with the file of samples
@@ -49,7 +57,8 @@ class Watching:
     reader: InMemoryMetricReader
     provider: MeterProvider
     samples: Samples | None
-    _reading: set[asyncio.Task[Any]] = field(default_factory=set[asyncio.Task[Any]])
+    tracer: TracerProvider | None = None  # None: no spans are made
+    _reading: Reading = field(default_factory=lambda: Reading(_PATIENCE))
 
     @classmethod
     def of(cls, known: Settings, version: str) -> Watching:
@@ -64,37 +73,44 @@ class Watching:
             "service.version": version,
             "deployment.environment.name": known.environment,
         }
-        provider = MeterProvider(readers, Resource(told), shutdown_on_exit=False)
-        return cls(reader, provider, watched.samples)
+        resource = Resource(told)
+        provider = MeterProvider(readers, resource, shutdown_on_exit=False)
+        tracer: TracerProvider | None = None
+        if watched.exporter is not None and watched.exporter.traces:
+            tracer = TracerProvider(resource=resource, shutdown_on_exit=False)
+            tracer.add_span_processor(exporting.span_processor(watched.exporter))
+        return cls(reader, provider, watched.samples, tracer)
 
     def meter(self) -> Meter:
         """Return what makes instruments."""
         return self.provider.get_meter("pgstead")
 
+    def trace(self, database: Database) -> None:
+        """Make spans of a database's statements, where the manifest asks for them."""
+        if self.tracer is not None:
+            spans = Tracing(self.tracer.get_tracer("pgstead"), database.settings.name)
+            spans.install(database.engine.sync_engine)
+
     async def flush(self) -> None:
         """Send what was not sent yet; who cannot be reached is not waited for."""
         await asyncio.to_thread(self.provider.force_flush, _FLUSH * 1000)
+        if self.tracer is not None:
+            await asyncio.to_thread(self.tracer.force_flush, _FLUSH * 1000)
 
     async def judged(self) -> tuple[Sequence[Judged], str]:
         """Return the checks of the stead, or why there are none. Takes less than a second."""
         if self.samples is None:
             return (), _NO_AGENT
-        return await self._read(self.samples.judged)
+        found, why = await self._reading.of(self.samples.judged)
+        return found or (), why
 
-    async def _read(self, work: Callable[[], Sequence[Any]]) -> tuple[Sequence[Any], str]:
-        """Read in a thread: a disk that hangs must not hold up the loop."""
-        if len(self._reading) > 1:
-            return (), "the samples cannot be read: the disk hangs"
-        task = asyncio.create_task(asyncio.to_thread(work))
-        self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
-        await asyncio.wait({task}, timeout=_PATIENCE)
-        if not task.done():
-            return (), "the samples cannot be read: the disk hangs"
-        error = task.exception()
-        if isinstance(error, UnreadableSamplesError):
-            return (), str(error)
-        return task.result(), ""
+    async def availability(self) -> dict[str, Any]:
+        """Return what the agent reckoned of thirty days; `unproven` where it did not."""
+        if self.samples is None:
+            return told_availability(None, _NO_AGENT)
+        samples = self.samples
+        found, why = await self._reading.of(lambda: samples.note(NOTE))
+        return told_availability(found, why)
 
     async def exposition(self, only: str) -> Exposition:
         """Return what is exposed: the process's own, the stead's, or both."""
@@ -102,10 +118,9 @@ class Watching:
         if only != "stead":
             families += of_instruments(self.reader)
         if only != "process" and self.samples is not None:
-            current: Sequence[Current]
-            current, _ = await self._read(self.samples.newest)
+            current, _ = await self._reading.of(self.samples.newest)
             judged, _ = await self.judged()
-            families += of_samples(current, judged)
+            families += of_samples(current or (), judged)
         return Exposition(families)
 
     def router(self, trusted: Trusted) -> APIRouter:

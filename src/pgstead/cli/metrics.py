@@ -1,0 +1,17 @@
+"""`pgstead metrics`: files for those who collect, show and watch the metrics."""
+
+from __future__ import annotations
+
+from pgstead.cli.command import CommandGroup
+from pgstead.cli.metrics_files import collector, grafana, prometheus
+
+command = CommandGroup(
+    "metrics",
+    help="Print what Prometheus, Grafana and a collector need.",
+    examples=(
+        ("pgstead metrics prometheus > prometheus.yml", "scrape this stead"),
+        ("pgstead metrics grafana > stead.json", "show it in Grafana"),
+    ),
+)
+for _each in (grafana, prometheus, collector):
+    command.add_command(_each)
