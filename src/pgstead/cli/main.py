@@ -42,6 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
+        "alerts": "Show what fires, and have it told or silenced.",
         "logs": "Show the logs of the server, the pooler and the services.",
         "prove": "Try every promise on the running system, as a stranger would.",
     },

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pgstead.catalog import gaps
 from pgstead.design import (
     accounts,
+    alerts,
     backup,
     budget,
     databases,
@@ -113,6 +114,7 @@ def compose(
         backup_role=names.BACKUP,
         backup=backed_up,
         telemetry=watched,
+        alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
     )
 
 
