@@ -22,7 +22,10 @@ from pydantic.fields import FieldInfo
 import pgstead
 from pgstead import app
 from pgstead.app import staged
+from pgstead.catalog.alert_rules import RULES
+from pgstead.catalog.health_checks import CHECKS
 from pgstead.cli.main import new_program
+from pgstead.design.alerts import resolved
 from pgstead.errors import ExitStatus, SteadError
 from pgstead.lint.registry import SUBJECTS
 from pgstead.lint.rule import Harm, Rule
@@ -30,6 +33,7 @@ from pgstead.lint.weighing import SMALL
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.quantities import duration, written_duration
 from pgstead.prove.registry import promises
+from pgstead.render.prometheus_rules import promql
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 MADE = "<!-- made by `make reference` from {source}; edit that -->\n"
@@ -218,6 +222,33 @@ def lint_page() -> str:
     return page
 
 
+# ------------------------------------------------------------------------------------- alerts
+
+
+def alerts_page() -> str:
+    """Return the page of alerts: each with its condition and its runbook."""
+    thresholds = {check.name: check.threshold for check in CHECKS}
+    page = (
+        f"{MADE.format(source='src/pgstead/catalog/alert_rules.py')}\n# Alerts\n\n"
+        "The agent evaluates them each `telemetry.interval`; `pgstead alerts rules` prints them for"
+        " Prometheus.\nLimits are the defaults of `[telemetry.thresholds]` at an interval of 30 s."
+        " [Be told](../how-to/be-told.md) shows how to be.\n"
+    )
+    for rule in RULES:
+        condition = resolved(rule, thresholds, 30.0)
+        assert condition is not None, f"{rule.name} has no threshold by default"
+        book = rule.runbook
+        page += (
+            f"\n## {rule.name}\n\n"
+            f"{rule.severity.value}, {', '.join(rule.requirements)}: {rule.summary}.\n\n"
+            f"```promql\n{promql(condition)}\n```\n\n"
+            f"Fires after {written_duration(rule.hold) if rule.hold else 'no time at all'}."
+            f" {book.meaning}\n\n- Look: {book.look}\n- Act: {book.act}\n"
+            f"- Fault that fires it: {rule.fault}\n"
+        )
+    return page
+
+
 def rule_row(rule: Rule) -> tuple[str, ...]:
     """Return a rule as a line; the words in braces are those of the place."""
     lock = f"{rule.lock.mode} blocks {rule.lock.blocks} {rule.work.words}" if rule.lock else ""
@@ -370,6 +401,7 @@ def staged_page() -> str:
 def pages() -> dict[str, str]:
     """Return every page by its file name."""
     return {
+        "alerts.md": alerts_page(),
         "application.md": application_page(),
         "commands.md": commands_page(),
         "errors.md": errors_page(),

@@ -106,7 +106,8 @@ class Alerting:
             metric: tuple(self._samples.history(metric, now - timedelta(seconds=span)))
             for metric, span in wanted.items()
         }
-        return Seen(now, self._newest(now), past)
+        newest = self._newest(now)
+        return Seen(now, newest, fresh=LEVELS in newest, past=past)
 
     def _newest(self, now: datetime) -> Mapping[str, tuple[Sample, ...]]:
         """Return what is known now: what is old, or of a series that is gone, is not."""

@@ -9,6 +9,7 @@ from pgstead.catalog.health_checks import BY_NAME
 from pgstead.manifest.alert_checks import OFF
 from pgstead.manifest.document import Manifest
 from pgstead.model.alerts import (
+    SAMPLE_AGE,
     ActiveRule,
     AlertPlan,
     AlertRule,
@@ -16,12 +17,17 @@ from pgstead.model.alerts import (
     Beyond,
     Condition,
     Heartbeat,
+    Missing,
     Newest,
+    Overdue,
     Part,
+    Some,
     TargetFile,
 )
 from pgstead.model.layout import Layout
-from pgstead.model.telemetry import Level, TelemetryPlan, Threshold
+from pgstead.model.telemetry import STALE_AFTER, Level, TelemetryPlan, Threshold
+
+_SPARE = 15.0  # seconds that a look may take beyond its interval
 
 
 def plan(
@@ -36,7 +42,7 @@ def plan(
     off = tuple(r.name for r in there if manifest.waives(OFF + r.name))
     after = {name: entry.after for name, entry in told.rules.items()}
     return AlertPlan(
-        rules=tuple(_active(there, watched.thresholds, off, after)),
+        rules=tuple(_active(there, watched, off, after)),
         off=off,
         targets=tuple(_targets(manifest, layout)),
         repeat=told.repeat,
@@ -47,21 +53,26 @@ def plan(
 
 def _active(
     rules: list[AlertRule],
-    thresholds: Mapping[str, Threshold],
+    watched: TelemetryPlan,
     off: tuple[str, ...],
     after: Mapping[str, float | None],
 ) -> Iterator[ActiveRule]:
     for rule in rules:
-        condition = resolved(rule, thresholds)
+        condition = resolved(rule, watched.thresholds, watched.interval)
         if condition is None or rule.name in off:
             continue
         chosen = after.get(rule.name)
         yield ActiveRule(rule, condition, rule.hold if chosen is None else chosen)
 
 
-def resolved(rule: AlertRule, thresholds: Mapping[str, Threshold]) -> Condition | None:
+def resolved(
+    rule: AlertRule, thresholds: Mapping[str, Threshold], interval: float
+) -> Condition | None:
     """Return a rule's condition with its limit; None where the check has no such threshold."""
     told = rule.condition
+    if isinstance(told, Overdue):
+        limit = STALE_AFTER * interval + _SPARE
+        return Some((Beyond(Newest(SAMPLE_AGE), limit), Missing(SAMPLE_AGE)))
     if not isinstance(told, AtLevel):
         return told
     check, threshold = BY_NAME[told.check], thresholds[told.check]

@@ -44,7 +44,22 @@ class Share:
     rest: Increase
 
 
-Operand = Newest | Increase | Share
+@dataclass(frozen=True, slots=True)
+class AgeOf:
+    """How long ago the newest of the moments is that a metric tells (Unix time)."""
+
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One newest value without another."""
+
+    left: Newest
+    right: Newest
+
+
+Operand = Newest | Increase | Share | AgeOf | Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +100,11 @@ class AtLevel:
     level: Level
 
 
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Nothing was sampled for several intervals of the manifest."""
+
+
 Condition = Beyond | Missing | Every | Some
 
 
@@ -116,7 +136,7 @@ class AlertRule:
     """A line of the rule table."""
 
     name: str
-    condition: Condition | AtLevel
+    condition: Condition | AtLevel | Overdue
     hold: float  # seconds that it has to be true (Prometheus: `for`)
     severity: Severity
     requirements: tuple[str, ...]
@@ -236,4 +256,5 @@ class Seen:
 
     now: datetime
     newest: Mapping[str, tuple[Sample, ...]]
+    fresh: bool = True  # False: nothing was sampled lately
     past: Mapping[str, tuple[Sample, ...]] = field(default_factory=dict[str, tuple[Sample, ...]])

@@ -11,8 +11,10 @@ from datetime import timedelta
 from itertools import groupby, pairwise
 
 from pgstead.model.alerts import (
+    AgeOf,
     Beyond,
     Condition,
+    Difference,
     Every,
     Increase,
     Missing,
@@ -69,8 +71,10 @@ def spans(condition: Condition) -> dict[str, float]:
 def metrics(condition: Condition) -> frozenset[str]:
     """Return the names of all metrics that a condition asks for."""
     match condition:
-        case Beyond(operand=Newest(metric)) | Missing(metric):
+        case Beyond(operand=Newest(metric) | AgeOf(metric)) | Missing(metric):
             return frozenset({metric})
+        case Beyond(operand=Difference(left, right)):
+            return frozenset({left.metric, right.metric})
         case Every(conditions) | Some(conditions):
             return frozenset[str]().union(*map(metrics, conditions))
         case _:
@@ -94,7 +98,9 @@ def _some(told: Sequence[Outcome]) -> Outcome:
 def _beyond(condition: Beyond, seen: Seen) -> Outcome:
     value, reason, whole = _value(condition.operand, seen)
     if value is None:
-        return Outcome(None, None, reason)
+        # of what there is none, nothing is bad; of what nobody knows, nobody knows it
+        gone = seen.fresh and isinstance(condition.operand, Newest) and not reason
+        return Outcome(False if gone else None, None, reason)
     limit = condition.limit
     reached = value <= limit if condition.falling else value >= limit
     if reached:
@@ -113,6 +119,15 @@ def _value(operand: Operand, seen: Seen) -> tuple[float | None, str, bool]:
             return _newest(operand, seen)
         case Increase():
             return _increase(operand, seen)
+        case AgeOf(metric):
+            value, reason, whole = _newest(Newest(metric), seen)
+            return (None if value is None else seen.now.timestamp() - value), reason, whole
+        case Difference(left, right):
+            told = [_newest(one, seen) for one in (left, right)]
+            (one, why, _), (other, reason, _) = told
+            if one is None or other is None:
+                return None, why or reason, False
+            return one - other, "", True
         case Share(part, rest):
             first, second = _increase(part, seen), _increase(rest, seen)
             if first[0] is None or second[0] is None:
@@ -173,4 +188,9 @@ def growth(values: Iterable[float]) -> float:
 
 
 def _chosen(samples: Sequence[Sample], where: Where) -> list[Sample]:
-    return [s for s in samples if all(a in s.attributes for a in where)]
+    """Return the series that are meant; what is unknown as a whole is meant too."""
+    return [
+        s
+        for s in samples
+        if all(dict(s.attributes).get(n, v if s.value is None else None) == v for n, v in where)
+    ]

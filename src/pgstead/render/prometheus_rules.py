@@ -9,9 +9,12 @@ import json
 
 from pgstead.model.alerts import (
     ActiveRule,
+    AgeOf,
     AlertPlan,
+    AlertRule,
     Beyond,
     Condition,
+    Difference,
     Every,
     Increase,
     Missing,
@@ -68,6 +71,10 @@ def _operand(operand: Operand) -> str:
             return f"{_FOLDS[fold]}({selector(metric, where)})"
         case Increase(metric, over, where):
             return f"sum(increase({selector(metric, where)}[{span(over)}]))"
+        case AgeOf(metric):
+            return f"(time() - max({metric}))"
+        case Difference(left, right):
+            return f"({_operand(left)} - {_operand(right)})"
         case Share(part, rest):
             first, second = _operand(part), _operand(rest)
             return f"{first} / ({first} + {second})"
@@ -77,24 +84,33 @@ def _number(value: float) -> str:
     return f"{value:.12g}"
 
 
-def _rule(active: ActiveRule) -> str:
-    rule = active.rule
-    labels = {
+def labels(rule: AlertRule) -> dict[str, str]:
+    """Return the labels of an alert."""
+    return {
         "severity": rule.severity.value,
         "requirement": " ".join(rule.requirements),
         **({"family": rule.family} if rule.family else {}),
     }
+
+
+def annotations(rule: AlertRule) -> dict[str, str]:
+    """Return what is said of an alert."""
     book = rule.runbook
-    annotations = {
+    return {
         "summary": rule.summary,
         "description": f"{book.meaning} {book.act}",
         "runbook": f"docs/reference/alerts.md#{rule.name.lower()}",
     }
+
+
+def _rule(active: ActiveRule) -> str:
+    rule = active.rule
     return (
         f"      - alert: {rule.name}\n"
         f"        expr: {json.dumps(promql(active.condition))}\n"
         f"        for: {span(active.hold)}\n"
-        f"        labels:\n{_mapping(labels)}        annotations:\n{_mapping(annotations)}"
+        f"        labels:\n{_mapping(labels(rule))}"
+        f"        annotations:\n{_mapping(annotations(rule))}"
     )
 
 
