@@ -59,9 +59,10 @@ def alerted() -> Iterator[Alerted]:
     from pgstead.catalog.alert_rules import RULES
 
     at_once = "".join(f'[alerts.rules.{r.name}]\nafter = "0s"\n' for r in RULES if r.hold)
-    with receiving() as receiver, stead_in(
-        telemetry=TELEMETRY, extra=ALERTS + at_once, server=SERVER
-    ) as stead:
+    with (
+        receiving() as receiver,
+        stead_in(telemetry=TELEMETRY, extra=ALERTS + at_once, server=SERVER) as stead,
+    ):
         for name, text in (
             ("targets", f"# who is told\nhook = json://127.0.0.1:{receiver.port}/alerts\n"),
             ("heartbeat", f"http://127.0.0.1:{receiver.port}/beat\n"),

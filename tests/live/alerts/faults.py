@@ -113,9 +113,9 @@ def plaintext(stead: LiveStead) -> Iterator[None]:
 @contextmanager
 def rollbacks(stead: LiveStead) -> Iterator[None]:
     many = "DO $$ BEGIN FOR i IN 1..{} LOOP {}; END LOOP; END $$"
-    does(stead, many.format(1200, "ROLLBACK"))
+    does(stead, many.format(700, "ROLLBACK"))
     yield
-    does(stead, many.format(40_000, "COMMIT"))
+    does(stead, *[many.format(1000, "COMMIT")] * 8)
 
 
 @contextmanager

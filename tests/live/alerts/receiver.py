@@ -54,7 +54,7 @@ def receiving() -> Iterator[Receiver]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
             return
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

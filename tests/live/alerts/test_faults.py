@@ -81,7 +81,7 @@ def test_the_dead_mans_switch_is_held_while_rules_are_evaluated(storm: Alerted) 
 
 @pytest.mark.soak
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize(("name", "seconds"), SPANS.values(), ids=lambda v: str(v))
+@pytest.mark.parametrize(("name", "seconds"), SPANS.values(), ids=str)
 def test_what_happened_in_a_span_is_over_after_it(
     storm: Alerted, name: str, seconds: float
 ) -> None:

@@ -94,12 +94,20 @@ def promtool() -> str:
     return found
 
 
-def test_promtool_takes_the_rules_and_their_unit_tests_pass(tmp_path: Path) -> None:
-    program = promtool()
-    (tmp_path / prometheus_tests.RULE_FILE).write_text(prometheus_rules.render(plan()))
-    (tmp_path / "tests.yml").write_text(prometheus_tests.render(plan()))
-    for words in (["check", "rules", prometheus_tests.RULE_FILE], ["test", "rules", "tests.yml"]):
-        done = subprocess.run(
-            [program, *words], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+def accepted(place: Path, *words: str) -> None:
+    """Have promtool look at the files."""
+    (place / prometheus_tests.RULE_FILE).write_text(prometheus_rules.render(plan()))
+    (place / "tests.yml").write_text(prometheus_tests.render(plan()))
+    done = subprocess.run(
+        [promtool(), *words], cwd=place, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+
+
+def test_promtool_takes_the_rules(tmp_path: Path) -> None:
+    accepted(tmp_path, "check", "rules", prometheus_tests.RULE_FILE)
+
+
+@pytest.mark.soak  # a minute: each test costs promtool a database
+def test_the_rules_fire_and_are_over_in_prometheus(tmp_path: Path) -> None:
+    accepted(tmp_path, "test", "rules", "tests.yml")
