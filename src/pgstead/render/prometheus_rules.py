@@ -93,7 +93,7 @@ def labels(rule: AlertRule) -> dict[str, str]:
     }
 
 
-def annotations(rule: AlertRule) -> dict[str, str]:
+def notes(rule: AlertRule) -> dict[str, str]:
     """Return what is said of an alert."""
     book = rule.runbook
     return {
@@ -110,7 +110,7 @@ def _rule(active: ActiveRule) -> str:
         f"        expr: {json.dumps(promql(active.condition))}\n"
         f"        for: {span(active.hold)}\n"
         f"        labels:\n{_mapping(labels(rule))}"
-        f"        annotations:\n{_mapping(annotations(rule))}"
+        f"        annotations:\n{_mapping(notes(rule))}"
     )
 
 

@@ -23,7 +23,7 @@ from pgstead.model.alerts import (
     Share,
     Some,
 )
-from pgstead.render.prometheus_rules import annotations, labels, selector, span
+from pgstead.render.prometheus_rules import labels, notes, selector, span
 
 RULE_FILE = "pgstead.rules.yml"
 STEP = 30.0  # seconds between two samples
@@ -165,5 +165,5 @@ def _at(active: ActiveRule, moment: float, *, fires: bool) -> str:
     head = f"      - eval_time: {span(moment)}\n        alertname: {active.rule.name}\n"
     if not fires:
         return f"{head}        exp_alerts: []\n"
-    told = {"exp_labels": labels(active.rule), "exp_annotations": annotations(active.rule)}
+    told = {"exp_labels": labels(active.rule), "exp_annotations": notes(active.rule)}
     return f"{head}        exp_alerts: [{json.dumps(told)}]\n"

@@ -205,6 +205,8 @@ def crash(stead: LiveStead) -> Iterator[None]:
 
 # What may happen at one time; the alerts of each are told apart by their names.
 TOGETHER: Mapping[Fault, tuple[str, ...]] = MappingProxyType({
+    # the first: it waits for the snapshots of all others
+    invalid_index: ("IndexInvalid",),
     idle: ("IdleInTransaction", "IdleInTransactionCritical", "TransactionOld",
            "TransactionOldCritical"),
     blocked: ("Blocked", "BlockedCritical", "StatementOld", "StatementOldCritical"),
@@ -214,7 +216,6 @@ TOGETHER: Mapping[Fault, tuple[str, ...]] = MappingProxyType({
     pending: ("PendingRestart",),
     plaintext: ("PlaintextSession",),
     rollbacks: ("RollbackRate",),
-    invalid_index: ("IndexInvalid",),
     sequence: ("SequenceEnds", "SequenceEndsCritical"),
 })  # fmt: skip
 # Rules that look at what happened in a span: they are over when it has passed.

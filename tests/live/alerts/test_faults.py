@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -15,7 +14,7 @@ from tests.live.telemetry.seen import until
 
 
 @pytest.fixture(scope="module")
-def storm(alerted: Alerted) -> Iterator[Alerted]:
+def storm(alerted: Alerted) -> Alerted:
     """Have every fault that can happen beside others happen, and end."""
     alerted.stead.wait_for_pooler()
     with ExitStack() as stack:
