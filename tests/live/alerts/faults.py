@@ -70,7 +70,7 @@ def prepared(stead: LiveStead) -> Iterator[None]:
 def many_locks(stead: LiveStead) -> Iterator[None]:
     with stead.superuser(DATABASE) as admin:
         admin.execute("BEGIN")
-        admin.execute("SELECT pg_advisory_xact_lock(n) FROM generate_series(1, 2500) AS n")
+        admin.execute("SELECT pg_advisory_xact_lock(n) FROM generate_series(10001, 12500) AS n")
         yield
 
 
