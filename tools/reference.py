@@ -30,6 +30,7 @@ from pgstead.lint.weighing import SMALL
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.quantities import duration, written_duration
 from pgstead.prove.registry import promises
+from pgstead.render import runbooks
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 MADE = "<!-- made by `make reference` from {source}; edit that -->\n"
@@ -370,6 +371,7 @@ def staged_page() -> str:
 def pages() -> dict[str, str]:
     """Return every page by its file name."""
     return {
+        "alerts.md": MADE.format(source="src/pgstead/catalog/alert_rules.py") + runbooks.page(),
         "application.md": application_page(),
         "commands.md": commands_page(),
         "errors.md": errors_page(),

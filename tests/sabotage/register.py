@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.sabotage import (
+    on_alerts,
     on_backups,
     on_databases,
     on_encryption,
@@ -26,6 +27,7 @@ MODULES = (
     on_encryption,
     on_backups,
     on_telemetry,
+    on_alerts,
     on_mirror,
 )
 

@@ -17,6 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from pgstead.agent.alerting import alerting_of
 from pgstead.agent.mirroring import Mirroring
 from pgstead.agent.sampling import Sampler
 from pgstead.errors import SteadError
@@ -56,7 +57,7 @@ def run(design: Design, ports: Ports) -> None:
     sampler = _sampler(design, ports)
     if sampler is not None and design.telemetry is not None:
         scheduler.add_job(
-            lambda: _tried(sampler.look, "sampling"),
+            _watching(design, ports, sampler),
             IntervalTrigger(seconds=round(design.telemetry.interval)),
             id="sample",
             next_run_time=datetime.now(UTC),
@@ -94,6 +95,18 @@ def _sampler(design: Design, ports: Ports) -> Sampler | None:
     if design.telemetry is None or ports.telemetry is None:
         return None
     return Sampler(design, design.telemetry, ports, ports.telemetry)
+
+
+def _watching(design: Design, ports: Ports, sampler: Sampler) -> Callable[[], None]:
+    """Return what is done each interval: look, then judge the rules, whatever came of looking."""
+    alerting = alerting_of(design, ports, sampler)
+
+    def watching() -> None:
+        _tried(sampler.look, "sampling")
+        if alerting is not None:
+            _tried(alerting.look, "alerting")
+
+    return watching
 
 
 class _Backups:

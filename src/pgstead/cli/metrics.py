@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pgstead.cli.command import CommandGroup
-from pgstead.cli.metrics_files import collector, grafana, prometheus
+from pgstead.cli.metrics_files import collector, grafana, prometheus, rules
 
 command = CommandGroup(
     "metrics",
     help="Print what Prometheus, Grafana and a collector need.",
     examples=(
         ("pgstead metrics prometheus > prometheus.yml", "scrape this stead"),
+        ("pgstead metrics rules > pgstead.rules.yml", "alert by it"),
         ("pgstead metrics grafana > stead.json", "show it in Grafana"),
     ),
 )
-for _each in (grafana, prometheus, collector):
+for _each in (grafana, prometheus, rules, collector):
     command.add_command(_each)

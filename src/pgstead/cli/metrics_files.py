@@ -1,8 +1,10 @@
-"""`pgstead metrics grafana|prometheus|collector`: what others need to show the metrics."""
+"""`pgstead metrics grafana|prometheus|rules|collector`: what others need of the metrics."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import click
 
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
@@ -40,6 +42,30 @@ def prometheus() -> None:
 
 
 @new_command(
+    "rules",
+    ("pgstead metrics rules > pgstead.rules.yml", "the alerts, as rules for Prometheus"),
+    ("pgstead metrics rules --tests > test.yml", "and `promtool test rules test.yml`"),
+    exit_0="printed",
+)
+@click.option("--tests", is_flag=True, help="Print unit tests for them instead.")
+def rules(tests: bool) -> None:
+    """Print the alerts as rules for Prometheus, with the thresholds of this manifest."""
+    from pgstead.cli.wiring import wire
+    from pgstead.render import prometheus_rules, prometheus_tests
+
+    invocation = invocation_of()
+    console = Console(invocation)
+    plan = wire(invocation.manifest, console, tolerant=True).design.alerts
+    if plan is None:
+        raise UsageError(
+            "this stead evaluates no alerts",
+            hint="set alerts.enabled and telemetry.enabled to true, then `pgstead up`",
+        )
+    made = prometheus_tests.render(plan) if tests else prometheus_rules.render(plan)
+    _tell(console, made, "tests" if tests else "rules")
+
+
+@new_command(
     "collector",
     ("pgstead metrics collector > collector.yml", "otelcol --config collector.yml"),
     exit_0="printed",
@@ -63,8 +89,11 @@ def _print(make: Callable[[Design], str], name: str) -> None:
             "no database of this stead has a service, so nobody answers /metrics",
             hint="`[databases.service]` in the manifest mounts one",
         )
-    text = make(design)
-    if invocation.json:
+    _tell(console, make(design), name)
+
+
+def _tell(console: Console, text: str, name: str) -> None:
+    if invocation_of().json:
         console.data({name: text})
         return
     for line in text.splitlines():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pgstead.catalog import gaps
 from pgstead.design import (
     accounts,
+    alerts,
     backup,
     budget,
     databases,
@@ -76,7 +77,6 @@ def compose(
     """
     _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
-    at_hand, pooled = decided.pooler, decided.pooled
     backed_up = backup.plan(manifest, build, layout) if host.backup_tools else None
     watched = telemetry.plan(manifest, host, layout, backed_up)
     return Design(
@@ -87,32 +87,33 @@ def compose(
         layout=layout,
         host=host,
         build=build,
-        pooler=at_hand,
-        doors=tls.doors(manifest, host, build, pooled=pooled),
+        pooler=decided.pooler,
+        doors=tls.doors(manifest, host, build, pooled=decided.pooled),
         databases=decided.plans,
         services=programs.services(manifest),
         settings=_written(decided.settings),
         initial=tls.brought(manifest),
-        hba=roles.hba(manifest, build, pooled=pooled, backed_up=backed_up is not None),
+        hba=roles.hba(manifest, build, pooled=decided.pooled, backed_up=backed_up is not None),
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
         programs=(
-            *programs.programs(manifest, host, build, at_hand, layout, services_python),
+            *programs.programs(manifest, host, build, decided.pooler, layout, services_python),
             *_keepers(backed_up, watched, host, layout, services_python),
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
-        notices=tuple(accounts.notices(manifest, build, at_hand, decided.memory)),
+        notices=tuple(accounts.notices(manifest, build, decided.pooler, decided.memory)),
         waivers=_waivers(manifest),
         networks=manifest.networks.allow,
-        pooler_hba=pooler.hba(manifest) if pooled else (),
+        pooler_hba=pooler.hba(manifest) if decided.pooled else (),
         superuser=names.SUPERUSER,
         lookup_role=names.LOOKUP,
         monitor_role=names.MONITOR,
         backup_role=names.BACKUP,
         backup=backed_up,
         telemetry=watched,
+        alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
     )
 
 

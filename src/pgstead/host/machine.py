@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pgstead.host.alert_store import AlertFile
 from pgstead.host.backup_catalog import BackupCatalog
 from pgstead.host.barman import BarmanProgram
 from pgstead.host.certificates import CertificateStore, Provided
 from pgstead.host.cluster import DataDirectory
+from pgstead.host.couriers import TargetCouriers
 from pgstead.host.dumps import LogicalDumps
 from pgstead.host.files import LocalFiles
 from pgstead.host.journal import JsonJournal
@@ -38,6 +40,7 @@ from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
 from pgstead.model.resources import Certificate
 from pgstead.ports import Migrations, Ports, Progress, Secrets
+from pgstead.ports.alerts import AlertPorts
 from pgstead.ports.backup import BackupPorts
 from pgstead.ports.mirror import MirrorPorts
 from pgstead.ports.telemetry import TelemetryPorts
@@ -81,6 +84,7 @@ def ports(
         progress=progress,
         backup=_backup(design, tools, progress),
         telemetry=_telemetry(design, secrets),
+        alerts=_alerts(design),
     )
 
 
@@ -123,3 +127,10 @@ def _telemetry(design: Design, secrets: Secrets) -> TelemetryPorts | None:
         vitals=MachineVitals(design),
         store=SampleFile(Path(plan.samples), plan.readers),
     )
+
+
+def _alerts(design: Design) -> AlertPorts | None:
+    plan, watched = design.alerts, design.telemetry
+    if plan is None or watched is None:
+        return None
+    return AlertPorts(AlertFile(Path(plan.file), watched.readers), TargetCouriers(plan))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import threading
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pgstead.errors import StateDirectoryError
-from pgstead.host import programs
+from pgstead.host import readable
 from pgstead.model.availability import Slot
 from pgstead.model.sample_tables import (
     HISTORY,
@@ -234,17 +233,8 @@ class SampleFile:
 
     def _make(self) -> None:
         """Make directory and file so that the services may read them, and nobody else."""
-        shared = os.geteuid() == 0
-        folder = self._path.parent
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._path.exists():
-                self._path.touch(mode=0o600)
-            if shared:
-                group = programs.account(self._readers).gid
-                for path, mode in ((folder, 0o750), (self._path, 0o640)):
-                    os.chown(path, -1, group)
-                    path.chmod(mode)
+            readable.make(self._path, self._readers)
         except OSError as error:
             raise _unusable(self._path, error) from error
 

@@ -8,7 +8,7 @@ from datetime import date
 
 from pgstead.catalog import lookup, ownership, pooler
 from pgstead.errors import ManifestError
-from pgstead.manifest import names, thresholds
+from pgstead.manifest import alert_checks, names, thresholds
 from pgstead.manifest.document import Chosen, Manifest
 from pgstead.manifest.problems import Problem
 from pgstead.model.design import Environment
@@ -26,6 +26,7 @@ def problems(manifest: Manifest, today: date) -> list[Problem]:
         *_server_settings(manifest),
         *_pooler_settings(manifest),
         *thresholds.problems(manifest.telemetry),
+        *alert_checks.problems(manifest),
         *_waivers(manifest, today),
     ]
 

@@ -14,6 +14,7 @@ from pydantic import (
 from pydantic import model_validator as validator
 
 from pgstead.manifest import names, schedules
+from pgstead.manifest.alerts import Alerts
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
@@ -348,6 +349,7 @@ class Manifest(Part):
     backup: Backup = Field(default_factory=Backup)
     migrations: Migrations = Field(default_factory=Migrations)
     telemetry: Telemetry = Field(default_factory=Telemetry)
+    alerts: Alerts = Field(default_factory=Alerts)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pgstead.model.alerts import AlertPlan
 from pgstead.model.backup import BackupPlan
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
@@ -198,6 +199,7 @@ class Design:
     pooler_hba: tuple[HbaRule, ...] = ()
     backup: BackupPlan | None = None  # None: no backups are made
     telemetry: TelemetryPlan | None = None  # None: nothing is watched
+    alerts: AlertPlan | None = None  # None: nothing is watched, or nobody wants to know
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

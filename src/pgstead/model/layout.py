@@ -133,6 +133,11 @@ class Layout:
         return self.state / "telemetry"
 
     @property
+    def alerts(self) -> PurePosixPath:
+        """Alerts: their states, history and silences, and who was told."""
+        return self.telemetry / "alerts.db"
+
+    @property
     def mirror_known(self) -> PurePosixPath:
         """What is remembered of the copy of the backups in object storage (JSON)."""
         return self.backup / "mirror.json"

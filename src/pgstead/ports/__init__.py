@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pgstead.model.gate import Unproven, VerifiedBackup
     from pgstead.model.resources import Certificate, Cluster
     from pgstead.model.revision import Remark, RevisionScript
+    from pgstead.ports.alerts import AlertPorts
     from pgstead.ports.backup import BackupPorts
     from pgstead.ports.telemetry import TelemetryPorts
 
@@ -306,3 +307,4 @@ class Ports:
     progress: Progress
     backup: BackupPorts | None = None  # None where no backups are made
     telemetry: TelemetryPorts | None = None  # None where nothing is watched
+    alerts: AlertPorts | None = None  # None where nobody wants to know

@@ -6,6 +6,7 @@ from collections import Counter
 
 from pgstead.errors import UsageError
 from pgstead.prove import (
+    alerts,
     backup,
     databases,
     encryption,
@@ -43,6 +44,7 @@ MODULES = (
     backup,
     repository,
     telemetry,
+    alerts,
     sealed_backups,
     logical_dumps,
     mirrored,

@@ -49,6 +49,7 @@ class Witness:
             "schema": (lambda: self.migrated, "no database of the manifest has migrations"),
             "backup": (lambda: self.design.backup, "this stead makes no backups"),
             "telemetry": (lambda: self.design.telemetry, "this stead is not watched"),
+            "alerts": (lambda: self.design.alerts, "this stead evaluates no alerts"),
             "service": (lambda: self.design.services, "this stead runs no service"),
             "mirror": (
                 lambda: self.design.backup and self.design.backup.mirror,

@@ -28,10 +28,16 @@ def prometheus(design: Design) -> str:
         f"  scrape_interval: {seconds}s",
         f"  scrape_timeout: {min(10, seconds)}s",
         f"  evaluation_interval: {seconds}s",
+        *_rule_files(design),
         "scrape_configs:",
         *(f"  {line}" for line in _jobs(design)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _rule_files(design: Design) -> Iterator[str]:
+    if design.alerts is not None:
+        yield "rule_files: [pgstead.rules.yml]  # `pgstead metrics rules > pgstead.rules.yml`"
 
 
 def collector(design: Design) -> str:

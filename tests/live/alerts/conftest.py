@@ -1,0 +1,74 @@
+"""A stead whose alerts are told to a receiver of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from pgstead.model.alerts import Phase
+from tests.fix_stead import LiveStead, stead_in
+from tests.live.alerts.receiver import Receiver, receiving
+
+TELEMETRY = """\
+true
+interval = "1s"
+
+[telemetry.thresholds]
+idle_in_transaction = { warning = "1s", critical = "3s" }
+transaction_age = { warning = "2s", critical = "4s" }
+statement_age = { warning = "2s", critical = "4s" }
+blocked = { warning = "1s", critical = "3s" }
+prepared_transactions = { warning = "1s", critical = "3s" }
+lock_table = { warning = "5%", critical = "8%" }
+slot_retained = { warning = "1MB", critical = "4MB" }
+"""
+SERVER = 'settings = { max_prepared_transactions = "4" }'
+ALERTS = """\
+[alerts]
+targets_file = "targets"
+heartbeat_file = "heartbeat"
+heartbeat = "1s"
+"""
+
+
+@dataclass
+class Alerted:
+    """A stead and who is told."""
+
+    stead: LiveStead
+    receiver: Receiver
+
+    def phase(self, name: str) -> str:
+        """Return what an alert is in, as its store says."""
+        ports = self.stead.wired.ports.alerts
+        assert ports is not None
+        return next((s.phase.value for s in ports.store.states() if s.name == name), "")
+
+    def fired(self, name: str) -> bool:
+        """Say whether an alert has ever fired, as its history says."""
+        ports = self.stead.wired.ports.alerts
+        assert ports is not None
+        return any(c.name == name and c.became is Phase.FIRING for c in ports.store.history(1000))
+
+
+@pytest.fixture(scope="module")
+def alerted() -> Iterator[Alerted]:
+    """Give a stead that is looked at each second, with one target and a heartbeat."""
+    from pgstead.catalog.alert_rules import RULES
+
+    at_once = "".join(f'[alerts.rules.{r.name}]\nafter = "0s"\n' for r in RULES if r.hold)
+    with (
+        receiving() as receiver,
+        stead_in(telemetry=TELEMETRY, extra=ALERTS + at_once, server=SERVER) as stead,
+    ):
+        for name, text in (
+            ("targets", f"# who is told\nhook = json://127.0.0.1:{receiver.port}/alerts\n"),
+            ("heartbeat", f"http://127.0.0.1:{receiver.port}/beat\n"),
+        ):
+            path = stead.directory / name
+            path.write_text(text)
+            path.chmod(0o600)
+        stead.run("up")
+        yield Alerted(stead, receiver)

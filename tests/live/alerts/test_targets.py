@@ -1,0 +1,67 @@
+"""Targets that hang or fail, silences, and the command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.live.alerts.conftest import Alerted
+from tests.live.alerts.faults import idle
+from tests.live.telemetry.seen import until
+
+NAME = "IdleInTransaction"
+
+
+@contextmanager
+def targets(alerted: Alerted, lines: str) -> Iterator[None]:
+    """Have other targets for a while; they are read anew each time."""
+    path = alerted.stead.directory / "targets"
+    before = path.read_text()
+    path.write_text(lines)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+def error_of(alerted: Alerted, target: str) -> str:
+    found = alerted.stead.json("alerts", status=None)["targets"]
+    return next((t["error"] for t in found if t["name"] == target), "")
+
+
+def test_a_target_that_hangs_or_fails_keeps_nothing_from_the_others(alerted: Alerted) -> None:
+    place = f"json://127.0.0.1:{alerted.receiver.port}"
+    lines = f"hook = {place}/alerts\nslow = {place}/hang\nlost = json://user:Sesam9@127.0.0.1:1/x\n"
+    with targets(alerted, lines):
+        with idle(alerted.stead):
+            until(lambda: alerted.receiver.heard(f" {NAME}"), "the alert")
+            until(lambda: error_of(alerted, "lost") or None, "an error of what cannot be reached")
+        until(lambda: alerted.receiver.heard("RESOLVED", NAME), "its end")
+        shown = alerted.stead.run("alerts", status=None).stdout
+        assert "target lost:" in shown
+        assert "Sesam9" not in shown + alerted.stead.log_tail()
+
+
+def test_a_silence_keeps_an_alert_from_being_told_and_not_from_firing(alerted: Alerted) -> None:
+    until(lambda: alerted.phase(NAME) == "inactive" or None, "nothing fires")
+    made = alerted.stead.json("alerts", "silence", "Idle*", "--for", "1h", "--reason", "a test")
+    other = alerted.stead.json("alerts", "silence", "Trans*", "--for", "1h", "--reason", "a test")
+    before = alerted.receiver.count(NAME)
+    with idle(alerted.stead):
+        until(lambda: alerted.phase(NAME) == "firing" or None, "it fires")
+        assert NAME in alerted.stead.run("alerts", status=1).stdout
+        assert alerted.receiver.count(NAME) == before
+        alerted.stead.run("alerts", "unsilence", str(made["number"]))
+        until(lambda: alerted.receiver.count(NAME) > before or None, "it is told after all")
+    alerted.stead.run("alerts", "unsilence", str(other["number"]))
+
+
+def test_who_silences_what_does_not_exist_is_told_what_does(alerted: Alerted) -> None:
+    done = alerted.stead.run("alerts", "silence", "Nope", "--for", "1h", "--reason", "x", status=2)
+    assert 'no rule is called "Nope"' in done.stderr
+    alerted.stead.run("alerts", "silence", NAME, "--for", "long", "--reason", "x", status=2)
+
+
+def test_the_command_sends_a_word_to_every_target(alerted: Alerted) -> None:
+    found = alerted.stead.json("alerts", "test")["targets"]
+    assert {t["target"]: t["error"] for t in found} == {"hook": "", "heartbeat": ""}
