@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pgstead.agent.sampling import Sampler
 from pgstead.model.alerts import (
     LEVELS,
+    NOTE,
     SAMPLE_AGE,
     AlertPlan,
     AlertState,
@@ -74,6 +75,7 @@ class Alerting:
         self._beat()
         named = {name for name, _ in self._own.couriers.targets()} | {"heartbeat"}
         self._own.store.keep_targets([t for t in targets.values() if t.name in named])
+        self._note(states)
         self._tidy()
 
     # -- rules ----------------------------------------------------------------------------------
@@ -132,6 +134,26 @@ class Alerting:
             if v.level in _LEVELS
         ]
         return {metric: tuple(series) for metric, series in found.items()}
+
+    def _note(self, states: Sequence[AlertState]) -> None:
+        """Write down for services what fires or soon will: they may not read who is told."""
+        now = datetime.now(UTC)
+        silences = self._own.store.silences()
+        told = [
+            {
+                "name": s.name,
+                "phase": s.phase.value,
+                "severity": self._rules[s.name].severity.value,
+                "summary": self._rules[s.name].summary,
+                "since": s.since.timestamp(),
+                "value": s.value,
+                "reason": s.reason,
+                "silenced": alerts.silenced(s.name, silences, now) is not None,
+            }
+            for s in sorted(states, key=lambda s: s.since)
+            if s.phase is not Phase.INACTIVE
+        ]
+        self._samples.note(NOTE, {"alerts": told, "reason": ""})
 
     # -- targets --------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pgstead.errors import SteadError
+from pgstead.model import alerts as alerting
 from pgstead.model import availability as known
 from pgstead.model.backup import Run
 from pgstead.model.design import Design
@@ -49,6 +50,7 @@ class Noting:
         self._proofs = Path(design.layout.proofs)
         self._plan = plan
         self._ports = ports
+        self._alerts = design.alerts is not None
         self._reports: dict[str, Mapping[str, Any]] = {}
         self._due = 0.0
         self._reckoning_due = 0.0
@@ -62,6 +64,9 @@ class Noting:
         self._due = began + max(self._plan.interval, min(_SOON, self._plan.slow_interval)) * 0.9
         store.note("backups", self._backups())
         store.note("proofs", self._proven())
+        if not self._alerts:
+            reason = "no alerts are evaluated of this stead: alerts.enabled = true"
+            store.note(alerting.NOTE, {"alerts": [], "reason": reason})
         if began >= self._reckoning_due:
             self._found = self._reckon(store)
             store.note(known.NOTE, {**asdict(self._found), "state": self._found.state})

@@ -14,6 +14,7 @@ from pgstead.model.telemetry import Fold, Level, Sample
 
 LEVELS = "pgstead_check_level"  # /metrics shows the checks under this name; -1 is unknown
 SAMPLE_AGE = "pgstead_sample_age_seconds"
+NOTE = "alerts"  # of the samples: what services show of them
 
 Where = tuple[tuple[str, str], ...]
 

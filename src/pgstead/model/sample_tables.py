@@ -92,7 +92,7 @@ HISTORY = """
     SELECT s.attributes, h.at, h.value FROM sample AS h JOIN series AS s ON s.number = h.series
     WHERE s.metric = ? AND h.at >= ? ORDER BY s.attributes, h.at
 """
-# What the agent has read for services that may not read it themselves: see model.notes.
+# What the agent has read for services that may not read it themselves.
 NOTE = "SELECT at, body FROM note WHERE name = ?"
 # Metric, since, since, seconds of a bucket: the mean and the highest of each. A bucket in which
 # nobody knew a value is NULL.

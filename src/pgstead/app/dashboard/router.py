@@ -113,10 +113,12 @@ class Dashboard:
 
     async def _status(self, place: Place) -> Html:
         watching = self.health.watching
+        # Reading lets two at a time; the alerts are the third
         facts, (checks, why), available = await asyncio.gather(
             self.health.probe(), watching.judged(), watching.availability()
         )
-        return status_page.status_page(place, facts.error, checks, why, available)
+        alerts = await watching.alerts()
+        return status_page.status_page(place, facts.error, checks, why, available, alerts)
 
     async def _charts(
         self,

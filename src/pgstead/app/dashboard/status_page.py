@@ -8,16 +8,23 @@ from typing import Any
 from pgstead.app.dashboard import figures
 from pgstead.app.dashboard.markup import Html, join, table, tag
 from pgstead.app.dashboard.page import Place, card, page, state, unknown
+from pgstead.app.telemetry.alerts import Alert, Alerts
 from pgstead.app.telemetry.checks import status_of
 from pgstead.app.telemetry.samples import Judged
 from pgstead.model.telemetry import Level
 
 _ORDER = (Level.CRITICAL, Level.WARNING, Level.UNKNOWN, Level.OK, Level.NONE)
+_ALERTS = ("alert", "state", "severity", "value", "since", "what")
 _HEADS = ("check", "state", "value", "warning", "critical", "since")
 
 
 def status_page(
-    place: Place, error: str, checks: Sequence[Judged], why: str, available: dict[str, Any]
+    place: Place,
+    error: str,
+    checks: Sequence[Judged],
+    why: str,
+    available: dict[str, Any],
+    alerts: Alerts,
 ) -> Html:
     """Return the page; `error` is what the service's own probe met, `why` why no check is known."""
     word = status_of(error, checks) if checks else "unhealthy" if error else figures.UNKNOWN
@@ -26,10 +33,48 @@ def status_page(
         "div",
         card("Database", state(word), f"{attention} of {len(checks)} checks want attention"),
         card("This service", "not connected" if error else "connected", error or None),
+        _firing(alerts),
         _availability(available),
         class_="cards",
     )
-    return page(place, "", cards, tag("h3", "Checks"), _checks(checks, why))
+    return page(
+        place,
+        "",
+        cards,
+        _alerts(alerts.found),
+        tag("h3", "Checks"),
+        _checks(checks, why),
+    )
+
+
+def _firing(alerts: Alerts) -> Html:
+    if alerts.found is None:
+        return card("Alerts", state(figures.UNKNOWN), alerts.reason)
+    pending = len(alerts.found) - len(alerts.firing)
+    return card(
+        "Alerts",
+        f"{len(alerts.firing)} firing" if alerts.firing else "none fires",
+        f"{pending} pending" if pending else None,
+    )
+
+
+def _alerts(found: Sequence[Alert] | None) -> Html | None:
+    if not found:
+        return None
+    ranked = sorted(found, key=lambda a: (not a.firing, a.since))
+    listed = table("Alerts that fire or soon will", _ALERTS, map(_alert, ranked))
+    return join([tag("h3", "Alerts"), listed])
+
+
+def _alert(alert: Alert) -> Sequence[Html | str]:
+    return (
+        join([alert.name, tag("div", "silenced", class_="small") if alert.silenced else None]),
+        state(alert.phase),
+        state(alert.severity),
+        figures.number(alert.value) if alert.value is not None else "-",
+        tag("span", figures.moment(alert.since), class_="n"),
+        join([alert.summary, tag("div", alert.reason, class_="small") if alert.reason else None]),
+    )
 
 
 def _availability(told: dict[str, Any]) -> Html:

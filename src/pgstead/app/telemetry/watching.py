@@ -20,11 +20,13 @@ from pgstead.app import problems
 from pgstead.app.connection import Watched
 from pgstead.app.environment import Settings
 from pgstead.app.telemetry import exporting
+from pgstead.app.telemetry.alerts import Alerts, alerts_of, of_alerts
 from pgstead.app.telemetry.checks import told_availability
 from pgstead.app.telemetry.exposition import Exposition, of_instruments, of_samples
 from pgstead.app.telemetry.reading import Reading
 from pgstead.app.telemetry.samples import Judged, Samples
 from pgstead.app.telemetry.tracing import Tracing
+from pgstead.model import alerts as alerting
 from pgstead.model.availability import NOTE
 
 if TYPE_CHECKING:
@@ -112,6 +114,14 @@ class Watching:
         found, why = await self._reading.of(lambda: samples.note(NOTE))
         return told_availability(found, why)
 
+    async def alerts(self) -> Alerts:
+        """Return the alerts that fire or soon will, or why nobody knows."""
+        if self.samples is None:
+            return Alerts(None, _NO_AGENT)
+        samples = self.samples
+        found, why = await self._reading.of(lambda: samples.note(alerting.NOTE))
+        return alerts_of(found, why, samples.interval)
+
     async def exposition(self, only: str) -> Exposition:
         """Return what is exposed: the process's own, the stead's, or both."""
         families: list[Family] = []
@@ -121,6 +131,7 @@ class Watching:
             current, _ = await self._reading.of(self.samples.newest)
             judged, _ = await self.judged()
             families += of_samples(current or (), judged)
+            families += of_alerts(await self.alerts())
         return Exposition(families)
 
     def router(self, trusted: Trusted) -> APIRouter:

@@ -14,12 +14,14 @@ from pgstead.app.dashboard.note_pages import backups_page, proofs_page
 from pgstead.app.dashboard.page import PAGES, Place
 from pgstead.app.dashboard.status_page import status_page
 from pgstead.app.dashboard.style import POLICY, SHEET
+from pgstead.app.telemetry.alerts import Alert, Alerts, alerts_of, of_alerts
 from pgstead.app.telemetry.checks import told_availability
 from pgstead.app.telemetry.samples import Judged, Note
 from pgstead.model.telemetry import Level
 
 EVIL = "<script>alert('x')</script>\x00\"&"
 PLACE = Place("", EVIL, "test")
+CALM = Alerts((), "")
 FRAME = Frame(since=0.0, bucket=60.0, count=10, gap=1)
 
 
@@ -60,7 +62,10 @@ def test_every_page_shows_evil_names_as_text() -> None:
     promise = dict.fromkeys(("code", "promise", "verdict", "reason", "hint"), EVIL)
     report = {"began": EVIL, "seconds": 1.0, "counts": {}, "open": [promise], "left_out": 3}
     bad = check(0.9, Level.CRITICAL, EVIL)
-    clean(status_page(PLACE, EVIL, [bad], EVIL, told_availability(None, EVIL)))
+    fires = Alert(EVIL, "firing", "critical", EVIL, 0.0, 2.0, EVIL, silenced=True)
+    clean(
+        status_page(PLACE, EVIL, [bad], EVIL, told_availability(None, EVIL), Alerts((fires,), ""))
+    )
     clean(backups_page(PLACE, Note(0.0, {"runs": [run], "reason": ""}), ""))
     clean(proofs_page(PLACE, Note(0.0, {"reports": [report], "reason": ""}), ""))
     clean(chart(EVIL, "s", [Line(EVIL, ((1, 1.0),))], FRAME, top=None, empty=EVIL))
@@ -68,7 +73,7 @@ def test_every_page_shows_evil_names_as_text() -> None:
 
 def test_a_value_that_nobody_knows_is_unknown_with_its_reason() -> None:
     lost = check(None, Level.UNKNOWN, "nobody looked")
-    page = status_page(PLACE, "", [lost], "", told_availability(None, ""))
+    page = status_page(PLACE, "", [lost], "", told_availability(None, ""), CALM)
     assert "unknown" in page
     assert "nobody looked" in page
     assert "the agent has not reckoned it yet" in page
@@ -78,9 +83,24 @@ def test_a_value_that_nobody_knows_is_unknown_with_its_reason() -> None:
 def test_without_checks_the_reason_is_shown_and_not_that_all_is_well() -> None:
     page = status_page(PLACE, "", [], "the agent has not sampled anything yet", {
         "coverage": None, "reason": "so",
-    })  # fmt: skip
+    }, CALM)  # fmt: skip
     assert "the agent has not sampled anything yet" in page
     assert ">healthy<" not in page
+
+
+def test_what_fires_comes_first_and_what_nobody_evaluated_is_unknown() -> None:
+    told = [
+        Alert("Soon", "pending", "warning", "soon", 1.0, None, "", silenced=False),
+        Alert("Now", "firing", "critical", "now", 2.0, 3.0, "", silenced=False),
+    ]
+    unproven = told_availability(None, "")
+    page = status_page(PLACE, "", [], "", unproven, Alerts(told, ""))
+    assert "1 firing" in page
+    assert page.index(">Now<") < page.index(">Soon<")
+    old = alerts_of(Note(0.0, {"alerts": [], "reason": ""}), "", interval=1.0)
+    assert old.found is None
+    assert "has not evaluated the rules" in status_page(PLACE, "", [], "", unproven, old)
+    assert [*of_alerts(old)] == []
 
 
 def test_a_line_is_broken_where_nobody_knew_and_starts_anew() -> None:
