@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
+
 from tests.live.alerts.conftest import Alerted
 from tests.live.alerts.faults import idle
 from tests.live.telemetry.seen import until
@@ -54,6 +56,25 @@ def test_a_silence_keeps_an_alert_from_being_told_and_not_from_firing(alerted: A
         alerted.stead.run("alerts", "unsilence", str(made["number"]))
         until(lambda: alerted.receiver.count(NAME) > before or None, "it is told after all")
     alerted.stead.run("alerts", "unsilence", str(other["number"]))
+
+
+def test_what_fires_is_on_the_dashboard_and_in_the_metrics_until_it_is_over(
+    alerted: Alerted,
+) -> None:
+    alerted.stead.wait_for_service()
+    service = f"http://127.0.0.1:{alerted.stead.api_port}"
+    line = f'pgstead_alert_firing{{alert="{NAME}"'
+
+    def shown() -> bool:
+        return line in httpx.get(f"{service}/metrics", timeout=30).text
+
+    until(lambda: "pgstead_alerts_firing" in httpx.get(f"{service}/metrics").text, "any alerts")
+    with idle(alerted.stead):
+        until(shown, "it fires")
+        page = httpx.get(f"{service}/dashboard", timeout=30).text
+        assert f">{NAME}" in page
+        assert ">firing<" in page
+    until(lambda: not shown(), "its end")
 
 
 def test_who_silences_what_does_not_exist_is_told_what_does(alerted: Alerted) -> None:
