@@ -86,3 +86,14 @@ def test_who_silences_what_does_not_exist_is_told_what_does(alerted: Alerted) ->
 def test_the_command_sends_a_word_to_every_target(alerted: Alerted) -> None:
     found = alerted.stead.json("alerts", "test")["targets"]
     assert {t["target"]: t["error"] for t in found} == {"hook": "", "heartbeat": ""}
+
+
+def test_the_rules_are_printed_beside_the_configuration_that_names_their_file(
+    alerted: Alerted,
+) -> None:
+    scraped = alerted.stead.run("metrics", "prometheus").stdout
+    assert "rule_files: [pgstead.rules.yml]" in scraped
+    rules = alerted.stead.run("metrics", "rules").stdout
+    assert f"alert: {NAME}" in rules
+    assert alerted.stead.json("metrics", "rules") == {"rules": rules}
+    assert "rule_files:" in alerted.stead.run("metrics", "rules", "--tests").stdout

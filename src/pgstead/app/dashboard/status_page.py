@@ -70,7 +70,7 @@ def _alert(alert: Alert) -> Sequence[Html | str]:
     return (
         join([alert.name, tag("div", "silenced", class_="small") if alert.silenced else None]),
         state(alert.phase),
-        state(alert.severity),
+        alert.severity,
         figures.number(alert.value) if alert.value is not None else "-",
         tag("span", figures.moment(alert.since), class_="n"),
         join([alert.summary, tag("div", alert.reason, class_="small") if alert.reason else None]),

@@ -38,8 +38,8 @@ td{overflow-wrap:anywhere}
 .n{white-space:nowrap}
 .state{font-weight:700;white-space:nowrap}
 .ok,.healthy,.done,.kept,.measured{color:var(--ok)}
-.warning,.degraded,.unproven,.interrupted,.running{color:var(--warning)}
-.critical,.unhealthy,.failed,.broken,.killed{color:var(--critical)}
+.warning,.degraded,.unproven,.interrupted,.running,.pending{color:var(--warning)}
+.critical,.unhealthy,.failed,.broken,.killed,.firing{color:var(--critical)}
 .unknown,.none{color:var(--unknown)}
 .small{color:var(--soft);font-size:.85rem;font-weight:400;margin:.25rem 0}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,15rem),1fr));gap:.75rem}
