@@ -215,10 +215,9 @@ class BarmanProgram:
         if self._plan.encrypted:
             barman_histories.open_all(self._plan, self._tools, Path(self._layout.backup))
 
-    def switch(self) -> None:
-        """Close the WAL segment that is open now, and wait until it has arrived."""
-        with self._sealing() as home:
-            self._done("switch-wal", "--force", "--archive", SERVER, timeout=120, home=home)
+    def has(self, segment: str) -> bool:
+        """Return whether a WAL segment is in the repository."""
+        return Path(self._plan.wals, segment[:16], segment).exists()
 
     def check(self) -> tuple[str, ...]:
         """Return what Barman itself finds wrong."""

@@ -107,8 +107,8 @@ class BackupEngine(Protocol):
         """Return the files of an encrypted repository that anybody can read, and should not."""
         ...
 
-    def switch(self) -> None:
-        """Close the WAL segment that is open now, and wait until it has arrived."""
+    def has(self, segment: str) -> bool:
+        """Return whether a WAL segment is in the repository."""
         ...
 
     def check(self) -> tuple[str, ...]:
