@@ -75,7 +75,8 @@ def compose(
     _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     at_hand, pooled = decided.pooler, decided.pooled
-    backed_up = backup.plan(manifest, build, layout) if host.backup_tools else None
+    processors = server.cpus(manifest, host)[0]
+    backed_up = backup.plan(manifest, build, layout, processors) if host.backup_tools else None
     return Design(
         name=manifest.name,
         stead_id=stead_id,

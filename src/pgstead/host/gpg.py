@@ -330,7 +330,7 @@ def _gpg(
     if not outcome.ok:
         raise HostError(
             f"gpg {arguments[0]} failed: {' '.join(outcome.err.split())[:300]}",
-            hint="`pgstead backup key show` tells what is known of the keys; where those are whole, and"
-            " there is room for temporary files, try again",
+            hint="`pgstead backup key show` tells what is known of the keys; where they are whole,"
+            " and there is room for temporary files, try again",
         )
     return outcome

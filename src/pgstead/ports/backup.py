@@ -67,8 +67,11 @@ class BackupVault(Protocol):
 class BackupEngine(Protocol):
     """What makes base backups, takes WAL away, and lays both out again."""
 
-    def backup(self, *, parent: str = "") -> str:
-        """Make a base backup, on top of another where one is named; return its name."""
+    def backup(self, *, parent: str = "", gentle: bool = False) -> str:
+        """Make a base backup, on top of another where one is named; return its name.
+
+        A gentle one takes its time, for who is served.
+        """
         ...
 
     def backups(self) -> tuple[StoredBackup, ...]:
