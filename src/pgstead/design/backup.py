@@ -54,7 +54,7 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout, cpus: float) ->
         encrypted=told.encryption,
         passphrase=str(home / told.passphrase_file if told.passphrase_file else secret),
         recipient=RECIPIENT,
-        rate_limit=_rate(manifest, cpus),
+        rate_limit=rate(manifest, cpus),
         schedule=told.schedule,
         incremental=told.incremental,
         retention=round(told.retention / _DAY),
@@ -72,7 +72,8 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout, cpus: float) ->
     )
 
 
-def _rate(manifest: Manifest, cpus: float) -> int:
+def rate(manifest: Manifest, cpus: float) -> int:
+    """Return how many bytes a second a base backup may read; 0: as many as it can."""
     match manifest.backup.rate_limit:
         case "auto":
             return _RATE * max(1, math.floor(cpus))
