@@ -1,6 +1,6 @@
 """Backups against the bare tools on the same cluster, in the same run (issue 5).
 
-    python bench/backup.py [--megabytes 1024] [--rounds 3] [--seconds 20]
+    python bench/backup.py [--megabytes 1024] [--rounds 3] [--seconds 20] [--load]
 
 Base backup: `pgstead backup now` against `pg_basebackup` with the same compression over the same
 door, and against that followed by gpg, which is what an encrypted repository takes at least.
@@ -54,14 +54,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=30)
+    parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--load", action="store_true", help="the load alone")
     given = parser.parse_args()
     with stead_in(backup='true\nrate_limit = "none"') as stead:
         stead.run("up")
         fill(stead, given.megabytes)
         stead.run("backup", "now", timeout=3600)
         figures = Figures({})
-        for _ in range(given.rounds):
+        for _ in range(0 if given.load else given.rounds):
             one_round(stead, figures)
         for name, floor in (
             ("pg_basebackup, zstd", "pg_basebackup, zstd"),
@@ -71,7 +72,8 @@ def main() -> None:
             ("pgstead restore", "gpg, zstd, tar, start, by hand"),
             ("pgstead drill, end to end", "gpg, zstd, tar, start, by hand"),
         ):
-            print(figures.line(name, floor))
+            if not given.load:
+                print(figures.line(name, floor))
         load(stead, given.seconds, given.rounds)
 
 
@@ -202,17 +204,32 @@ def load(stead: LiveStead, seconds: int, rounds: int) -> None:
 
 
 def beside(stead: LiveStead, base: str, seconds: int) -> float:
-    """Return the p95 while backups are made, one after the other."""
-    stop = stead.directory / "stop"
-    again = f"until [ -e {stop} ]; do {sys.executable} -m pgstead backup now --gentle || exit; done"
+    """Return the p95 while a backup is copied as the schedule has it copied."""
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(["sh", "-c", again], cwd=stead.directory, stdout=quiet) as made:
-        try:
-            return p95(stead, base, seconds)
-        finally:
-            stop.touch()
-            assert made.wait() == 0
-            stop.unlink()
+    with subprocess.Popen(
+        [sys.executable, "-m", "pgstead", "backup", "now", "--gentle"],
+        cwd=stead.directory,
+        stdout=quiet,
+        stderr=quiet,
+    ) as made:
+        copied(stead, "waiting for checkpoint to finish")
+        with stead.superuser() as session:
+            session.execute("CHECKPOINT")  # a spread one that runs makes haste then
+        copied(stead, "streaming database files")
+        found = p95(stead, base, seconds)
+        if made.poll() is not None:
+            print("the backup was over before the load: more --megabytes", file=sys.stderr)
+        assert made.wait() == 0
+    return found
+
+
+def copied(stead: LiveStead, phase: str) -> None:
+    """Wait until a base backup is at a phase, or after it."""
+    with stead.superuser() as session:
+        row = None
+        while row is None or row["phase"] not in (phase, "streaming database files"):
+            row = session.execute("SELECT phase FROM pg_stat_progress_basebackup").fetchone()
+            time.sleep(0.05)
 
 
 def p95(stead: LiveStead, base: str, seconds: int) -> float:
