@@ -21,6 +21,9 @@ from tests.fix_stead import (
     workplace,
 )
 from tests.live.service import SYSTEMS, System, wait_until
+from tests.live.stairway import Stairway
+
+_READ = r"^{}: (?P<rows>\d+) rows in (?P<tables>\d+) tables read"
 
 
 @dataclass(frozen=True)
@@ -93,3 +96,16 @@ def test_variables_with_its_prefix_reach_its_engine(alone: Alone) -> None:
         return str(name), size
 
     assert asyncio.run(ask()) == (alone.system.name, 3)
+
+
+def test_with_rows_in_every_table_it_comes_back_whole(alone: Alone) -> None:
+    stairs = Stairway(alone.stead, alone.system.name)
+    stairs.fill()
+    drilled = alone.stead.json("drill")
+    assert not drilled["failed"]
+    wanted = re.compile(_READ.format(alone.system.name))
+    (read,) = (found for words in drilled["passed"] if (found := wanted.search(words)))
+    rows, tables = int(read["rows"]), int(read["tables"])
+    there = stairs.contents()
+    assert rows >= sum(len(of_it) for of_it in there.values()) >= len(there) > 0
+    assert tables >= len(there)

@@ -14,6 +14,7 @@ from pathlib import Path
 from pgstead.host import backup_tools, gpg, gpg_homes
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import Design
+from tests.live.backup.damages import flip
 from tests.sabotage.damage import sabotage
 from tests.sabotage.scene import Scene
 
@@ -157,15 +158,6 @@ def a_byte_of_a_backup_is_flipped(scene: Scene) -> Iterator[Design | None]:
         yield None
     finally:
         flip(victim, place)
-
-
-def flip(path: Path, place: int) -> None:
-    """Turn the bits of one byte over."""
-    with path.open("r+b") as file:
-        file.seek(place)
-        (before,) = file.read(1)
-        file.seek(place)
-        file.write(bytes([before ^ 0xFF]))
 
 
 @sabotage("BAK-010", where=WHERE)

@@ -10,6 +10,7 @@ from pathlib import Path
 from pgstead.model.design import Design
 from pgstead.model.mirror import INDEX, index_of
 from pgstead.ports.mirror import MirrorPorts, Transfer
+from pgstead.workflows import segments
 from tests.sabotage.damage import sabotage
 from tests.sabotage.on_backups import WHERE, plan
 from tests.sabotage.scene import Scene
@@ -34,7 +35,7 @@ def victim(scene: Scene) -> Transfer:
 def nobody_copies_the_wal(scene: Scene) -> Iterator[Design | None]:
     """What copies is stopped, and a segment has been full for longer than the manifest allows."""
     assert scene.ports.backup is not None
-    scene.ports.backup.engine.switch()
+    segments.close(scene.ports)
     told = plan(scene)
     assert told.mirror is not None
     time.sleep(0.1)

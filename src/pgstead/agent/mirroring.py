@@ -10,7 +10,7 @@ from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import Design
 from pgstead.ports import Ports
-from pgstead.workflows import mirror
+from pgstead.workflows import mirror, segments
 
 _log = logging.getLogger("pgstead.agent")
 
@@ -49,4 +49,4 @@ class Mirroring:
             return
         closed = [p.stat().st_mtime for p in Path(self._plan.wals).glob("*/*")]
         if closed and time.time() - max(closed) > plan.max_age / 2:
-            backup.engine.switch()
+            segments.close(self._ports)

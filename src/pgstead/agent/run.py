@@ -201,7 +201,7 @@ class _Backups:
 
             def made(cause: str) -> StoredBackup:
                 parent = backups.newest(self._backup).name
-                return backups.make(self._ports, cause, parent=parent)
+                return backups.make(self._ports, cause, parent=parent, gentle=True)
 
             _tried(lambda: backups.retried(made, "schedule"), "an incremental backup")
 
@@ -209,7 +209,7 @@ class _Backups:
         """Make one, verify it, let go of old ones; each step once more where it fails."""
 
         def made_and_verified(why: str) -> None:
-            made = backups.make(self._ports, why)
+            made = backups.make(self._ports, why, gentle=cause == "schedule")
             verification.verify(self._ports, why, made.name)
 
         backups.retried(made_and_verified, cause)

@@ -24,10 +24,12 @@ NEWEST = "newest"
     "now",
     ("pgstead backup now", "make a base backup"),
     ("pgstead backup now --verify", "and verify it"),
+    ("pgstead backup now --gentle", "as the schedule does it: slower, felt less"),
 )
 @click.option("--verify", is_flag=True, help="Verify it afterwards.")
 @click.option("--incremental", is_flag=True, help="On top of the newest one (PostgreSQL 17).")
-def _now(verify: bool, incremental: bool) -> None:
+@click.option("--gentle", is_flag=True, help="At the lowest priority, after a spread checkpoint.")
+def _now(verify: bool, incremental: bool, gentle: bool) -> None:
     """Make a base backup now, whatever the schedule says.
 
     The running server is read at the rate that the manifest allows. The backup counts when all
@@ -41,7 +43,7 @@ def _now(verify: bool, incremental: bool) -> None:
     with console.working():
         wired = backed_up(invocation, console)
         parent = backup.newest(backup.ports_of(wired.ports)).name if incremental else ""
-        made = backup.make(wired.ports, "command", parent=parent)
+        made = backup.make(wired.ports, "command", parent=parent, gentle=gentle)
         verified = verification.verify(wired.ports, "command", made.name) if verify else None
     if invocation.json:
         seconds = backup.ports_of(wired.ports).catalog.runs(Task.BACKUP, limit=1)[0].seconds

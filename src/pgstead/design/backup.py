@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from pgstead.design import mirror
@@ -26,6 +27,7 @@ SLOT = "pgstead_backup"
 # The same for every stead: a repository is restored by steads that did not make it.
 RECIPIENT = "backup@pgstead.invalid"
 _DAY = 86_400.0
+_RATE = 16 * 2**20  # bytes a second for each CPU: bench/backup.py shows what a load feels of it
 # What Barman insists on before it begins, whichever of them it calls.
 _FUNCTIONS = (
     "pg_backup_start(text,boolean)",
@@ -35,7 +37,7 @@ _FUNCTIONS = (
 )
 
 
-def plan(manifest: Manifest, build: ServerBuild, layout: Layout) -> BackupPlan | None:
+def plan(manifest: Manifest, build: ServerBuild, layout: Layout, cpus: float) -> BackupPlan | None:
     """Return how the stead is backed up, None where it is not. Raises ManifestError."""
     told = manifest.backup
     if not told.enabled:
@@ -51,7 +53,7 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout) -> BackupPlan |
         encrypted=told.encryption,
         passphrase=str(home / told.passphrase_file if told.passphrase_file else secret),
         recipient=RECIPIENT,
-        rate_limit=0 if told.rate_limit == "none" else told.rate_limit,
+        rate_limit=rate(manifest, cpus),
         schedule=told.schedule,
         incremental=told.incremental,
         retention=round(told.retention / _DAY),
@@ -67,6 +69,17 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout) -> BackupPlan |
         export_age=told.export.max_age,
         mirror=mirror.plan(manifest, layout),
     )
+
+
+def rate(manifest: Manifest, cpus: float) -> int:
+    """Return how many bytes a second a base backup may read; 0: as many as it can."""
+    match manifest.backup.rate_limit:
+        case "auto":
+            return _RATE * max(1, math.floor(cpus))
+        case "none":
+            return 0
+        case limit:
+            return limit
 
 
 def _refuse(manifest: Manifest, build: ServerBuild) -> None:

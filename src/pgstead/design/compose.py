@@ -77,7 +77,8 @@ def compose(
     """
     _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
-    backed_up = backup.plan(manifest, build, layout) if host.backup_tools else None
+    processors = server.cpus(manifest, host)[0]
+    backed_up = backup.plan(manifest, build, layout, processors) if host.backup_tools else None
     watched = telemetry.plan(manifest, host, layout, backed_up)
     return Design(
         name=manifest.name,

@@ -72,13 +72,14 @@ class BarmanProgram:
         timeout: float = 300,
         home: Path | None = None,
         room: Path | None = None,
+        gentle: bool = False,
     ) -> programs.Outcome:
         command = self.command(*arguments)
         if (setpriv := shutil.which("setpriv", path="/usr/bin:/bin")) is not None:
             # it ends with us, as after a Ctrl-C: what it was making is failed then, not half done
             command = [setpriv, "--pdeathsig", "INT", "--", *command]
-        if (nice := shutil.which("nice", path="/usr/bin:/bin")) and arguments[0] == "backup":
-            command = [nice, "-n", "19", *command]  # packing takes a core; who is served goes first
+        if gentle and (nice := shutil.which("nice", path="/usr/bin:/bin")):
+            command = [nice, "-n", "19", *command]
         return programs.run(
             command,
             environment=self.environment(home, room),
@@ -93,8 +94,9 @@ class BarmanProgram:
         timeout: float = 300,
         home: Path | None = None,
         room: Path | None = None,
+        gentle: bool = False,
     ) -> programs.Outcome:
-        outcome = self._run(*arguments, timeout=timeout, home=home, room=room)
+        outcome = self._run(*arguments, timeout=timeout, home=home, room=room, gentle=gentle)
         if not outcome.ok:
             raise BackupError(
                 f"barman {arguments[0]} failed: {_words(outcome)}",
@@ -122,15 +124,19 @@ class BarmanProgram:
 
     # -- base backups ---------------------------------------------------------------------------
 
-    def backup(self, *, parent: str = "") -> str:
-        """Make a base backup, on top of another where one is named; return its name."""
+    def backup(self, *, parent: str = "", gentle: bool = False) -> str:
+        """Make a base backup, on top of another where one is named; return its name.
+
+        A gentle one begins with a spread checkpoint and takes the CPU that nobody else wants.
+        """
         arguments = ["backup", "--wait", "--wait-timeout", "300"]
         arguments += ["--incremental", parent] if parent else []
+        arguments += ["--no-immediate-checkpoint"] if gentle else []
         there = self.backups()
         self._must_have_room(max((found.size for found in there), default=0))
         before = {found.name for found in there}
         with self._sealing() as home:
-            self._done(*arguments, SERVER, timeout=_LONG, home=home)
+            self._done(*arguments, SERVER, timeout=_LONG, home=home, gentle=gentle)
         made = [found for found in self.backups() if found.name not in before]
         if not made:
             raise BackupError("barman made a backup and does not list it")
@@ -215,10 +221,9 @@ class BarmanProgram:
         if self._plan.encrypted:
             barman_histories.open_all(self._plan, self._tools, Path(self._layout.backup))
 
-    def switch(self) -> None:
-        """Close the WAL segment that is open now, and wait until it has arrived."""
-        with self._sealing() as home:
-            self._done("switch-wal", "--force", "--archive", SERVER, timeout=120, home=home)
+    def has(self, segment: str) -> bool:
+        """Return whether a WAL segment is in the repository."""
+        return Path(self._plan.wals, segment[:16], segment).exists()
 
     def check(self) -> tuple[str, ...]:
         """Return what Barman itself finds wrong."""

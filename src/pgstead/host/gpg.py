@@ -328,5 +328,9 @@ def _gpg(
         [*command, *arguments], environment=environment(tools, home), timeout=120, umask=0o077
     )
     if not outcome.ok:
-        raise HostError(f"gpg {arguments[0]} failed: {' '.join(outcome.err.split())[:300]}")
+        raise HostError(
+            f"gpg {arguments[0]} failed: {' '.join(outcome.err.split())[:300]}",
+            hint="`pgstead backup key show` tells what is known of the keys; where they are whole,"
+            " and there is room for temporary files, try again",
+        )
     return outcome

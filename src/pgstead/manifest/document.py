@@ -287,8 +287,9 @@ class Backup(Part):
     max_age: Duration = Field(
         default=129_600.0, description="A last base backup that is older is too old."
     )
-    rate_limit: Size | Literal["none"] = Field(
-        default=67_108_864, description='Bytes a second that a base backup reads, or "none".'
+    rate_limit: Size | Literal["auto", "none"] = Field(
+        default="auto",
+        description='Bytes a second that a base backup reads; "auto": 16 MB for each CPU; "none".',
     )
     compression: Literal["zstd", "lz4", "gzip", "none"] = Field(
         default="zstd", description="Of base backups and WAL."

@@ -67,8 +67,11 @@ class BackupVault(Protocol):
 class BackupEngine(Protocol):
     """What makes base backups, takes WAL away, and lays both out again."""
 
-    def backup(self, *, parent: str = "") -> str:
-        """Make a base backup, on top of another where one is named; return its name."""
+    def backup(self, *, parent: str = "", gentle: bool = False) -> str:
+        """Make a base backup, on top of another where one is named; return its name.
+
+        A gentle one takes its time, for who is served.
+        """
         ...
 
     def backups(self) -> tuple[StoredBackup, ...]:
@@ -107,8 +110,8 @@ class BackupEngine(Protocol):
         """Return the files of an encrypted repository that anybody can read, and should not."""
         ...
 
-    def switch(self) -> None:
-        """Close the WAL segment that is open now, and wait until it has arrived."""
+    def has(self, segment: str) -> bool:
+        """Return whether a WAL segment is in the repository."""
         ...
 
     def check(self) -> tuple[str, ...]:

@@ -59,10 +59,11 @@ def recorded(backup: BackupPorts, task: Task, cause: str, name: str = "") -> Gen
     backup.catalog.end(record.number, Ending.DONE, backup=record.backup, detail=record.detail)
 
 
-def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
+def make(ports: Ports, cause: str, *, parent: str = "", gentle: bool = False) -> StoredBackup:
     """Make a base backup, and wait until all WAL that it needs is in the repository.
 
-    What an earlier run left half-made is removed first.
+    A gentle one is slower and felt less: nobody waits for what the schedule makes. What an earlier
+    run left half-made is removed first.
     """
     backup = ports_of(ports)
     with (
@@ -74,7 +75,7 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
         if received:
             _have_wal(ports, backup)
         try:
-            record.backup = _made(ports, backup, parent)
+            record.backup = _made(ports, backup, parent, gentle=gentle)
         except BaseException as error:
             with suppress(SteadError):  # the next run tries again; this one's error is told
                 remove_remains(backup)
@@ -91,7 +92,7 @@ def make(ports: Ports, cause: str, *, parent: str = "") -> StoredBackup:
         return found
 
 
-def _made(ports: Ports, backup: BackupPorts, parent: str) -> str:
+def _made(ports: Ports, backup: BackupPorts, parent: str, *, gentle: bool) -> str:
     """Have the engine make one, as large as the last and as fast, as far as is known."""
     runs = backup.catalog.runs(Task.BACKUP, limit=20)
     last = next((run.detail for run in runs if run.ending is Ending.DONE), dict[str, object]())
@@ -102,7 +103,7 @@ def _made(ports: Ports, backup: BackupPorts, parent: str) -> str:
         backup.engine.being_made,
         size if isinstance(size, int) else 0,
     ):
-        return backup.engine.backup(parent=parent)
+        return backup.engine.backup(parent=parent, gentle=gentle)
 
 
 _SWITCH = "SELECT pg_switch_wal()"

@@ -30,6 +30,7 @@ from pgstead.plan import mirroring
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
 from pgstead.ports.mirror import Listed, MirrorPorts, Transfer
+from pgstead.workflows import segments
 from pgstead.workflows.backup import PATIENCE, ports_of, proven, recorded
 
 
@@ -121,7 +122,7 @@ def copy(design: Design, ports: Ports, cause: str, manner: Manner = Manner()) ->
 def _bring_in(ports: Ports, backup: BackupPorts, *, close: bool) -> None:
     """Have the WAL in the repository that there is; with `close`, all that was written by now."""
     if close and ports.sql.answers():
-        backup.engine.switch()
+        segments.close(ports)
     backup.engine.archive()
 
 

@@ -35,6 +35,7 @@ class Damage:
 
 
 def flip(path: Path, place: int) -> None:
+    """Turn the bits of one byte over."""
     with path.open("r+b") as file:
         file.seek(place)
         (before,) = file.read(1)

@@ -205,7 +205,9 @@ def live_rows(stead: LiveStead) -> Rows:
 
 def restored_rows(stead: LiveStead, place: Path) -> Rows:
     """Start a server on what a restore left, read the ledger, and end it."""
-    restored = stead.wired.ports.backup.restored  # type: ignore[union-attr]
+    backup = stead.wired.ports.backup
+    assert backup is not None
+    restored = backup.restored
     with restored.start(place, timeout=120) as session, session.sql.connect("jeex_idea") as opened:
         found = opened.execute("SELECT number, payload, hash FROM recovery_ledger").fetchall()
     return rows_of((row["number"], row["payload"], row["hash"]) for row in found)

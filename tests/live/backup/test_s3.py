@@ -88,7 +88,7 @@ def test_a_machine_that_has_the_bucket_and_the_key_alone_gets_everything_back(
         assert rows["n"] == 1000
         before = index(server)
         foreign = other.json("backup", "mirror", status=1)
-        assert "--take-over" in foreign["hint"]
+        assert "--take-over" in foreign["hint"], foreign
         assert index(server) == before
 
 

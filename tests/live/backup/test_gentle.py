@@ -1,0 +1,66 @@
+"""Who is served goes first while the schedule's backup is made; a person's is made at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from pgstead.host import processes
+from tests.fix_stead import PGSTEAD, LiveStead
+
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def stead(sealed: LiveStead) -> LiveStead:
+    """A stead whose agent does nothing meanwhile, and that has nothing to spread."""
+    sealed.wired.ports.supervisor.stop("agent")
+    with sealed.superuser() as session:
+        session.execute("CHECKPOINT")
+    return sealed
+
+
+def seen(stead: LiveStead, *arguments: str) -> tuple[int, str]:
+    """Make a base backup; return how nice the program was that copied, and its command line."""
+    with subprocess.Popen(
+        [*PGSTEAD, "backup", "now", *arguments],
+        cwd=stead.directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as made:
+        found: tuple[int, str] | None = None
+        while made.poll() is None:
+            found = copying(stead) or found
+            time.sleep(0.01)
+        assert made.returncode == 0
+    assert found is not None
+    return found
+
+
+def copying(stead: LiveStead) -> tuple[int, str] | None:
+    """Return how nice the program is that copies this stead now, and its command line."""
+    for process in processes.everyone():
+        words = processes.arguments(process.pid)
+        if process.name == "pg_basebackup" and any(str(stead.state) in word for word in words):
+            try:
+                return os.getpriority(os.PRIO_PROCESS, process.pid), " ".join(words)
+            except ProcessLookupError:
+                return None
+    return None
+
+
+def test_what_the_schedule_makes_takes_the_cpu_that_is_left_and_spreads_its_checkpoint(
+    stead: LiveStead,
+) -> None:
+    nice, words = seen(stead, "--gentle")
+    assert nice == 19
+    assert "--checkpoint=fast" not in words
+
+
+def test_what_a_person_waits_for_is_made_at_once(stead: LiveStead) -> None:
+    nice, words = seen(stead)
+    assert nice == os.getpriority(os.PRIO_PROCESS, 0)
+    assert "--checkpoint=fast" in words
