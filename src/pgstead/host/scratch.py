@@ -65,8 +65,7 @@ class ScratchArea:
             raise problem(error, place, "working in") from error
         finally:
             with put_off():
-                shutil.rmtree(place, ignore_errors=True)
-                lock.unlink(missing_ok=True)
+                _remove(place, lock)
                 os.close(handle)
 
     def sweep(self) -> tuple[str, ...]:
@@ -85,6 +84,16 @@ def _lock_of(place: Path) -> Path:
     return place.with_name(place.name + _LOCK)
 
 
+def _remove(place: Path, lock: Path) -> None:
+    """Remove a directory; first end what writes into it.
+
+    After a Ctrl-C Barman is gone, and what it unpacks with goes on for a moment.
+    """
+    processes.end_working_on(place, _LEAVING)
+    shutil.rmtree(place, ignore_errors=True)
+    lock.unlink(missing_ok=True)
+
+
 def _swept(place: Path) -> bool:
     lock = _lock_of(place)
     try:
@@ -96,9 +105,7 @@ def _swept(place: Path) -> bool:
     except BlockingIOError:
         return False
     else:
-        processes.end_working_on(place, _LEAVING)
-        shutil.rmtree(place, ignore_errors=True)
-        lock.unlink(missing_ok=True)
+        _remove(place, lock)
         return True
     finally:
         os.close(handle)

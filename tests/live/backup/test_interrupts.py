@@ -136,7 +136,8 @@ def test_wherever_it_is_interrupted_nothing_is_left(quiet: LiveStead) -> None:
     for _ in range(60):
         task = chance.choice(list(COMMANDS))
         done = interrupted(quiet, task, after=chance.uniform(0, 4), alone=chance.random() < 0.5)
-        assert done.returncode in (0, 130), done.stderr
+        # a Python that is leaving has given SIGINT back: it is ended by the signal, its work done
+        assert done.returncode in (0, 130, -signal.SIGINT), done.stderr
         assert "Traceback" not in done.stderr
         settled(quiet, task, ended=True)
         if (quiet.directory / INTO).exists():
