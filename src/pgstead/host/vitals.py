@@ -1,4 +1,4 @@
-"""The machine below a stead: file systems, memory, the server's processes, certificates."""
+"""The machine below a stead: file systems, memory, the server's processes, certificates, logs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from pgstead.host import facts, handshake, processes
+from pgstead.host import facts, handshake, log_counts, processes
+from pgstead.host.log_counts import LogCounts
 from pgstead.model.design import Design
 from pgstead.model.telemetry import Cadence, Metric, MetricKind, Sample
 
@@ -53,6 +54,7 @@ REMAINING = Metric(
 METRICS = (
     *(FREE, SIZE, USED, INODES, MEMORY, LIMIT, MEMORY_USED),
     *(PRIVATE, LARGEST, PROCESSES, NOT_AFTER, REMAINING),
+    *log_counts.METRICS,
 )
 
 
@@ -66,6 +68,7 @@ class MachineVitals:
         self._places = {"data": data, "wal": data / "pg_wal"}
         if design.backup is not None:
             self._places["backup"] = Path(design.backup.repository)
+        self._logs: LogCounts | None = None  # begins with the first look, by who watches
 
     def metrics(self) -> tuple[Metric, ...]:
         """Return what can be measured here."""
@@ -76,6 +79,8 @@ class MachineVitals:
         found = [s for name, path in self._places.items() for s in _file_system(name, path)]
         found += _memory()
         found += self._server()
+        self._logs = self._logs or LogCounts(self._design)
+        found += self._logs.look()
         if slow:
             found += self._certificates()
         return tuple(found)
