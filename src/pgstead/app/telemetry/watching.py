@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -94,10 +97,23 @@ class Watching:
             spans.install(database.engine.sync_engine)
 
     async def flush(self) -> None:
-        """Send what was not sent yet; who cannot be reached is not waited for."""
-        await asyncio.to_thread(self.provider.force_flush, _FLUSH * 1000)
+        """Send what was not sent yet; who does not answer is waited for 3 s, not longer.
+
+        The SDK's own limits do not hold: a flush waits for the export that is under way. So it is
+        done by threads that may be left behind; those of asyncio's are waited for at the end.
+        """
+        flushes: list[Callable[[int], bool]] = [self.provider.force_flush]
         if self.tracer is not None:
-            await asyncio.to_thread(self.tracer.force_flush, _FLUSH * 1000)
+            flushes.append(self.tracer.force_flush)
+        threads = [
+            threading.Thread(target=_flushed, args=(flush,), name="pgstead-flush", daemon=True)
+            for flush in flushes
+        ]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + _FLUSH
+        while time.monotonic() < deadline and any(t.is_alive() for t in threads):
+            await asyncio.sleep(0.02)
 
     async def judged(self) -> tuple[Sequence[Judged], str]:
         """Return the checks of the stead, or why there are none. Takes less than a second."""
@@ -154,3 +170,9 @@ class Watching:
             return Response(body, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
 
         return router
+
+
+def _flushed(flush: Callable[[int], bool]) -> None:
+    # a time-out is raised, and nobody is there to be told
+    with contextlib.suppress(Exception):
+        flush(_FLUSH * 1000)
