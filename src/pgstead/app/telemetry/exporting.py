@@ -21,6 +21,7 @@ from pgstead.errors import UsageError
 from pgstead.model.telemetry import Exporter
 
 _PATIENCE = 5  # seconds for one export
+_DELAY = 5.0  # seconds that a span waits for others, at the most
 _PATH, _SPANS = (
     "/v1/metrics",
     "/v1/traces",
@@ -64,7 +65,11 @@ def _exporter(told: Exporter) -> MetricExporter:
 def span_processor(told: Exporter) -> SpanProcessor:
     """Return what sends spans from a thread; those that find its queue full are dropped."""
     exporter = TellingSpans(_span_exporter(told), told.endpoint)
-    return BatchSpanProcessor(exporter, export_timeout_millis=_PATIENCE * 1000)
+    return BatchSpanProcessor(
+        exporter,
+        schedule_delay_millis=min(_DELAY, told.interval) * 1000,
+        export_timeout_millis=_PATIENCE * 1000,
+    )
 
 
 def _span_exporter(told: Exporter) -> SpanExporter:

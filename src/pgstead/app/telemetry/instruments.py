@@ -186,7 +186,7 @@ class Instruments:
         def breaker(_o: CallbackOptions) -> Iterator[Observation]:
             now = database.breaker.state
             for state in State:
-                yield Observation(int(state is now), {**mine, "state": state.value})
+                yield Observation(int(state is now), {**mine, "pgstead.breaker.state": state.value})
 
         def counter(name: str, unit: str, text: str, value: Callable[[], int]) -> None:
             self._meter.create_observable_counter(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -76,9 +77,13 @@ class Watching:
         told = {
             "service.name": known.name,
             "service.version": version,
+            # several processes of one service are told apart
+            "service.instance.id": str(uuid.uuid4()),
             "deployment.environment.name": known.environment,
         }
-        resource = Resource(told)
+        if known.file is not None:
+            told["service.namespace"] = known.file.stead
+        resource = Resource.create(told)  # with telemetry.sdk.*, and OTEL_RESOURCE_ATTRIBUTES
         provider = MeterProvider(readers, resource, shutdown_on_exit=False)
         tracer: TracerProvider | None = None
         if watched.exporter is not None and watched.exporter.traces:
