@@ -23,16 +23,18 @@ _SEVERE = re.compile(rb'"error_severity":"(?:ERROR|FATAL|PANIC)"')
 # Class 28 is "Invalid Authorization Specification" (the manual, appendix A).
 _REFUSED = "28"
 _REFUSED_BY_POOLER = re.compile(
-    rb"pooler error: (?:password|SASL|SCRAM|certificate|peer|PAM|ldap|\"trust\"|login|auth)", re.I
+    rb"pooler error: (?:password|SASL|SCRAM|certificate|peer|PAM|ldap|login|auth)",
+    re.IGNORECASE,
 )
 
 ERRORS = Metric(
     "pgstead_server_errors_total", MetricKind.COUNTER, "{error}",
     "Errors that the server has logged since the agent began.", ("datname", "sqlstate"),
+    most=MOST + 1,
 )  # fmt: skip
 LOGINS = Metric(
     "pgstead_failed_logins_total", MetricKind.COUNTER, "{login}",
-    "Logins that were refused at a door since the agent began.", ("door",),
+    "Logins that were refused at a door since the agent began.", ("door",), most=2,
 )  # fmt: skip
 METRICS = (ERRORS, LOGINS)
 

@@ -16,11 +16,12 @@ from pgstead.model.telemetry import Cadence, Metric, MetricKind, Sample
 
 _GAUGE = MetricKind.GAUGE
 _ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+_PLACES = 3  # data, WAL, backup
 _DOORS: Mapping[str, str] = {"direct": "server", "pooler": "pooler"}
 
 
 def _gauge(name: str, unit: str, text: str, *attributes: str) -> Metric:
-    return Metric(name, _GAUGE, unit, text, attributes)
+    return Metric(name, _GAUGE, unit, text, attributes, most=_PLACES if attributes else 1)
 
 
 FREE = _gauge("pgstead_filesystem_free_bytes", "By", "Free to the server's user.", "place")
@@ -42,6 +43,7 @@ NOT_AFTER = Metric(
     "When the certificate ends that a door shows (Unix time).",
     ("role",),
     Cadence.SLOW,
+    most=3,
 )
 REMAINING = Metric(
     "pgstead_certificate_remaining_seconds",
@@ -50,6 +52,7 @@ REMAINING = Metric(
     "Until the certificate ends that a door shows.",
     ("role",),
     Cadence.SLOW,
+    most=3,
 )
 METRICS = (
     *(FREE, SIZE, USED, INODES, MEMORY, LIMIT, MEMORY_USED),

@@ -117,13 +117,13 @@ def receiving_grpc() -> Iterator[Collector]:
     made = Collector()
 
     class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
-        def Export(self, request: Any, context: Any) -> Any:
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
             made.headers.append({str(k): str(v) for k, v in context.invocation_metadata()})
             made.metrics.append(request)
             return ExportMetricsServiceResponse()
 
     class Traces(trace_service_pb2_grpc.TraceServiceServicer):
-        def Export(self, request: Any, context: Any) -> Any:
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
             made.headers.append({str(k): str(v) for k, v in context.invocation_metadata()})
             made.traces.append(request)
             return ExportTraceServiceResponse()

@@ -103,7 +103,7 @@ ANSWERED = REQUESTS + 2 * REPEATED  # times that the service takes a connection
 # metric, labels, what was done, and what else there may be of it
 GROWN: list[tuple[str, dict[str, str], float, float]] = [
     (f"{DATABASE}_xact_commit_total", MINE, COMMITS, 20),  # sessions begin with one
-    (f"{DATABASE}_xact_rollback_total", MINE, ROLLBACKS + 4, 0),  # the deadlock's two, two broken off
+    (f"{DATABASE}_xact_rollback_total", MINE, ROLLBACKS + 4, 0),  # two deadlocked, two broken off
     (f"{DATABASE}_tup_inserted_total", MINE, ROWS, 0),
     (f"{DATABASE}_tup_updated_total", MINE, UPDATED + 3, 1),  # the deadlock's, of either
     (f"{DATABASE}_tup_deleted_total", MINE, DELETED, 0),

@@ -88,8 +88,8 @@ def sort(stead: LiveStead) -> int:
     with stead.superuser(OWN) as session:
         session.execute("SET work_mem = '64kB'")
         row = session.execute(
-            "EXPLAIN (ANALYZE, FORMAT JSON) SELECT n FROM (SELECT generate_series(1, 200000) AS n) AS s"
-            " ORDER BY -n"
+            "EXPLAIN (ANALYZE, FORMAT JSON) SELECT n FROM"
+            " (SELECT generate_series(1, 200000) AS n) AS s ORDER BY -n"
         ).fetchone()
         session.execute("CHECKPOINT")
     plans = [row["QUERY PLAN"][0]["Plan"]]

@@ -1,4 +1,4 @@
-"""Names, units, kinds and attributes against the published conventions, as their package has them."""
+"""Names, units, kinds and attributes against the conventions, as their package publishes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,6 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.semconv import attributes as stable
-from opentelemetry.semconv._incubating import attributes as incubating
-from opentelemetry.semconv import metrics as stable_metrics
-from opentelemetry.semconv._incubating import metrics as incubating_metrics
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -57,11 +54,15 @@ class Convention:
 def conventions() -> dict[str, Convention]:
     """Read every published metric: its constant, and the text below that tells the rest."""
     found: dict[str, Convention] = {}
-    for module in (*_modules(incubating_metrics), *_modules(stable_metrics)):
+    for module in _modules("metrics"):
         assert module.__file__ is not None
         body = ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body
-        for constant, told in zip(body, body[1:], strict=False):
-            if isinstance(constant, ast.AnnAssign) and isinstance(told, ast.Expr):
+        for constant, told in pairwise(body):
+            if (
+                isinstance(constant, ast.AnnAssign)
+                and constant.value
+                and isinstance(told, ast.Expr)
+            ):
                 name, words = ast.literal_eval(constant.value), ast.literal_eval(told.value)
                 kind = re.search(r"^Instrument: (\S+)", words, re.MULTILINE)
                 unit = re.search(r"^Unit: (\S+)", words, re.MULTILINE)
@@ -74,16 +75,17 @@ def attribute_names() -> set[str]:
     """Return every published attribute, stable or not."""
     return {
         value
-        for package in (stable, incubating)
-        for module in _modules(package)
+        for module in _modules("attributes")
         for value in vars(module).values()
         if isinstance(value, str) and re.fullmatch(r"[a-z_0-9]+(\.[a-z_0-9]+)+", value)
     }
 
 
-def _modules(package: Any) -> Iterator[Any]:
-    for told in pkgutil.iter_modules(package.__path__):
-        yield importlib.import_module(f"{package.__name__}.{told.name}")
+def _modules(what: str) -> Iterator[Any]:
+    for place in ("opentelemetry.semconv._incubating", "opentelemetry.semconv"):
+        package = importlib.import_module(f"{place}.{what}")
+        for told in pkgutil.iter_modules(package.__path__):
+            yield importlib.import_module(f"{package.__name__}.{told.name}")
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ class TellingMetrics(MetricExporter):
         """Take the place of another one."""
         chosen = vars(inner)
         super().__init__(chosen["_preferred_temporality"], chosen["_preferred_aggregation"])
-        self._inner = inner
+        self._inner: Any = inner  # its keywords are untyped
         self._told = _Told("metrics", endpoint, inner)
 
     def export(
@@ -116,7 +116,7 @@ class TellingSpans(SpanExporter):
 
 
 def _hear(exporter: type) -> tuple[_Heard, ...]:
-    """Listen to the loggers of an exporter's modules, each once however many exporters there are."""
+    """Listen to the loggers of an exporter's modules, once for all exporters of a kind."""
     found: list[_Heard] = []
     for name in {kind.__module__ for kind in exporter.__mro__ if ".exporter." in kind.__module__}:
         logger = logging.getLogger(name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +35,7 @@ from pgstead.model.availability import NOTE
 if TYPE_CHECKING:
     from pgstead.app.engine import Database
 
-_FLUSH = 3  # seconds
+_FLUSH = 1.5  # seconds
 _PATIENCE = 0.6  # seconds with the file of samples
 _NO_AGENT = "nobody samples this database: it belongs to no stead that is watched"
 
@@ -102,7 +101,7 @@ class Watching:
             spans.install(database.engine.sync_engine)
 
     async def flush(self) -> None:
-        """Send what was not sent yet; who does not answer is waited for 3 s, not longer.
+        """Send what was not sent yet; who does not answer is waited for 1.5 s.
 
         The SDK's own limits do not hold: a flush waits for the export that is under way. So it is
         done by threads that may be left behind; those of asyncio's are waited for at the end.
@@ -110,15 +109,7 @@ class Watching:
         flushes: list[Callable[[int], bool]] = [self.provider.force_flush]
         if self.tracer is not None:
             flushes.append(self.tracer.force_flush)
-        threads = [
-            threading.Thread(target=_flushed, args=(flush,), name="pgstead-flush", daemon=True)
-            for flush in flushes
-        ]
-        for thread in threads:
-            thread.start()
-        deadline = time.monotonic() + _FLUSH
-        while time.monotonic() < deadline and any(t.is_alive() for t in threads):
-            await asyncio.sleep(0.02)
+        await asyncio.wait([_flushing(flush) for flush in flushes], timeout=_FLUSH)
 
     async def judged(self) -> tuple[Sequence[Judged], str]:
         """Return the checks of the stead, or why there are none. Takes less than a second."""
@@ -177,7 +168,17 @@ class Watching:
         return router
 
 
-def _flushed(flush: Callable[[int], bool]) -> None:
-    # a time-out is raised, and nobody is there to be told
-    with contextlib.suppress(Exception):
-        flush(_FLUSH * 1000)
+def _flushing(flush: Callable[[int], bool]) -> asyncio.Future[None]:
+    """Flush in a thread that the end of the process does not wait for."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def flushed() -> None:
+        # a time-out is raised, and nobody is there to be told; or the loop is closed already
+        with contextlib.suppress(Exception):
+            flush(round(_FLUSH * 1000))
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: done.done() or done.set_result(None))
+
+    threading.Thread(target=flushed, name="pgstead-flush", daemon=True).start()
+    return done
