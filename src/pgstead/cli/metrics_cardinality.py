@@ -21,8 +21,8 @@ from pgstead.errors import UsageError
 @click.option("--all", "everything", is_flag=True, help="Metrics of a single series, too.")
 def cardinality(everything: bool) -> None:
     """Show how many series each sampled metric has, and the bound that it cannot pass."""
+    from pgstead.agent import cardinality as counting
     from pgstead.cli.wiring import wire
-    from pgstead.workflows import cardinality as workflow
 
     invocation = invocation_of()
     console = Console(invocation)
@@ -32,7 +32,7 @@ def cardinality(everything: bool) -> None:
         raise UsageError(
             "this stead is not watched", hint="set telemetry.enabled to true, then `pgstead up`"
         )
-    found = workflow.cardinality(wired.design, plan, wired.ports, ports)
+    found = counting.cardinality(wired.design, plan, wired.ports, ports)
     total, most = sum(c.series for c in found), sum(c.most for c in found)
     if invocation.json:
         metrics = [asdict(each) for each in found]
