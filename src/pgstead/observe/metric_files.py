@@ -98,10 +98,8 @@ def parse(what: str, floor: int, text: str) -> MetricQuery:
     attributes = tuple(a.strip() for a in said.get("attributes", "").split(",") if a.strip())
     own = ("datname", *attributes) if scope == "database" else attributes
     most = _most(place, said, attributes)
-    metrics = tuple(
-        replace(_metric(place, found, own, cadence), most=most, each=scope == "database")
-        for found in declared
-    )
+    made = (_metric(place, found, own, cadence) for found in declared)
+    metrics = tuple(replace(m, most=most, each=scope == "database") for m in made)
     if not metrics:
         raise ValueError(f"{place} declares no metric: `-- gauge NAME UNIT: what it is`")
     names = {metric.name for metric in metrics}
