@@ -60,6 +60,7 @@ REGRESSED = Metric(
     "Statements that take twice as long as before, or longer.",
     ("datname",),
     Cadence.SLOW,
+    each=True,
 )
 DRILL_AGE = Metric("pgstead_drill_age_seconds", _GAUGE, "s", "Since a drill last proved a restore.")
 OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE, REGRESSED, *noting.METRICS)

@@ -90,7 +90,7 @@ class ResilienceMiddleware:
     async def _serve(self, key: bytes | None, scope: Scope, receive: Receive, send: Send) -> None:
         units, body = self._units, _Body(receive)
         began, since = units.clock(), self._answers.moment
-        units.budget.pay()
+        units.begin()
         attempt = 0
         while True:
             attempt += 1

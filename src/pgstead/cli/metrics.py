@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgstead.cli.command import CommandGroup
+from pgstead.cli.metrics_cardinality import cardinality
 from pgstead.cli.metrics_files import collector, grafana, prometheus, rules
 
 command = CommandGroup(
@@ -12,7 +13,8 @@ command = CommandGroup(
         ("pgstead metrics prometheus > prometheus.yml", "scrape this stead"),
         ("pgstead metrics rules > pgstead.rules.yml", "alert by it"),
         ("pgstead metrics grafana > stead.json", "show it in Grafana"),
+        ("pgstead metrics cardinality", "how many series there are, and can be"),
     ),
 )
-for _each in (grafana, prometheus, rules, collector):
+for _each in (grafana, prometheus, rules, collector, cardinality):
     command.add_command(_each)

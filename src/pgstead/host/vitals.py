@@ -1,4 +1,4 @@
-"""The machine below a stead: file systems, memory, the server's processes, certificates."""
+"""The machine below a stead: file systems, memory, the server's processes, certificates, logs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from pathlib import Path
 
 from cryptography import x509
 
-from pgstead.host import facts, handshake, processes
+from pgstead.host import facts, handshake, log_counts, processes
+from pgstead.host.log_counts import LogCounts
 from pgstead.model.design import Design
 from pgstead.model.telemetry import Cadence, Metric, MetricKind, Sample
 
 _GAUGE = MetricKind.GAUGE
 _ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+_PLACES = 3  # data, WAL, backup
 _DOORS: Mapping[str, str] = {"direct": "server", "pooler": "pooler"}
 
 
 def _gauge(name: str, unit: str, text: str, *attributes: str) -> Metric:
-    return Metric(name, _GAUGE, unit, text, attributes)
+    return Metric(name, _GAUGE, unit, text, attributes, most=_PLACES if attributes else 1)
 
 
 FREE = _gauge("pgstead_filesystem_free_bytes", "By", "Free to the server's user.", "place")
@@ -41,6 +43,7 @@ NOT_AFTER = Metric(
     "When the certificate ends that a door shows (Unix time).",
     ("role",),
     Cadence.SLOW,
+    most=3,
 )
 REMAINING = Metric(
     "pgstead_certificate_remaining_seconds",
@@ -49,10 +52,12 @@ REMAINING = Metric(
     "Until the certificate ends that a door shows.",
     ("role",),
     Cadence.SLOW,
+    most=3,
 )
 METRICS = (
     *(FREE, SIZE, USED, INODES, MEMORY, LIMIT, MEMORY_USED),
     *(PRIVATE, LARGEST, PROCESSES, NOT_AFTER, REMAINING),
+    *log_counts.METRICS,
 )
 
 
@@ -66,6 +71,7 @@ class MachineVitals:
         self._places = {"data": data, "wal": data / "pg_wal"}
         if design.backup is not None:
             self._places["backup"] = Path(design.backup.repository)
+        self._logs: LogCounts | None = None  # begins with the first look, by who watches
 
     def metrics(self) -> tuple[Metric, ...]:
         """Return what can be measured here."""
@@ -76,6 +82,8 @@ class MachineVitals:
         found = [s for name, path in self._places.items() for s in _file_system(name, path)]
         found += _memory()
         found += self._server()
+        self._logs = self._logs or LogCounts(self._design)
+        found += self._logs.look()
         if slow:
             found += self._certificates()
         return tuple(found)

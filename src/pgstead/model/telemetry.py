@@ -43,6 +43,12 @@ class Metric:
     description: str
     attributes: tuple[str, ...] = ()
     cadence: Cadence = Cadence.FAST
+    most: int = 1  # series, whatever is there to be measured; of each database where `each`
+    each: bool = False
+
+    def bound(self, databases: int) -> int:
+        """Return how many series there can be with so many databases in the manifest."""
+        return self.most * (databases if self.each else 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
     -- scope: cluster             cluster: asked once; database: asked in each database
     -- cadence: fast              fast: each interval; slow: what is dear
     -- attributes: datname        columns that tell series apart; may be missing
+    -- most: 50                   rows that are taken, where attributes tell them apart
     -- gauge NAME UNIT: what it is. Also `counter`.
     -- unknown NAME: why its column is NULL, where that means that it cannot be known
     -- absent NAME NAME           a NULL of these is no sample at all
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import LiteralString, cast
 
@@ -25,7 +26,7 @@ _FILE = re.compile(r"^(?P<what>[a-z_]+)_(?P<floor>\d+)\.sql$")
 _DECLARED = re.compile(
     r"^-- (?P<kind>counter|gauge) (?P<name>[a-z][a-z0-9_]*) (?P<unit>\S+): (?P<text>\S.*)$"
 )
-_SAID = re.compile(r"^-- (?P<key>scope|cadence|attributes): (?P<value>\S.*)$")
+_SAID = re.compile(r"^-- (?P<key>scope|cadence|attributes|most): (?P<value>\S.*)$")
 _UNKNOWN = re.compile(r"^-- unknown (?P<name>\S+): (?P<why>\S.*)$")
 _ABSENT = re.compile(r"^-- absent (?P<names>\S.*)$")
 _SUFFIXES: Mapping[str, tuple[str, ...]] = {"s": ("_seconds",), "By": ("_bytes",)}
@@ -42,6 +43,7 @@ class MetricQuery:
     cadence: Cadence
     attributes: tuple[str, ...]
     metrics: tuple[Metric, ...]
+    most: int = 1
     unknown: Mapping[str, str] = field(default_factory=dict[str, str])
     absent: frozenset[str] = frozenset()
 
@@ -95,7 +97,9 @@ def parse(what: str, floor: int, text: str) -> MetricQuery:
     scope = _one_of(place, said, "scope", ("cluster", "database"))
     attributes = tuple(a.strip() for a in said.get("attributes", "").split(",") if a.strip())
     own = ("datname", *attributes) if scope == "database" else attributes
-    metrics = tuple(_metric(place, found, own, cadence) for found in declared)
+    most = _most(place, said, attributes)
+    made = (_metric(place, found, own, cadence) for found in declared)
+    metrics = tuple(replace(m, most=most, each=scope == "database") for m in made)
     if not metrics:
         raise ValueError(f"{place} declares no metric: `-- gauge NAME UNIT: what it is`")
     names = {metric.name for metric in metrics}
@@ -110,6 +114,7 @@ def parse(what: str, floor: int, text: str) -> MetricQuery:
         cadence,
         attributes,
         metrics,
+        most,
         unknown,
         frozenset(absent),
     )
@@ -127,6 +132,14 @@ def _one_of(place: str, said: Mapping[str, str], key: str, allowed: tuple[str, .
     if value not in allowed:
         raise ValueError(f"{place} needs a line `-- {key}: {' | '.join(allowed)}`")
     return value
+
+
+def _most(place: str, said: Mapping[str, str], attributes: tuple[str, ...]) -> int:
+    if not attributes:
+        return 1
+    if not said.get("most", "").isdigit():
+        raise ValueError(f"{place} needs a line `-- most: N`: how many rows it can give")
+    return int(said["most"])
 
 
 def _metric(

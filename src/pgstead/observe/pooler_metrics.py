@@ -16,6 +16,7 @@ from pgstead.observe.lanes import Connection, Silence
 from pgstead.observe.telemetry import Look, now
 
 _COUNTER, _GAUGE = MetricKind.COUNTER, MetricKind.GAUGE
+_ROWS = 100  # of one command; pools are pairs of database and user
 UP = Metric("pgbouncer_up", _GAUGE, "1", "1: the pooler's console answers the monitoring role.")
 USED = Metric("pgbouncer_clients_used_ratio", _GAUGE, "1", "Clients, of max_client_conn.")
 MAXWAIT = Metric(
@@ -24,6 +25,7 @@ MAXWAIT = Metric(
     "s",
     "How long the first client in the queue has waited for a server.",
     ("database", "user"),
+    most=_ROWS,
 )
 _CONSOLE = "pgbouncer"  # the console's own database and pool
 
@@ -40,7 +42,8 @@ class Column:
 def _column(
     name: str, metric: str, kind: MetricKind, unit: str, text: str, by: str, factor: float = 1.0
 ) -> Column:
-    return Column(name, Metric(metric, kind, unit, text, tuple(by.split())), factor)
+    made = Metric(metric, kind, unit, text, tuple(by.split()), most=_ROWS if by else 1)
+    return Column(name, made, factor)
 
 
 def _stats(name: str, metric: str, unit: str, text: str, factor: float = 1.0) -> Column:
@@ -116,17 +119,17 @@ def look(connection: Connection) -> Look:
         return cursor.execute(f"SHOW {what}".encode()).fetchall()
 
     found = [Sample(UP.name, 1.0, now())]
-    for row in show("STATS"):
+    for row in show("STATS")[:_ROWS]:
         if row["database"] == _CONSOLE:
             continue
         found += _of(STATS, row, {"database": row["database"]})
-    for row in show("POOLS"):
+    for row in show("POOLS")[:_ROWS]:
         if row["database"] != _CONSOLE:
             place = {"database": row["database"], "user": row["user"]}
             found += _of(POOLS, row, place)
             waited = float(row["maxwait"]) + float(row["maxwait_us"]) / 1e6
             found.append(Sample(MAXWAIT.name, waited, now(), tuple(place.items())))
-    for row in show("DATABASES"):
+    for row in show("DATABASES")[:_ROWS]:
         if row["name"] == _CONSOLE:
             continue
         found += _of(DATABASES, row, {"database": row["name"]})

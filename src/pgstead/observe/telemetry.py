@@ -22,6 +22,7 @@ PROBE = Metric(
     "s",
     "How long a query without work takes, on an open connection.",
     ("datname",),
+    each=True,
 )
 OWN = (UP, PROBE)
 _NO_EXTENSION = "42P01"
@@ -58,7 +59,7 @@ def look(
 def ask(connection: Connection, query: MetricQuery, database: str) -> list[Sample]:
     """Ask one query."""
     try:
-        rows = connection.execute(query.text).fetchall()
+        rows = connection.execute(query.text).fetchall()[: query.most]
     except psycopg.Error as error:
         if connection.closed or connection.broken:
             raise

@@ -13,6 +13,7 @@ GOOD = """\
 -- scope: database
 -- cadence: slow
 -- attributes: relname
+-- most: 30
 -- gauge pg_thing_size_bytes By: Size of a thing.
 -- counter pg_thing_uses_total {use}: Uses of it.
 -- unknown pg_thing_size_bytes: it has none
@@ -27,9 +28,9 @@ def test_a_header_declares_metrics_with_kind_unit_and_attributes() -> None:
     attributes = ("datname", "relname")
     assert found.metrics == (
         Metric("pg_thing_size_bytes", MetricKind.GAUGE, "By", "Size of a thing.", attributes,
-               Cadence.SLOW),
+               Cadence.SLOW, 30, each=True),
         Metric("pg_thing_uses_total", MetricKind.COUNTER, "{use}", "Uses of it.", attributes,
-               Cadence.SLOW),
+               Cadence.SLOW, 30, each=True),
     )  # fmt: skip
     assert found.per_database
     assert found.unknown == {"pg_thing_size_bytes": "it has none"}
@@ -40,6 +41,7 @@ def test_a_header_declares_metrics_with_kind_unit_and_attributes() -> None:
     ("was", "is_", "says"),
     [
         ("-- scope: database\n", "", "scope: cluster | database"),
+        ("-- most: 30\n", "", "-- most: N"),
         ("cadence: slow", "cadence: often", "cadence: fast | slow"),
         ("pg_thing_uses_total {use}", "pg_thing_uses {use}", "ends in _total"),
         ("gauge pg_thing_size_bytes By", "gauge pg_thing_size By", "its name does not say so"),

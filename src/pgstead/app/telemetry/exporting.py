@@ -1,6 +1,6 @@
 """Metrics over OTLP: sent by a thread of the SDK, whose failures disturb nobody.
 
-A collector that is down, slow or wrong costs log lines; requests never wait for it.
+A collector that is down, slow or wrong costs one line of the log; requests never wait for it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
+from pgstead.app.telemetry.telling import TellingMetrics, TellingSpans
 from pgstead.errors import UsageError
 from pgstead.model.telemetry import Exporter
 
 _PATIENCE = 5  # seconds for one export
+_DELAY = 5.0  # seconds that a span waits for others, at the most
 _PATH, _SPANS = (
     "/v1/metrics",
     "/v1/traces",
@@ -29,7 +31,7 @@ _PATH, _SPANS = (
 def metric_reader(told: Exporter) -> MetricReader:
     """Return what sends metrics each interval. Raises UsageError."""
     return PeriodicExportingMetricReader(
-        _exporter(told),
+        TellingMetrics(_exporter(told), told.endpoint),
         export_interval_millis=told.interval * 1000,
         export_timeout_millis=_PATIENCE * 1000,
     )
@@ -62,7 +64,12 @@ def _exporter(told: Exporter) -> MetricExporter:
 
 def span_processor(told: Exporter) -> SpanProcessor:
     """Return what sends spans from a thread; those that find its queue full are dropped."""
-    return BatchSpanProcessor(_span_exporter(told), export_timeout_millis=_PATIENCE * 1000)
+    exporter = TellingSpans(_span_exporter(told), told.endpoint)
+    return BatchSpanProcessor(
+        exporter,
+        schedule_delay_millis=min(_DELAY, told.interval) * 1000,
+        export_timeout_millis=_PATIENCE * 1000,
+    )
 
 
 def _span_exporter(told: Exporter) -> SpanExporter:

@@ -186,7 +186,7 @@ class Instruments:
         def breaker(_o: CallbackOptions) -> Iterator[Observation]:
             now = database.breaker.state
             for state in State:
-                yield Observation(int(state is now), {**mine, "state": state.value})
+                yield Observation(int(state is now), {**mine, "pgstead.breaker.state": state.value})
 
         def counter(name: str, unit: str, text: str, value: Callable[[], int]) -> None:
             self._meter.create_observable_counter(
@@ -196,7 +196,7 @@ class Instruments:
         self._meter.create_observable_up_down_counter(
             "pgstead.app.breaker.state", [breaker], "{state}", "1: the breaker is like that."
         )
-        counter("units", "{unit}", "Units of work.", lambda: counts.units)
+        counter("units", "{unit}", "Units of work: requests are ones too.", lambda: counts.units)
         counter("retries", "{retry}", "Attempts after the first.", lambda: counts.retries)
         counter(
             "retries.refused",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -32,7 +35,7 @@ from pgstead.model.availability import NOTE
 if TYPE_CHECKING:
     from pgstead.app.engine import Database
 
-_FLUSH = 3  # seconds
+_FLUSH = 1.5  # seconds
 _PATIENCE = 0.6  # seconds with the file of samples
 _NO_AGENT = "nobody samples this database: it belongs to no stead that is watched"
 
@@ -73,9 +76,13 @@ class Watching:
         told = {
             "service.name": known.name,
             "service.version": version,
+            # several processes of one service are told apart
+            "service.instance.id": str(uuid.uuid4()),
             "deployment.environment.name": known.environment,
         }
-        resource = Resource(told)
+        if known.file is not None:
+            told["service.namespace"] = known.file.stead
+        resource = Resource.create(told)  # with telemetry.sdk.*, and OTEL_RESOURCE_ATTRIBUTES
         provider = MeterProvider(readers, resource, shutdown_on_exit=False)
         tracer: TracerProvider | None = None
         if watched.exporter is not None and watched.exporter.traces:
@@ -94,10 +101,15 @@ class Watching:
             spans.install(database.engine.sync_engine)
 
     async def flush(self) -> None:
-        """Send what was not sent yet; who cannot be reached is not waited for."""
-        await asyncio.to_thread(self.provider.force_flush, _FLUSH * 1000)
+        """Send what was not sent yet; who does not answer is waited for 1.5 s.
+
+        The SDK's own limits do not hold: a flush waits for the export that is under way. So it is
+        done by threads that may be left behind; those of asyncio's are waited for at the end.
+        """
+        flushes: list[Callable[[int], bool]] = [self.provider.force_flush]
         if self.tracer is not None:
-            await asyncio.to_thread(self.tracer.force_flush, _FLUSH * 1000)
+            flushes.append(self.tracer.force_flush)
+        await asyncio.wait([_flushing(flush) for flush in flushes], timeout=_FLUSH)
 
     async def judged(self) -> tuple[Sequence[Judged], str]:
         """Return the checks of the stead, or why there are none. Takes less than a second."""
@@ -154,3 +166,19 @@ class Watching:
             return Response(body, headers={"Content-Type": media_type, "Cache-Control": "no-store"})
 
         return router
+
+
+def _flushing(flush: Callable[[int], bool]) -> asyncio.Future[None]:
+    """Flush in a thread that the end of the process does not wait for."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def flushed() -> None:
+        # a time-out is raised, and nobody is there to be told; or the loop is closed already
+        with contextlib.suppress(Exception):
+            flush(round(_FLUSH * 1000))
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: done.done() or done.set_result(None))
+
+    threading.Thread(target=flushed, name="pgstead-flush", daemon=True).start()
+    return done

@@ -1,6 +1,7 @@
 -- scope: cluster
 -- cadence: fast
 -- attributes: datname
+-- most: 51
 -- counter pg_stat_database_xact_commit_total {transaction}: Transactions committed.
 -- counter pg_stat_database_xact_rollback_total {transaction}: Transactions rolled back.
 -- counter pg_stat_database_tup_returned_total {row}: Rows read by scans.
@@ -54,3 +55,4 @@ SELECT coalesce(datname, '<shared>') AS datname,
        extract(epoch FROM stats_reset)::float8 AS pg_stat_database_stats_reset_time_seconds
 FROM pg_stat_database, (SELECT current_setting('track_io_timing') = 'on') AS t (timed)
 WHERE datname IS NULL OR datname NOT IN ('template0', 'template1')
+ORDER BY datid LIMIT 51

@@ -1,6 +1,7 @@
 -- scope: cluster
 -- cadence: fast
 -- attributes: datname
+-- most: 51
 -- counter pg_stat_database_xact_commit_total {transaction}: Transactions committed.
 -- counter pg_stat_database_xact_rollback_total {transaction}: Transactions rolled back.
 -- counter pg_stat_database_tup_returned_total {row}: Rows read by scans.
@@ -58,3 +59,4 @@ SELECT coalesce(datname, '<shared>') AS datname,
        parallel_workers_launched AS pg_stat_database_parallel_workers_launched_total
 FROM pg_stat_database, (SELECT current_setting('track_io_timing') = 'on') AS t (timed)
 WHERE datname IS NULL OR datname NOT IN ('template0', 'template1')
+ORDER BY datid LIMIT 51

@@ -1,6 +1,7 @@
 -- scope: cluster
 -- cadence: fast
 -- attributes: source
+-- most: 5
 -- gauge pg_oldest_xmin_age {transaction}: How far back vacuum has to leave rows alone, and for whom.
 SELECT source, max(age) AS pg_oldest_xmin_age
 FROM (SELECT 'session' AS source, age(backend_xmin) AS age FROM pg_stat_activity

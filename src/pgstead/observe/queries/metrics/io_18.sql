@@ -1,6 +1,7 @@
 -- scope: cluster
 -- cadence: fast
 -- attributes: backend_type, object, context
+-- most: 100
 -- counter pg_stat_io_reads_total {operation}: Reads.
 -- counter pg_stat_io_read_bytes_total By: Bytes read.
 -- counter pg_stat_io_read_seconds_total s: Time that reading took.

@@ -1,6 +1,7 @@
 -- scope: cluster
 -- cadence: fast
 -- attributes: application_name, state
+-- most: 20
 -- gauge pg_stat_replication_sent_lag_bytes By: WAL that was not sent yet.
 -- gauge pg_stat_replication_write_lag_bytes By: WAL that the receiver has not written yet.
 -- gauge pg_stat_replication_replay_lag_bytes By: WAL that it has not replayed yet.
@@ -13,3 +14,4 @@ FROM pg_stat_replication,
                   ELSE pg_current_wal_lsn() END) AS now (lsn)
 WHERE state <> 'backup'
 GROUP BY 1, 2
+ORDER BY 3 DESC NULLS LAST LIMIT 20

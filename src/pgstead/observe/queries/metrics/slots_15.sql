@@ -1,6 +1,7 @@
 -- scope: cluster
 -- cadence: fast
 -- attributes: slot_name, slot_type, wal_status
+-- most: 50
 -- gauge pg_replication_slots_inactive 1: 1: nobody uses it.
 -- gauge pg_replication_slots_retained_bytes By: WAL that is kept for it.
 -- gauge pg_replication_slots_safe_wal_size_bytes By: WAL that may be written until it loses some.
@@ -14,3 +15,4 @@ FROM pg_replication_slots,
      (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
                   ELSE pg_current_wal_lsn() END) AS now (lsn)
 WHERE NOT temporary
+ORDER BY 5 DESC NULLS LAST LIMIT 50

@@ -1,6 +1,7 @@
 -- scope: database
 -- cadence: slow
 -- attributes: schemaname, relname
+-- most: 30
 -- counter pg_stat_user_tables_seq_scan_total {scan}: Sequential scans.
 -- counter pg_stat_user_tables_seq_tup_read_total {row}: Rows read by them.
 -- counter pg_stat_user_tables_idx_scan_total {scan}: Index scans.

@@ -1,6 +1,7 @@
 -- scope: cluster
 -- cadence: fast
 -- attributes: ssl, version
+-- most: 10
 -- gauge pg_stat_ssl_connections {connection}: Sessions by TCP, with and without TLS.
 SELECT CASE WHEN s.ssl THEN 'on' ELSE 'off' END AS ssl, coalesce(s.version, '') AS version,
        count(*) AS pg_stat_ssl_connections

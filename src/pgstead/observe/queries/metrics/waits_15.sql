@@ -1,6 +1,7 @@
 -- scope: cluster
 -- cadence: fast
 -- attributes: wait_event_type
+-- most: 20
 -- gauge pg_backends_waiting {connection}: Active sessions of clients by what they wait for; CPU: for nothing.
 SELECT coalesce(wait_event_type, 'CPU') AS wait_event_type, count(*) AS pg_backends_waiting
 FROM pg_stat_activity
