@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from pgstead.observe import metric_files, pooler_metrics, telemetry
 from pgstead.plan import alerts, conditions
 from pgstead.render import prometheus_rules, prometheus_tests
 from pgstead.render.prometheus_tests import STEP, Courses, courses, steps
+from tests.prometheus import promtool
 
 SERIES = re.compile(r'(?P<key>\w+)="(?P<value>[^"]*)"')
 
@@ -86,22 +85,11 @@ def after(active: ActiveRule, told: Courses) -> AlertState:
     return state
 
 
-def promtool() -> str:
-    """Return promtool; without it nothing is shown, and that is said."""
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("NOT CHECKED BY PROMETHEUS: promtool is not on PATH (Debian: prometheus)")
-    return found
-
-
 def accepted(place: Path, *words: str) -> None:
     """Have promtool look at the files."""
     (place / prometheus_tests.RULE_FILE).write_text(prometheus_rules.render(plan()))
     (place / "tests.yml").write_text(prometheus_tests.render(plan()))
-    done = subprocess.run(
-        [promtool(), *words], cwd=place, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    promtool(place, *words)
 
 
 def test_promtool_takes_the_rules(tmp_path: Path) -> None:
