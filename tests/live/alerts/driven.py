@@ -103,8 +103,8 @@ class Driven:
         if self._alerting is None:
             return
         end = time.monotonic() + 30
-        while self._alerting._under_way and time.monotonic() < end:  # noqa: SLF001 - nobody else tells
-            self._alerting._settled()  # noqa: SLF001 - the same
+        while self._alerting._under_way and time.monotonic() < end:
+            self._alerting._settled()
             time.sleep(0.05)
 
     def look(self) -> None:
@@ -208,8 +208,10 @@ def criticals(names: Collection[str]) -> set[str]:
     """Return those beside which a warning of their family is not told."""
     warned = {BY_NAME[n].family for n in names if BY_NAME[n].severity is Severity.WARNING}
     families = warned - {""}
-    return {n for n in names
-            if BY_NAME[n].severity is Severity.CRITICAL and BY_NAME[n].family in families}  # fmt: skip
+    return {
+        n for n in names
+        if BY_NAME[n].severity is Severity.CRITICAL and BY_NAME[n].family in families
+    }  # fmt: skip
 
 
 def names_of(check: str) -> tuple[str, ...]:

@@ -93,7 +93,5 @@ def test_what_happened_in_a_span_fires_its_alert_until_that_has_passed(driven: D
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", ALONE, ids=lambda fault: fault.rules[0])
-def test_a_fault_fires_its_alerts_which_are_told_and_over(
-    backed_up: Driven, fault: Fault
-) -> None:
+def test_a_fault_fires_its_alerts_which_are_told_and_over(backed_up: Driven, fault: Fault) -> None:
     tried(backed_up, [fault])

@@ -1,15 +1,23 @@
-"""Targets that hang or fail, silences, and the command."""
+"""Targets that hang or fail, silences, the command, and a Prometheus beside it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
+import pytest
 
+from pgstead.model.alerts import AlertPlan
+from pgstead.plan import conditions
+from pgstead.render.prometheus_rules import WATCHDOG
+from pgstead.render.prometheus_tests import RULE_FILE
 from tests.live.alerts.conftest import Alerted
 from tests.live.alerts.faults import idle
-from tests.live.telemetry.seen import until
+from tests.live.telemetry.seen import newest, until
+from tests.prometheus import Prometheus, prometheus, promtool
 
 NAME = "IdleInTransaction"
 
@@ -97,3 +105,52 @@ def test_the_rules_are_printed_beside_the_configuration_that_names_their_file(
     assert f"alert: {NAME}" in rules
     assert alerted.stead.json("metrics", "rules") == {"rules": rules}
     assert "rule_files:" in alerted.stead.run("metrics", "rules", "--tests").stdout
+
+
+def test_a_prometheus_takes_the_configuration_and_the_rules_scrapes_the_service_and_alerts(
+    alerted: Alerted, tmp_path: Path
+) -> None:
+    alerted.stead.wait_for_service()
+    for name in ("prometheus", "rules"):
+        text = alerted.stead.run("metrics", name).stdout
+        (tmp_path / ("prometheus.yml" if name == "prometheus" else RULE_FILE)).write_text(text)
+    assert "SUCCESS" in promtool(tmp_path, "check", "config", "prometheus.yml")
+    plan = alerted.stead.wired.design.alerts
+    assert plan is not None
+    with prometheus(tmp_path, "prometheus.yml") as running:
+        until(lambda: running.value("pg_up") == 1 or None, "a scrape that shows the server")
+        (target,) = running.ask("targets")["activeTargets"]
+        assert (target["health"], target["lastError"]) == ("up", "")
+        assert target["labels"]["stead"] == "test"
+        until(lambda: running.value('ALERTS{alertname="Watchdog"}'), "the rules are evaluated")
+        (group,) = running.ask("rules")["groups"]
+        wanted = {a.rule.name for a in plan.rules} | {WATCHDOG}
+        assert {r["name"] for r in group["rules"]} == wanted
+        assert {r["name"]: r["lastError"] for r in group["rules"] if r.get("lastError")} == {}
+        wait_for_all(running, alerted, asked(plan))
+        firing = f'ALERTS{{alertname="{NAME}",alertstate="firing"}}'
+        assert running.value(firing) is None
+        with idle(alerted.stead):
+            until(lambda: running.value(firing), "it fires in Prometheus")
+        until(lambda: running.value(firing) is None or None, "its end in Prometheus")
+
+
+def asked(plan: AlertPlan) -> set[str]:
+    """Return the metrics that the rules ask for."""
+    return {metric for a in plan.rules for metric in conditions.metrics(a.condition)}
+
+
+def wait_for_all(running: Prometheus, alerted: Alerted, wanted: set[str]) -> None:
+    """Wait until Prometheus has every metric that there is a value of now."""
+
+    def missing() -> set[str]:
+        since = datetime.now(UTC) - timedelta(seconds=15)
+        known = {
+            s.metric for s in newest(alerted.stead).values() if s.value is not None and s.at > since
+        }
+        return (wanted & known) - {*running.ask("label/__name__/values")}
+
+    try:
+        until(lambda: not missing() or None, "every metric")
+    except AssertionError:
+        pytest.fail(f"Prometheus does not have {sorted(missing())}")
