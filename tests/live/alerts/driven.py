@@ -20,6 +20,7 @@ from pgstead.catalog.alert_rules import BY_NAME, RULES
 from pgstead.catalog.health_checks import BY_NAME as CHECKS
 from pgstead.design.alerts import resolved
 from pgstead.errors import SteadError
+from pgstead.host.sample_store import SampleFile
 from pgstead.model.alerts import (
     ActiveRule,
     AgeOf,
@@ -131,6 +132,11 @@ class Driven:
         targets = [f"{t.name}: {t.error}" for t in self.alerts.store.targets() if t.error]
         return "; ".join([*told, *(n for n in names if n not in states), *targets])
 
+    def not_in(self, names: Sequence[str], phase: Phase) -> list[str]:
+        """Return the alerts that are in another phase."""
+        states = {s.name: s.phase for s in self.alerts.store.states()}
+        return [n for n in names if states.get(n) is not phase]
+
     def value(self, name: str) -> float:
         """Return what a rule was judged by last, 0 where there was nothing to judge by."""
         found = next((s.value for s in self.alerts.store.states() if s.name == name), None)
@@ -155,6 +161,7 @@ class Driven:
             self.sampler.close()
             telemetry = self.stead.wired.ports.telemetry
             assert telemetry is not None
+            assert isinstance(telemetry.store, SampleFile)
             telemetry.store.close()
 
 

@@ -55,6 +55,8 @@ TOGETHER: tuple[Fault, ...] = (
     Fault(faults.sequence, ("SequenceEnds", "SequenceEndsCritical")),
     Fault(faults.many_clients, names_of("pooler_clients"), rises={"pooler_clients": 0.04}),
 )
+# What nobody knew has to be known again: in every run, too.
+UNKNOWN = Fault(faults.unprivileged, ("ChecksUnknown",))
 # What happened in a span is over when that has passed.
 COUNTED: tuple[Fault, ...] = (
     Fault(faults.rollbacks, ("RollbackRate",)),
@@ -66,7 +68,6 @@ COUNTED: tuple[Fault, ...] = (
 ALONE: tuple[Fault, ...] = (
     Fault(_stopped("pgbouncer"), ("PoolerDown",)),
     Fault(_stopped("postgres"), ("ServerDown",)),
-    Fault(faults.unprivileged, ("ChecksUnknown",)),
     Fault(faults.crash, ("CrashRecovered",)),
     Fault(faults.slow_probe, names_of("probe")),
     Fault(faults.many_sessions, names_of("connections"), rises={"connections": 0.1}),
@@ -104,4 +105,4 @@ ALONE: tuple[Fault, ...] = (
     Fault(storage_faults.no_drill, names_of("drill_age"), limits={"drill_age": (15.0, 20.0)}),
     Fault(storage_faults.locked_samples, ("SamplesStale",)),
 )  # fmt: skip
-EVERY: tuple[Fault, ...] = (*TOGETHER, *COUNTED, *ALONE)
+EVERY: tuple[Fault, ...] = (*TOGETHER, UNKNOWN, *COUNTED, *ALONE)

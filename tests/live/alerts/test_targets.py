@@ -107,6 +107,50 @@ def test_the_rules_are_printed_beside_the_configuration_that_names_their_file(
     assert "rule_files:" in alerted.stead.run("metrics", "rules", "--tests").stdout
 
 
+def test_the_dead_mans_switch_is_held_while_the_agent_lives_and_one_that_is_killed_forgets_nothing(
+    alerted: Alerted,
+) -> None:
+    supervisor = alerted.stead.wired.ports.supervisor
+    receiver = alerted.receiver
+    with idle(alerted.stead):
+        until(lambda: alerted.phase(NAME) == "firing" or None, "it fires")
+        until(lambda: alerted.receiver.said[-1].count(NAME) or None, "it is told")
+        before = receiver.beats
+        until(lambda: receiver.beats > before or None, "a heartbeat")
+        supervisor.stop("agent")
+        last, told = receiver.beats, receiver.count(NAME)
+        with pytest.raises(AssertionError):
+            until(lambda: receiver.beats > last or None, "a heartbeat of nobody", seconds=3)
+        supervisor.start("agent")
+        until(lambda: receiver.beats > last or None, "a heartbeat of the next")
+        assert alerted.phase(NAME) == "firing"
+    over = receiver.count("RESOLVED", f"{NAME},")
+    until(lambda: receiver.count("RESOLVED", f"{NAME},") > over or None, "its end")
+    assert receiver.count(f"{NAME}:") + receiver.count("RESOLVED", f"{NAME},") - over <= told + 1
+    history = [c for c in alerted.stead.json("alerts", "history")["history"] if c["name"] == NAME]
+    assert [(c["was"], c["became"]) for c in history[:2]] == [
+        ("firing", "inactive"), ("inactive", "firing"),
+    ]  # fmt: skip
+    assert history[0]["at"] > history[1]["at"]
+
+
+@pytest.mark.soak
+def test_a_target_that_hangs_is_given_up_and_one_that_failed_is_told_later(
+    alerted: Alerted,
+) -> None:
+    until(lambda: alerted.phase(NAME) == "inactive" or None, "nothing fires")
+    place = f"json://127.0.0.1:{alerted.receiver.port}"
+    with targets(alerted, f"hook = {place}/alerts\nslow = {place}/hang\n"):
+        before = alerted.receiver.count(NAME)
+        alerted.receiver.status = 500
+        with idle(alerted.stead):
+            until(lambda: error_of(alerted, "hook") or None, "it was refused")
+            alerted.receiver.status = 200
+            until(lambda: alerted.receiver.count(NAME) > before or None, "told after all")
+            until(lambda: "30 s" in error_of(alerted, "slow") or None, "it is given up", 90)
+        assert error_of(alerted, "hook") == ""
+
+
 def test_a_prometheus_takes_the_configuration_and_the_rules_scrapes_the_service_and_alerts(
     alerted: Alerted, tmp_path: Path
 ) -> None:
