@@ -203,6 +203,9 @@ def unprivileged(stead: LiveStead) -> Iterator[None]:
 
 @contextmanager
 def crash(stead: LiveStead) -> Iterator[None]:
+    # memory that was made within seconds of the start is that of the start
+    up = "SELECT pg_sleep_until(pg_postmaster_start_time() + '7s')"
+    does(stead, "SET statement_timeout = 0", up)
     with stead.superuser() as admin, contextlib.suppress(psycopg.OperationalError):
         row = admin.execute("SELECT pg_backend_pid() AS pid").fetchone()
         os.kill(row["pid"], signal.SIGKILL)
