@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ from pgstead.model.alerts import (
     TargetState,
 )
 from pgstead.model.design import Design
-from pgstead.model.telemetry import STALE_AFTER, Cadence, Level, Sample, TelemetryPlan
+from pgstead.model.telemetry import STALE_AFTER, Level, Sample, TelemetryPlan
 from pgstead.plan import alerts, conditions
 from pgstead.plan.alerts import Notice
 from pgstead.ports import Ports
@@ -44,15 +44,15 @@ class Alerting:
 
     def __init__(
         self, stead: str, plan: AlertPlan, watched: TelemetryPlan, own: AlertPorts,
-        samples: SampleStore, slow: frozenset[str],
+        samples: SampleStore, current: Callable[[Sequence[Sample]], Iterable[Sample]],
     ) -> None:  # fmt: skip
-        """Ask nobody yet. `slow` are the metrics that are not in every look."""
+        """Ask nobody yet. `current` leaves of samples those of series that still exist."""
         self._stead = stead
         self._plan = plan
         self._watched = watched
         self._own = own
         self._samples = samples
-        self._slow = slow
+        self._current = current
         self._rules = {a.rule.name: a.rule for a in plan.rules}
         self._last: float | None = None  # monotonic seconds of the last evaluation
         self._tidy_due = 0.0
@@ -116,12 +116,8 @@ class Alerting:
         every = self._samples.newest()
         looked = max((s.at for s in every), default=None)
         found: dict[str, list[Sample]] = {}
-        slow = timedelta(seconds=STALE_AFTER * self._watched.slow_interval)
-        fast = timedelta(seconds=self._watched.interval)
-        for sample in every:
-            edge = now - slow if sample.metric in self._slow else (looked or now) - fast
-            if sample.at >= edge:
-                found.setdefault(sample.metric, []).append(sample)
+        for sample in self._current(every):
+            found.setdefault(sample.metric, []).append(sample)
         age = (now - looked).total_seconds() if looked is not None else None
         limit = STALE_AFTER * self._watched.interval
         if age is None or age > limit:
@@ -214,8 +210,7 @@ def alerting_of(design: Design, ports: Ports, sampler: Sampler) -> Alerting | No
     plan, own, watched = design.alerts, ports.alerts, design.telemetry
     if plan is None or own is None or watched is None or ports.telemetry is None:
         return None
-    slow = frozenset(m.name for m in sampler.metrics() if m.cadence is Cadence.SLOW)
-    return Alerting(design.name, plan, watched, own, ports.telemetry.store, slow)
+    return Alerting(design.name, plan, watched, own, ports.telemetry.store, sampler.current)
 
 
 def _failed(before: TargetState, error: str, *, again: bool) -> TargetState:

@@ -87,6 +87,8 @@ class Sampler:
         }
         self._noting = Noting(design, plan, ports)
         self._slow_due = 0.0
+        # first and last moment of what was written last, by how often it is looked at
+        self._written: dict[Cadence, tuple[datetime, datetime]] = {}
         self._tidy_due = 0.0
         self._declared = False
 
@@ -114,7 +116,7 @@ class Sampler:
         found.append(Sample(SECONDS.name, time.monotonic() - began, at))
         found.append(Sample(CPU.name, time.process_time() - cpu, at))
         found.append(Sample(COUNT.name, float(len(found) + 1), at))
-        self._keep(found)
+        self._keep(found, slow=slow)
 
     def _looked(self, *, slow: bool) -> Iterator[Sample]:
         wanted = {name: self._wanted(name, slow=slow) for name in self._lanes}
@@ -197,33 +199,28 @@ class Sampler:
         yield _age(BACKUP_AGE, Task.BACKUP, runs, at, "no base backup was made yet")
         yield _age(DRILL_AGE, Task.DRILL, runs, at, "no drill was done yet")
 
-    def _keep(self, found: Sequence[Sample]) -> None:
+    def _keep(self, found: Sequence[Sample], *, slow: bool) -> None:
         store = self._own.store
         if not self._declared:
             store.declare((m, self._stale(m.cadence)) for m in self.metrics())
             self._declared = True
         try:
             store.write(found)
-            self._judge(found)
+            moments = [s.at for s in found]
+            for cadence in Cadence if slow else (Cadence.FAST,):
+                self._written[cadence] = min(moments), max(moments)
+            self._judge()
             self._noting.note(store)
             self._tidy()
         except SteadError:
             self._declared = False  # the next file knows of no metric yet
             raise
 
-    def _judge(self, found: Sequence[Sample]) -> None:
+    def _judge(self) -> None:
         """Judge by the newest samples: those of a slow metric are not in every look."""
         store, now = self._own.store, telemetry.now()
         before: Mapping[str, Verdict] = {v.check: v for v in store.verdicts()}
-        cadences = {m.name: m.cadence for m in self.metrics()}
-        latest = max((s.at for s in found), default=now)
-        edge = latest - timedelta(seconds=self._plan.interval)
-        fresh = health.by_metric([
-            s
-            for s in store.newest()
-            # a series that a fast look did not give any more is gone
-            if s.at >= edge or cadences.get(s.metric) is Cadence.SLOW
-        ])  # fmt: skip
+        fresh = health.by_metric([*self.current(store.newest())])
         thresholds = self._plan.thresholds
         store.judge([
             (
@@ -235,6 +232,19 @@ class Sampler:
             )
             for c in CHECKS
         ])  # fmt: skip
+
+    def current(self, every: Sequence[Sample]) -> Iterator[Sample]:
+        """Yield those of the last look at them: a series that it did not give any more is gone.
+
+        What nobody knew while the server was down has no attributes, so it is a series of its own:
+        it has to go with the first look that knows better.
+        """
+        cadences = {m.name: m.cadence for m in self.metrics()}
+        for sample in every:
+            span = self._written.get(cadences.get(sample.metric, Cadence.FAST))
+            # of nothing that was written here, all is as new as can be
+            if span is None or span[0] <= sample.at <= span[1]:
+                yield sample
 
     def _tidy(self) -> None:
         if time.monotonic() < self._tidy_due:

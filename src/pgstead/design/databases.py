@@ -124,6 +124,8 @@ def _defaults(plan: DatabasePlan, build: ServerBuild) -> Iterator[DefaultPrivile
         ("sequences", plan.app, ("SELECT", "USAGE")),
         ("sequences", plan.admin, ("SELECT", "UPDATE", "USAGE")),
         ("sequences", plan.readonly, _READ),
+        # how many numbers are left (TEL-7); of tables it reads statistics alone
+        ("sequences", MONITOR, _READ),
         ("functions", plan.app, ("EXECUTE",)),
         ("functions", plan.admin, ("EXECUTE",)),
         ("functions", plan.readonly, ("EXECUTE",)),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -31,6 +34,9 @@ targets_file = "targets"
 heartbeat_file = "heartbeat"
 heartbeat = "1s"
 """
+MANIFEST: Mapping[str, str] = MappingProxyType(
+    {"telemetry": TELEMETRY, "extra": ALERTS, "server": SERVER}
+)
 
 
 @dataclass
@@ -53,16 +59,10 @@ class Alerted:
         return any(c.name == name and c.became is Phase.FIRING for c in ports.store.history(1000))
 
 
-@pytest.fixture(scope="module")
-def alerted() -> Iterator[Alerted]:
-    """Give a stead that is looked at each second, with one target and a heartbeat."""
-    from pgstead.catalog.alert_rules import RULES
-
-    at_once = "".join(f'[alerts.rules.{r.name}]\nafter = "0s"\n' for r in RULES if r.hold)
-    with (
-        receiving() as receiver,
-        stead_in(telemetry=TELEMETRY, extra=ALERTS + at_once, server=SERVER) as stead,
-    ):
+@contextmanager
+def alerted_stead(**given: Any) -> Iterator[Alerted]:
+    """Give a running stead with one target and a heartbeat."""
+    with receiving() as receiver, stead_in(**given) as stead:
         for name, text in (
             ("targets", f"# who is told\nhook = json://127.0.0.1:{receiver.port}/alerts\n"),
             ("heartbeat", f"http://127.0.0.1:{receiver.port}/beat\n"),
@@ -72,3 +72,13 @@ def alerted() -> Iterator[Alerted]:
             path.chmod(0o600)
         stead.run("up")
         yield Alerted(stead, receiver)
+
+
+@pytest.fixture(scope="module")
+def alerted() -> Iterator[Alerted]:
+    """Give a stead that is looked at each second, whose rules wait for nothing."""
+    from pgstead.catalog.alert_rules import RULES
+
+    at_once = "".join(f'[alerts.rules.{r.name}]\nafter = "0s"\n' for r in RULES if r.hold)
+    with alerted_stead(**{**MANIFEST, "extra": ALERTS + at_once}) as made:
+        yield made

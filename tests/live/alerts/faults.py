@@ -1,19 +1,22 @@
-"""The fault of each rule, as something that is done and undone."""
+"""Faults of sessions, tables and programs, each as something that is done and undone."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from types import MappingProxyType
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import psycopg
 
 from tests.fix_stead import LiveStead
 
 DATABASE = "jeex_idea"
-Fault = Callable[[LiveStead], AbstractContextManager[None]]
+Doing = Callable[[LiveStead], AbstractContextManager[None]]
+MESSAGE = "SELECT pg_logical_emit_message(false, 'test', repeat('x', 8388608))"  # 8 MB of WAL
+MANY = 40  # sessions
 
 
 def does(stead: LiveStead, *statements: str) -> None:
@@ -25,7 +28,8 @@ def does(stead: LiveStead, *statements: str) -> None:
 
 @contextmanager
 def idle(stead: LiveStead) -> Iterator[None]:
-    with stead.connect("jeex_admin", direct=True) as session:
+    # the administrator's role may have few sessions, and other faults hold them
+    with stead.superuser(DATABASE) as session:
         session.execute("BEGIN")
         session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         yield
@@ -79,7 +83,7 @@ def slot(stead: LiveStead) -> Iterator[None]:
     does(
         stead,
         "SELECT pg_create_physical_replication_slot('nobody', true)",
-        "SELECT pg_logical_emit_message(false, 'test', repeat('x', 8388608))",
+        *[MESSAGE] * 6,
     )
     try:
         yield
@@ -115,7 +119,7 @@ def rollbacks(stead: LiveStead) -> Iterator[None]:
     many = "DO $$ BEGIN FOR i IN 1..{} LOOP {}; END LOOP; END $$"
     does(stead, many.format(700, "ROLLBACK"))
     yield
-    does(stead, *[many.format(1000, "COMMIT")] * 8)
+    does(stead, many.format(100, "COMMIT"))
 
 
 @contextmanager
@@ -131,11 +135,11 @@ def invalid_index(stead: LiveStead) -> Iterator[None]:
 
 @contextmanager
 def sequence(stead: LiveStead) -> Iterator[None]:
-    monitor = stead.wired.design.monitor_role
+    # by the owner, as a migration does: who looks must be able to without being asked
     does(
         stead,
+        "SET ROLE jeex_owner",
         "CREATE SEQUENCE scarce AS smallint",
-        f"GRANT SELECT ON SEQUENCE scarce TO {monitor}",
         "SELECT setval('scarce', 32000)",
     )
     try:
@@ -146,10 +150,15 @@ def sequence(stead: LiveStead) -> Iterator[None]:
 
 @contextmanager
 def deadlocks(stead: LiveStead) -> Iterator[None]:
-    # the administrator's role may have few sessions, and other faults hold them
-    first, second = (stead.superuser(DATABASE) for _ in range(2))
-    with first, second:
+    for _ in range(7):
+        _deadlock(stead)
+    yield
+
+
+def _deadlock(stead: LiveStead) -> None:
+    with stead.superuser(DATABASE) as first, stead.superuser(DATABASE) as second:
         for session, own in ((first, 1), (second, 2)):
+            session.execute("SET deadlock_timeout = '10ms'")
             session.execute("BEGIN")
             session.execute("SET LOCAL lock_timeout = 0")
             session.execute("SELECT pg_advisory_xact_lock(%s)", [own])
@@ -157,13 +166,12 @@ def deadlocks(stead: LiveStead) -> Iterator[None]:
         def crossing(session: psycopg.Connection, other: int) -> None:
             with contextlib.suppress(psycopg.errors.DeadlockDetected):
                 session.execute("SELECT pg_advisory_xact_lock(%s)", [other])
-            session.rollback()
+            session.execute("ROLLBACK")
 
         thread = threading.Thread(target=crossing, args=(first, 2))
         thread.start()
         crossing(second, 1)
         thread.join()
-    yield
 
 
 @contextmanager
@@ -195,38 +203,113 @@ def unprivileged(stead: LiveStead) -> Iterator[None]:
 
 @contextmanager
 def crash(stead: LiveStead) -> Iterator[None]:
-    import os
-    import signal
-
-    with stead.superuser() as admin:
+    # memory that was made within seconds of the start is that of the start
+    up = "SELECT pg_sleep_until(pg_postmaster_start_time() + '7s')"
+    does(stead, "SET statement_timeout = 0", up)
+    with stead.superuser() as admin, contextlib.suppress(psycopg.OperationalError):
         row = admin.execute("SELECT pg_backend_pid() AS pid").fetchone()
         os.kill(row["pid"], signal.SIGKILL)
+        admin.execute("SELECT 1")
     yield
 
 
-# What may happen at one time; the alerts of each are told apart by their names.
-TOGETHER: Mapping[Fault, tuple[str, ...]] = MappingProxyType({
-    # the first: it waits for the snapshots of all others
-    invalid_index: ("IndexInvalid",),
-    idle: ("IdleInTransaction", "IdleInTransactionCritical", "TransactionOld",
-           "TransactionOldCritical"),
-    blocked: ("Blocked", "BlockedCritical", "StatementOld", "StatementOldCritical"),
-    prepared: ("PreparedTransactionOld", "PreparedTransactionOldCritical"),
-    many_locks: ("LockTableFull", "LockTableFullCritical"),
-    slot: ("SlotInactive", "SlotRetains", "SlotRetainsCritical"),
-    pending: ("PendingRestart",),
-    plaintext: ("PlaintextSession",),
-    rollbacks: ("RollbackRate",),
-    sequence: ("SequenceEnds", "SequenceEndsCritical"),
-})  # fmt: skip
-# Rules that look at what happened in a span: they are over when it has passed.
-SPANS: Mapping[Fault, tuple[str, float]] = MappingProxyType({
-    deadlocks: ("Deadlocks", 600.0),
-    checkpoints: ("CheckpointsRequested", 1800.0),
-})  # fmt: skip
-ALONE: Mapping[str, Fault] = MappingProxyType({
-    "PoolerDown": lambda stead: stopped(stead, "pgbouncer"),
-    "ChecksUnknown": unprivileged,
-    "ServerDown": lambda stead: stopped(stead, "postgres"),
-})  # fmt: skip
-EVERY = tuple(name for names in TOGETHER.values() for name in names)
+@contextmanager
+def slow_probe(stead: LiveStead) -> Iterator[None]:
+    """Stop the sampler's sessions now and then, for longer than a probe may take."""
+    ended = threading.Event()
+
+    def sampling() -> list[int]:
+        with stead.superuser() as admin:
+            found = admin.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgstead sampler'"
+                " AND datname = 'jeex_idea'"
+            )
+            return [row["pid"] for row in found.fetchall()]
+
+    def stopping() -> None:
+        while not ended.wait(0.3):
+            pids = sampling()
+            told(pids, signal.SIGSTOP)
+            ended.wait(1.5)
+            told(pids, signal.SIGCONT)
+
+    def told(pids: list[int], sign: signal.Signals) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+
+    thread = threading.Thread(target=stopping)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+@contextmanager
+def many_sessions(stead: LiveStead) -> Iterator[None]:
+    with ExitStack() as stack:
+        for _ in range(MANY):
+            stack.enter_context(stead.superuser(DATABASE))
+        yield
+
+
+@contextmanager
+def many_clients(stead: LiveStead) -> Iterator[None]:
+    """Be connected to the pooler, and want no server of it."""
+    with ExitStack() as stack:
+        for _ in range(MANY):
+            stack.enter_context(stead.connect())
+        yield
+
+
+@contextmanager
+def full_pool(stead: LiveStead) -> Iterator[None]:
+    """Begin more transactions at once than the pool has connections, and wait for no answer."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(stead.connect()) for _ in range(MANY)]
+        for client in clients:
+            client.pgconn.send_query(b"BEGIN")
+        try:
+            yield
+        finally:
+            for client in clients:
+                client.pgconn.finish()
+
+
+@contextmanager
+def little_kept_for_slots(stead: LiveStead) -> Iterator[None]:
+    setting = "max_slot_wal_keep_size"
+    does(
+        stead,
+        f"ALTER SYSTEM SET {setting} = '512MB'",
+        "SELECT pg_reload_conf()",
+        "SELECT pg_create_physical_replication_slot('nobody', true)",
+    )
+    try:
+        yield
+    finally:
+        does(
+            stead,
+            "SELECT pg_drop_replication_slot('nobody')",
+            f"ALTER SYSTEM RESET {setting}",
+            "SELECT pg_reload_conf()",
+        )
+
+
+@contextmanager
+def spilling(stead: LiveStead) -> Iterator[None]:
+    """Have a cursor keep a gigabyte that does not fit into work_mem."""
+    does(
+        stead,
+        "SET temp_file_limit = -1",
+        "SET work_mem = '64kB'",
+        "SET statement_timeout = 0",
+        "BEGIN",
+        "DECLARE kept CURSOR WITH HOLD FOR"
+        " SELECT repeat('x', 1000000) FROM generate_series(1, 1200)",
+        "COMMIT",
+        "CLOSE kept",
+    )
+    yield
