@@ -24,7 +24,7 @@ from pgstead.model.alerts import (
 )
 from pgstead.model.design import Design
 from pgstead.model.telemetry import STALE_AFTER, Cadence, Level, Sample, TelemetryPlan
-from pgstead.plan import alerts, conditions
+from pgstead.plan import alerts, conditions, health
 from pgstead.plan.alerts import Notice
 from pgstead.ports import Ports
 from pgstead.ports.alerts import AlertPorts, Sent
@@ -114,14 +114,12 @@ class Alerting:
     def _newest(self, now: datetime) -> Mapping[str, tuple[Sample, ...]]:
         """Return what is known now: what is old, or of a series that is gone, is not."""
         every = self._samples.newest()
-        looked = max((s.at for s in every), default=None)
+        looked = health.looked_at(every, now)
         found: dict[str, list[Sample]] = {}
-        slow = timedelta(seconds=STALE_AFTER * self._watched.slow_interval)
         fast = timedelta(seconds=self._watched.interval)
-        for sample in every:
-            edge = now - slow if sample.metric in self._slow else (looked or now) - fast
-            if sample.at >= edge:
-                found.setdefault(sample.metric, []).append(sample)
+        slow = timedelta(seconds=STALE_AFTER * self._watched.slow_interval)
+        for sample in health.current(every, now, self._slow, fast, slow):
+            found.setdefault(sample.metric, []).append(sample)
         age = (now - looked).total_seconds() if looked is not None else None
         limit = STALE_AFTER * self._watched.interval
         if age is None or age > limit:

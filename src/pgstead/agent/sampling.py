@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from pgstead.agent import noting
+from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.noting import Noting
 from pgstead.catalog.health_checks import CHECKS
 from pgstead.errors import SteadError
@@ -85,6 +86,7 @@ class Sampler:
             d.name: StatementWatch(d.name, design.build.major) for d in design.databases
         }
         self._noting = Noting(design, plan, ports)
+        self._clock = ClockWatch()
         self._slow_due = 0.0
         self._tidy_due = 0.0
         self._declared = False
@@ -105,6 +107,8 @@ class Sampler:
     def look(self) -> None:
         """Look once. Raises StateDirectoryError where what was seen cannot be kept."""
         began, cpu = time.monotonic(), time.process_time()
+        if self._clock.jumped():
+            self._slow_due = 0.0  # what was looked at before lies in another time
         slow = began >= self._slow_due
         found = [*self._looked(slow=slow)]
         if slow:
@@ -135,7 +139,7 @@ class Sampler:
             if isinstance(told, Look):
                 yield from told.samples
                 if slow and name in self._watches:
-                    yield from self._regressed(name, told.statements)
+                    yield from self._regressed(name, told)
             else:
                 yield from telemetry.silent(wanted[name], name, told, probed=name != _CLUSTER)
         if self._console is not None:
@@ -147,15 +151,22 @@ class Sampler:
 
         def asking(connection: Connection) -> Look:
             look = telemetry.look(connection, wanted, name, probed=name != _CLUSTER)
-            return look if watch is None else replace(look, statements=_windows(connection, watch))
+            # without its rights it would see its own statements, and take them for all
+            if watch is None or look.lacking:
+                return look
+            return replace(look, statements=_windows(connection, watch))
 
         return asking
 
-    def _regressed(self, name: str, windows: Sequence[StatementWindow]) -> Iterator[Sample]:
+    def _regressed(self, name: str, told: Look) -> Iterator[Sample]:
         """Keep the windows; yield how many statements are slower than they were."""
         place, at = (("datname", name),), telemetry.now()
+        windows = told.statements
         if not windows:
-            yield Sample(REGRESSED.name, None, at, place, "no statement was counted since")
+            lacking = ", ".join(sorted(told.lacking))
+            none = "no statement was counted since, or pg_stat_statements is not there"
+            reason = f"the monitoring role is not of {lacking}" if lacking else none
+            yield Sample(REGRESSED.name, None, at, place, reason)
             return
         store = self._own.store
         try:
@@ -203,26 +214,21 @@ class Sampler:
             self._declared = True
         try:
             store.write(found)
-            self._judge(found)
+            self._judge()
             self._noting.note(store)
             self._tidy()
         except SteadError:
             self._declared = False  # the next file knows of no metric yet
             raise
 
-    def _judge(self, found: Sequence[Sample]) -> None:
+    def _judge(self) -> None:
         """Judge by the newest samples: those of a slow metric are not in every look."""
         store, now = self._own.store, telemetry.now()
         before: Mapping[str, Verdict] = {v.check: v for v in store.verdicts()}
-        cadences = {m.name: m.cadence for m in self.metrics()}
-        latest = max((s.at for s in found), default=now)
-        edge = latest - timedelta(seconds=self._plan.interval)
-        fresh = health.by_metric([
-            s
-            for s in store.newest()
-            # a series that a fast look did not give any more is gone
-            if s.at >= edge or cadences.get(s.metric) is Cadence.SLOW
-        ])  # fmt: skip
+        slow = frozenset(m.name for m in self.metrics() if m.cadence is Cadence.SLOW)
+        spans = (self._plan.interval, STALE_AFTER * self._plan.slow_interval)
+        known = health.current(store.newest(), now, slow, *(timedelta(seconds=s) for s in spans))
+        fresh = health.by_metric(known)
         thresholds = self._plan.thresholds
         store.judge([
             (

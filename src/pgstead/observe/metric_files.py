@@ -3,6 +3,7 @@
     -- scope: cluster             cluster: asked once; database: asked in each database
     -- cadence: fast              fast: each interval; slow: what is dear
     -- attributes: datname        columns that tell series apart; may be missing
+    -- needs: pg_read_all_stats   without this role the rows of others look empty; may be missing
     -- gauge NAME UNIT: what it is. Also `counter`.
     -- unknown NAME: why its column is NULL, where that means that it cannot be known
     -- absent NAME NAME           a NULL of these is no sample at all
@@ -25,7 +26,7 @@ _FILE = re.compile(r"^(?P<what>[a-z_]+)_(?P<floor>\d+)\.sql$")
 _DECLARED = re.compile(
     r"^-- (?P<kind>counter|gauge) (?P<name>[a-z][a-z0-9_]*) (?P<unit>\S+): (?P<text>\S.*)$"
 )
-_SAID = re.compile(r"^-- (?P<key>scope|cadence|attributes): (?P<value>\S.*)$")
+_SAID = re.compile(r"^-- (?P<key>scope|cadence|attributes|needs): (?P<value>\S.*)$")
 _UNKNOWN = re.compile(r"^-- unknown (?P<name>\S+): (?P<why>\S.*)$")
 _ABSENT = re.compile(r"^-- absent (?P<names>\S.*)$")
 _SUFFIXES: Mapping[str, tuple[str, ...]] = {"s": ("_seconds",), "By": ("_bytes",)}
@@ -44,6 +45,7 @@ class MetricQuery:
     metrics: tuple[Metric, ...]
     unknown: Mapping[str, str] = field(default_factory=dict[str, str])
     absent: frozenset[str] = frozenset()
+    needs: str = ""  # a role; who is not of it gets answers that are not true, and no error
 
 
 def queries(major: int) -> tuple[MetricQuery, ...]:
@@ -112,6 +114,7 @@ def parse(what: str, floor: int, text: str) -> MetricQuery:
         metrics,
         unknown,
         frozenset(absent),
+        said.get("needs", ""),
     )
 
 

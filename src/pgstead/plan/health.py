@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
 
 from pgstead.model.telemetry import Check, Fold, Level, Sample, Threshold, Verdict
 
@@ -11,6 +12,38 @@ _WORSE = {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2}
 
 
 _NEVER = "it was not sampled"
+_SKEW = timedelta(seconds=1)  # a clock that is slewed may run back by less
+
+
+def looked_at(samples: Sequence[Sample], now: datetime) -> datetime | None:
+    """Return when something was sampled last; what lies in the future was before the clock was set.
+
+    None where nothing was sampled since.
+    """
+    return max((s.at for s in samples if s.at <= now + _SKEW), default=None)
+
+
+def current(
+    samples: Sequence[Sample],
+    now: datetime,
+    slow: AbstractSet[str],
+    fast_span: timedelta,
+    slow_span: timedelta,
+) -> tuple[Sample, ...]:
+    """Return the newest samples that tell of now, of those that are kept of each series.
+
+    A series that the last look did not give any more is gone; `slow` are the metrics that are not
+    in every look. So is one whose sample lies in the future.
+    """
+    looked = looked_at(samples, now)
+    if looked is None:
+        return ()
+    end = now + _SKEW
+    return tuple(
+        s
+        for s in samples
+        if (now - slow_span if s.metric in slow else looked - fast_span) <= s.at <= end
+    )
 
 
 def judge(
