@@ -24,6 +24,7 @@ from pgstead.model.design import Design
 from pgstead.model.statements import StatementWindow
 from pgstead.model.telemetry import (
     LASTING_DAYS,
+    LOOK_SECONDS,
     STALE_AFTER,
     Cadence,
     Metric,
@@ -33,7 +34,7 @@ from pgstead.model.telemetry import (
     Verdict,
 )
 from pgstead.observe import metric_files, pooler_metrics, telemetry
-from pgstead.observe.lanes import Connection, Lane
+from pgstead.observe.lanes import Connection, Lane, Silence
 from pgstead.observe.metric_files import MetricQuery
 from pgstead.observe.statements import StatementWatch
 from pgstead.observe.telemetry import Look
@@ -48,7 +49,7 @@ _COMPARED = 86_400.0  # seconds that a statement is compared with
 _CLUSTER = "postgres"
 _GAUGE = MetricKind.GAUGE
 
-SECONDS = Metric("pgstead_sampler_seconds", _GAUGE, "s", "How long the last look took.")
+SECONDS = Metric(LOOK_SECONDS, _GAUGE, "s", "How long the last look took.")
 CPU = Metric("pgstead_sampler_cpu_seconds", _GAUGE, "s", "CPU time of the agent during it.")
 COUNT = Metric("pgstead_sampler_series", _GAUGE, "{series}", "Series that it gave.")
 BACKUP_AGE = Metric(
@@ -87,6 +88,7 @@ class Sampler:
         }
         self._noting = Noting(design, plan, ports)
         self._clock = ClockWatch()
+        self._silent: set[str] = set()  # who did not answer in the last look
         self._slow_due = 0.0
         self._tidy_due = 0.0
         self._declared = False
@@ -110,9 +112,9 @@ class Sampler:
         if self._clock.jumped():
             self._slow_due = 0.0  # what was looked at before lies in another time
         slow = began >= self._slow_due
-        found = [*self._looked(slow=slow)]
         if slow:
             self._slow_due = began + self._plan.slow_interval - self._plan.interval / 2
+        found = [*self._looked(slow=slow)]
         at = telemetry.now()
         found.append(Sample(SECONDS.name, time.monotonic() - began, at))
         found.append(Sample(CPU.name, time.process_time() - cpu, at))
@@ -134,6 +136,7 @@ class Sampler:
             yield from self._too_new()
         for name, lane in self._lanes.items():
             told = lane.end(deadline)
+            self._heard(name, told)
             if name == _CLUSTER:
                 yield telemetry.up(told)
             if isinstance(told, Look):
@@ -144,7 +147,16 @@ class Sampler:
                 yield from telemetry.silent(wanted[name], name, told, probed=name != _CLUSTER)
         if self._console is not None:
             told = self._console.end(deadline)
+            self._heard(self._console.name, told)
             yield from told.samples if isinstance(told, Look) else pooler_metrics.silent(told)
+
+    def _heard(self, name: str, told: Look | Silence) -> None:
+        """Have the next look be slow where somebody answers again: what is slow is unknown."""
+        if isinstance(told, Silence):
+            self._silent.add(name)
+        elif name in self._silent:
+            self._silent.discard(name)
+            self._slow_due = 0.0
 
     def _asking(self, name: str, wanted: Sequence[MetricQuery], *, slow: bool) -> telemetry.Asking:
         watch = self._watches.get(name) if slow else None

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
-from pgstead.model.telemetry import Check, Fold, Level, Sample, Threshold, Verdict
+from pgstead.model.telemetry import (
+    LOOK_SECONDS,
+    Check,
+    Fold,
+    Level,
+    Sample,
+    Threshold,
+    Verdict,
+)
 
 _WORSE = {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2}
 
@@ -38,11 +46,12 @@ def current(
     looked = looked_at(samples, now)
     if looked is None:
         return ()
-    end = now + _SKEW
+    # where something hangs a look takes longer than an interval, and its first samples count too
+    began = [s.at - timedelta(seconds=s.value) for s in samples
+             if s.metric == LOOK_SECONDS and s.value is not None]  # fmt: skip
+    edge, end = min([looked - fast_span, *began]), now + _SKEW
     return tuple(
-        s
-        for s in samples
-        if (now - slow_span if s.metric in slow else looked - fast_span) <= s.at <= end
+        s for s in samples if (now - slow_span if s.metric in slow else edge) <= s.at <= end
     )
 
 

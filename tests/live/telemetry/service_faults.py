@@ -6,7 +6,6 @@ import contextlib
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -46,26 +45,23 @@ class Fault:
 @contextmanager
 def full_pool(stead: LiveStead) -> Iterator[None]:
     """All connections of the application's pool are held by transactions that go on."""
-    with ExitStack() as stack:
-        for _ in range(3):
-            holder = stack.enter_context(stead.connect())
-            holder.execute("BEGIN")
-            holder.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        waiter = stead.connect()
+    waiter = stead.connect()
 
-        def waiting() -> None:
-            with contextlib.suppress(psycopg.Error), waiter:
-                waiter.execute("SELECT 1")
+    def waiting() -> None:
+        with contextlib.suppress(psycopg.Error), waiter:
+            waiter.execute("SELECT 1")
 
-        thread = threading.Thread(target=waiting)
-        thread.start()
-        stack.callback(thread.join)
-        # let go before the waiter is joined
-        holders = stack.pop_all()
-        try:
+    thread = threading.Thread(target=waiting)
+    try:
+        with ExitStack() as stack:
+            for _ in range(3):
+                holder = stack.enter_context(stead.connect())
+                holder.execute("BEGIN")
+                holder.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            thread.start()
             yield
-        finally:
-            holders.close()
+    finally:
+        thread.join()
 
 
 @contextmanager
@@ -198,34 +194,47 @@ def short_certificate(stead: LiveStead) -> Iterator[None]:
 def full_disk(stead: LiveStead) -> Iterator[None]:
     """WAL lies on a small file system of its own, which is nearly full."""
     wal = stead.state / "server" / "data" / "pg_wal"
-    small, kept = stead.directory / "small", stead.directory / "kept"
     size = sum(p.stat().st_size for p in wal.rglob("*") if p.is_file()) * 2 + (64 << 20)
-    supervisor = stead.wired.ports.supervisor
-    small.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(small)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        small.rmdir()
-        pytest.skip("nothing may be mounted here")
-    try:
-        supervisor.stop("postgres")
-        wal.rename(kept)
-        subprocess.run(["cp", "-a", str(kept), str(small / "pg_wal")], check=True)
-        wal.symlink_to(small / "pg_wal")
-        supervisor.start("postgres")
+    with small_disk(stead.directory / "small", size) as small, moved(stead, wal, small / "pg_wal"):
         used = shutil.disk_usage(small)
-        with (small / "ballast").open("wb") as file:
-            file.write(b"x" * int(used.free - used.total * 0.06))
+        ballast = small / "ballast"
+        ballast.write_bytes(b"x" * int(used.free - used.total * 0.06))
         yield
-        (small / "ballast").unlink()
+        ballast.unlink()
+
+
+@contextmanager
+def small_disk(place: Path, size: int) -> Iterator[Path]:
+    """Mount one of some bytes."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(place)]
+    mounted = not subprocess.run(mount, check=False, capture_output=True).returncode
+    try:
+        if not mounted:
+            pytest.skip("nothing may be mounted here")
+        yield place
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
+        place.rmdir()
+
+
+@contextmanager
+def moved(stead: LiveStead, wal: Path, there: Path) -> Iterator[None]:
+    """Have WAL lie elsewhere for a while."""
+    supervisor = stead.wired.ports.supervisor
+    supervisor.stop("postgres")
+    subprocess.run(["cp", "-a", str(wal), str(there)], check=True)
+    shutil.rmtree(wal)
+    wal.symlink_to(there)
+    supervisor.start("postgres")
+    try:
+        yield
+    finally:
         supervisor.stop("postgres")
         wal.unlink()
-        shutil.rmtree(kept)
-        subprocess.run(["cp", "-a", str(small / "pg_wal"), str(wal)], check=True)
+        subprocess.run(["cp", "-a", str(there), str(wal)], check=True)
         supervisor.start("postgres")
-    finally:
-        subprocess.run(["umount", "--lazy", str(small)], check=False)
-        with contextlib.suppress(OSError):
-            small.rmdir()
 
 
 @contextmanager
@@ -259,11 +268,6 @@ def signalled(stead: LiveStead, program: str) -> Iterator[None]:
     finally:
         for one in family:
             os.kill(one, signal.SIGCONT)
-
-
-def pause(seconds: float) -> None:
-    """Let a threshold of some seconds be passed."""
-    time.sleep(seconds)
 
 
 TOLD_IN_THE_SUITE = (

@@ -125,9 +125,7 @@ def looks(stead: LiveStead, since: datetime, until_then: datetime) -> int:
     telemetry = stead.wired.ports.telemetry
     assert telemetry is not None
     return sum(
-        s.value is not None
-        and s.at - timedelta(seconds=s.value) > since
-        and s.at <= until_then
+        s.value is not None and s.at - timedelta(seconds=s.value) > since and s.at <= until_then
         for s in telemetry.store.history("pgstead_sampler_seconds", since)
     )
 

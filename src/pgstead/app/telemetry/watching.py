@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -32,6 +36,7 @@ from pgstead.model.availability import NOTE
 if TYPE_CHECKING:
     from pgstead.app.engine import Database
 
+_log = logging.getLogger(__name__)
 _FLUSH = 3  # seconds
 _PATIENCE = 0.6  # seconds with the file of samples
 _NO_AGENT = "nobody samples this database: it belongs to no stead that is watched"
@@ -61,6 +66,7 @@ class Watching:
     samples: Samples | None
     tracer: TracerProvider | None = None  # None: no spans are made
     _reading: Reading = field(default_factory=lambda: Reading(_PATIENCE))
+    _began: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, known: Settings, version: str) -> Watching:
@@ -94,10 +100,28 @@ class Watching:
             spans.install(database.engine.sync_engine)
 
     async def flush(self) -> None:
-        """Send what was not sent yet; who cannot be reached is not waited for."""
-        await asyncio.to_thread(self.provider.force_flush, _FLUSH * 1000)
-        if self.tracer is not None:
-            await asyncio.to_thread(self.tracer.force_flush, _FLUSH * 1000)
+        """Send what was not sent yet; who cannot be reached is not waited for.
+
+        Nor does a service that has measured for a second wait for longer than that: before it
+        serves, it rehearses its end. The exporters' own time-outs are longer, hence the thread.
+        """
+        sent, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def flushing() -> None:
+            try:
+                self.provider.force_flush(_FLUSH * 1000)
+                if self.tracer is not None:
+                    self.tracer.force_flush(_FLUSH * 1000)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it disturbs nobody
+                _log.warning("the last metrics were not sent: %s", type(error).__name__)
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(sent.set)
+
+        # a daemon: the process ends without waiting for a collector that hangs
+        threading.Thread(target=flushing, name="pgstead-flush", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(_FLUSH, time.monotonic() - self._began)):
+                await sent.wait()
 
     async def judged(self) -> tuple[Sequence[Judged], str]:
         """Return the checks of the stead, or why there are none. Takes less than a second."""
