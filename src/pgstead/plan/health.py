@@ -41,7 +41,8 @@ def current(
     """Return the newest samples that tell of now, of those that are kept of each series.
 
     A series that the last look did not give any more is gone; `slow` are the metrics that are not
-    in every look. So is one whose sample lies in the future.
+    in every look, so of those the last look is the one that gave any. What nobody knew once has a
+    series of its own, which is gone when it is known again. So is what lies in the future.
     """
     looked = looked_at(samples, now)
     if looked is None:
@@ -49,10 +50,15 @@ def current(
     # where something hangs a look takes longer than an interval, and its first samples count too
     began = [s.at - timedelta(seconds=s.value) for s in samples
              if s.metric == LOOK_SECONDS and s.value is not None]  # fmt: skip
-    edge, end = min([looked - fast_span, *began]), now + _SKEW
-    return tuple(
-        s for s in samples if (now - slow_span if s.metric in slow else edge) <= s.at <= end
-    )
+    edge = min([looked - fast_span, *began])
+    gap = max(looked - edge, 1.5 * fast_span)
+    edges: dict[str, datetime] = {}
+    kept = [s for s in samples if s.at <= now + _SKEW]
+    for sample in kept:
+        if sample.metric in slow:
+            newest = max(sample.at - gap, now - slow_span)
+            edges[sample.metric] = max(newest, edges.get(sample.metric, newest))
+    return tuple(s for s in kept if s.at >= edges.get(s.metric, edge))
 
 
 def judge(

@@ -40,6 +40,7 @@ class Fault:
     serious_after: float = 0.0  # seconds until its threshold is passed
     looks: int = 2
     known: bool = True  # the check has a value
+    swift: bool = True  # `pgstead status` waits for nobody
 
 
 @contextmanager
@@ -271,7 +272,8 @@ def signalled(stead: LiveStead, program: str) -> Iterator[None]:
 
 
 TOLD_IN_THE_SUITE = (
-    Fault("hanging", hung_backends, "server", "critical", 503, 503, "ServerDown"),
+    Fault("hanging", hung_backends, "server", "critical", 503, 503, "ServerDown",
+          swift=False),
     Fault("full pool", full_pool, "pool_wait", "critical", 503, 503, "PoolWaitCritical", 1.0),
     Fault("lock chain", lock_chain, "blocked", "critical", 503, 200, "BlockedCritical", 2.0),
     Fault("wrong password", wrong_password, "server", "unknown", 200, 200, "ServerDown",

@@ -41,7 +41,8 @@ def test_a_fault_is_told_within_two_looks_and_ends(faulty: Alerted, fault: Fault
             serious = began + timedelta(seconds=fault.serious_after)
             assert looks(stead, serious, fired) <= fault.looks
             until(lambda: faulty.receiver.count(f" {fault.alert}:") > heard, "it is told")
-            named_by_status(stead, fault)
+            if fault.swift:
+                named_by_status(stead, fault)
     if fault.alert:
         until(lambda: faulty.phase(fault.alert) == "inactive", f"{fault.alert} is over", 90)
         until(
@@ -95,7 +96,7 @@ def answers(stead: LiveStead, fault: Fault) -> None:
     for path in PATHS:
         address = f"http://127.0.0.1:{stead.api_port}/health/{path}"
         took: list[float] = []
-        for _ in range(3):
+        for _ in range(2):
             before = time.monotonic()
             answer = httpx.get(address, timeout=30)
             took.append(time.monotonic() - before)
