@@ -48,12 +48,12 @@ def current(
     if looked is None:
         return ()
     # where something hangs a look takes longer than an interval, and its first samples count too
-    began = [s.at - timedelta(seconds=s.value) for s in samples
-             if s.metric == LOOK_SECONDS and s.value is not None]  # fmt: skip
-    edge = min([looked - fast_span, *began])
+    kept = [s for s in samples if s.at <= now + _SKEW]
+    looks = [s for s in kept if s.metric == LOOK_SECONDS and s.value is not None]
+    began = [s.at - timedelta(seconds=s.value or 0.0) for s in looks]
+    edge = max(began, default=looked - fast_span)
     gap = max(looked - edge, 1.5 * fast_span)
     edges: dict[str, datetime] = {}
-    kept = [s for s in samples if s.at <= now + _SKEW]
     for sample in kept:
         if sample.metric in slow:
             newest = max(sample.at - gap, now - slow_span)
@@ -87,7 +87,8 @@ def judge(
     was = before.level if before is not None else Level.OK
     level = level_of(value, threshold, was)
     if level is Level.OK and unknown:
-        return _verdict(check, Level.UNKNOWN, value, unknown[0].reason, before, at)
+        # what the known part comes to is told nowhere: a sum of it would say 0 of what is unknown
+        return _verdict(check, Level.UNKNOWN, None, unknown[0].reason, before, at)
     place = _place(check, known, value) if level is not Level.OK else ""
     return _verdict(check, level, value, place, before, at)
 
