@@ -24,7 +24,7 @@ from pgstead.model.alerts import (
 )
 from pgstead.model.design import Design
 from pgstead.model.telemetry import STALE_AFTER, Level, Sample, TelemetryPlan
-from pgstead.plan import alerts, conditions
+from pgstead.plan import alerts, conditions, health
 from pgstead.plan.alerts import Notice
 from pgstead.ports import Ports
 from pgstead.ports.alerts import AlertPorts, Sent
@@ -114,7 +114,7 @@ class Alerting:
     def _newest(self, now: datetime) -> Mapping[str, tuple[Sample, ...]]:
         """Return what is known now: what is old, or of a series that is gone, is not."""
         every = self._samples.newest()
-        looked = max((s.at for s in every), default=None)
+        looked = health.looked_at(every, now)
         found: dict[str, list[Sample]] = {}
         for sample in self._current(every):
             found.setdefault(sample.metric, []).append(sample)

@@ -18,6 +18,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from pgstead.agent.alerting import alerting_of
+from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.mirroring import Mirroring
 from pgstead.agent.sampling import Sampler
 from pgstead.errors import SteadError
@@ -36,6 +37,7 @@ _SWEEP = 5  # seconds between two looks for segments that have arrived
 _WATCH = 60  # seconds between two looks for WAL that is missing
 _RELOAD = 5  # seconds between two looks at the manifest
 _AGAIN = 600  # seconds after which a backup that failed twice is tried once more
+_CLOCK = 1.0  # seconds between two looks at the clock
 _LATE = 3600  # seconds that a job may begin late; what is later is caught up by the catalog
 
 
@@ -66,10 +68,24 @@ def run(design: Design, ports: Ports) -> None:
     scheduler.add_job(changed, IntervalTrigger(seconds=_RELOAD), id="manifest")
     scheduler.start()
     _log.info("the agent runs")
-    ended.wait()
+    clock = ClockWatch()
+    while not ended.wait(_CLOCK):
+        if by := clock.jumped():
+            _clock_was_set(scheduler, by)
     scheduler.shutdown(wait=False)
     if sampler is not None:
         sampler.close()
+
+
+def _clock_was_set(scheduler: BackgroundScheduler, by: float) -> None:
+    """Begin anew from what the clock says now: the next times were reckoned by what it said."""
+    _log.warning("the clock was set %s by %.0f s", "back" if by < 0 else "forward", abs(by))
+    now = datetime.now(UTC)
+    for job in scheduler.get_jobs():
+        if isinstance(job.trigger, IntervalTrigger):
+            job.modify(next_run_time=now)
+        elif by < 0 and isinstance(job.trigger, CronTrigger):
+            job.modify(next_run_time=job.trigger.get_next_fire_time(None, now))
 
 
 def _manifest_watch(applied: Path, ended: threading.Event) -> Callable[[], None]:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from pgstead.agent import noting
+from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.noting import Noting
 from pgstead.catalog.health_checks import CHECKS
 from pgstead.errors import SteadError
@@ -23,6 +24,7 @@ from pgstead.model.design import Design
 from pgstead.model.statements import StatementWindow
 from pgstead.model.telemetry import (
     LASTING_DAYS,
+    LOOK_SECONDS,
     STALE_AFTER,
     Cadence,
     Metric,
@@ -32,7 +34,7 @@ from pgstead.model.telemetry import (
     Verdict,
 )
 from pgstead.observe import metric_files, pooler_metrics, telemetry
-from pgstead.observe.lanes import Connection, Lane
+from pgstead.observe.lanes import Connection, Lane, Silence
 from pgstead.observe.metric_files import MetricQuery
 from pgstead.observe.statements import StatementWatch
 from pgstead.observe.telemetry import Look
@@ -47,7 +49,7 @@ _COMPARED = 86_400.0  # seconds that a statement is compared with
 _CLUSTER = "postgres"
 _GAUGE = MetricKind.GAUGE
 
-SECONDS = Metric("pgstead_sampler_seconds", _GAUGE, "s", "How long the last look took.")
+SECONDS = Metric(LOOK_SECONDS, _GAUGE, "s", "How long the last look took.")
 CPU = Metric("pgstead_sampler_cpu_seconds", _GAUGE, "s", "CPU time of the agent during it.")
 COUNT = Metric("pgstead_sampler_series", _GAUGE, "{series}", "Series that it gave.")
 BACKUP_AGE = Metric(
@@ -86,6 +88,8 @@ class Sampler:
             d.name: StatementWatch(d.name, design.build.major) for d in design.databases
         }
         self._noting = Noting(design, plan, ports)
+        self._clock = ClockWatch()
+        self._silent: set[str] = set()  # who did not answer in the last look
         self._slow_due = 0.0
         # first and last moment of what was written last, by how often it is looked at
         self._written: dict[Cadence, tuple[datetime, datetime]] = {}
@@ -108,10 +112,12 @@ class Sampler:
     def look(self) -> None:
         """Look once. Raises StateDirectoryError where what was seen cannot be kept."""
         began, cpu = time.monotonic(), time.process_time()
+        if self._clock.jumped():
+            self._slow_due = 0.0  # what was looked at before lies in another time
         slow = began >= self._slow_due
-        found = [*self._looked(slow=slow)]
         if slow:
             self._slow_due = began + self._plan.slow_interval - self._plan.interval / 2
+        found = [*self._looked(slow=slow)]
         at = telemetry.now()
         found.append(Sample(SECONDS.name, time.monotonic() - began, at))
         found.append(Sample(CPU.name, time.process_time() - cpu, at))
@@ -133,32 +139,49 @@ class Sampler:
             yield from self._too_new()
         for name, lane in self._lanes.items():
             told = lane.end(deadline)
+            self._heard(name, told)
             if name == _CLUSTER:
                 yield telemetry.up(told)
             if isinstance(told, Look):
                 yield from told.samples
                 if slow and name in self._watches:
-                    yield from self._regressed(name, told.statements)
+                    yield from self._regressed(name, told)
             else:
                 yield from telemetry.silent(wanted[name], name, told, probed=name != _CLUSTER)
         if self._console is not None:
             told = self._console.end(deadline)
+            self._heard(self._console.name, told)
             yield from told.samples if isinstance(told, Look) else pooler_metrics.silent(told)
+
+    def _heard(self, name: str, told: Look | Silence) -> None:
+        """Have the next look be slow where somebody answers again: what is slow is unknown."""
+        if isinstance(told, Silence):
+            self._silent.add(name)
+        elif name in self._silent:
+            self._silent.discard(name)
+            self._slow_due = 0.0
 
     def _asking(self, name: str, wanted: Sequence[MetricQuery], *, slow: bool) -> telemetry.Asking:
         watch = self._watches.get(name) if slow else None
 
         def asking(connection: Connection) -> Look:
             look = telemetry.look(connection, wanted, name, probed=name != _CLUSTER)
-            return look if watch is None else replace(look, statements=_windows(connection, watch))
+            # without its rights it would see its own statements, and take them for all
+            if watch is None or look.lacking:
+                return look
+            return replace(look, statements=_windows(connection, watch))
 
         return asking
 
-    def _regressed(self, name: str, windows: Sequence[StatementWindow]) -> Iterator[Sample]:
+    def _regressed(self, name: str, told: Look) -> Iterator[Sample]:
         """Keep the windows; yield how many statements are slower than they were."""
         place, at = (("datname", name),), telemetry.now()
+        windows = told.statements
         if not windows:
-            yield Sample(REGRESSED.name, None, at, place, "no statement was counted since")
+            lacking = ", ".join(sorted(told.lacking))
+            none = "no statement was counted since, or pg_stat_statements is not there"
+            reason = f"the monitoring role is not of {lacking}" if lacking else none
+            yield Sample(REGRESSED.name, None, at, place, reason)
             return
         store = self._own.store
         try:
@@ -220,7 +243,7 @@ class Sampler:
         """Judge by the newest samples: those of a slow metric are not in every look."""
         store, now = self._own.store, telemetry.now()
         before: Mapping[str, Verdict] = {v.check: v for v in store.verdicts()}
-        fresh = health.by_metric([*self.current(store.newest())])
+        fresh = health.by_metric(self.current(store.newest()))
         thresholds = self._plan.thresholds
         store.judge([
             (
@@ -233,18 +256,10 @@ class Sampler:
             for c in CHECKS
         ])  # fmt: skip
 
-    def current(self, every: Sequence[Sample]) -> Iterator[Sample]:
-        """Yield those of the last look at them: a series that it did not give any more is gone.
-
-        What nobody knew while the server was down has no attributes, so it is a series of its own:
-        it has to go with the first look that knows better.
-        """
-        cadences = {m.name: m.cadence for m in self.metrics()}
-        for sample in every:
-            span = self._written.get(cadences.get(sample.metric, Cadence.FAST))
-            # of nothing that was written here, all is as new as can be
-            if span is None or span[0] <= sample.at <= span[1]:
-                yield sample
+    def current(self, every: Sequence[Sample]) -> Sequence[Sample]:
+        """Return those of the last look at them: a series that it did not give any more is gone."""
+        slow = frozenset(m.name for m in self.metrics() if m.cadence is Cadence.SLOW)
+        return health.current(every, slow, self._written)
 
     def _tidy(self) -> None:
         if time.monotonic() < self._tidy_due:

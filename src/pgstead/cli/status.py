@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pgstead.model.resources import Certificate
     from pgstead.ports import ProgramState
     from pgstead.workflows.backup_status import BackupStatus
-    from pgstead.workflows.status import Status
+    from pgstead.workflows.status import Alarm, Status
 
 
 @new_command(
@@ -68,7 +68,26 @@ def _print(console: Console, wired: Wired, found: Status) -> None:
         console.line()
         console.line(f"  availability over {found.available.days} days: {_share(found.available)}")
     console.line()
+    _print_alarm(console, found.alarm)
     _print_attention(console, found)
+
+
+def _print_alarm(console: Console, alarm: Alarm) -> None:
+    """Say which alerts fire, or why nobody knows: that nothing fires has to be known too."""
+    if alarm.found is None:
+        console.line(f"alerts: unknown: {alarm.reason}")
+        return
+    for state in alarm.found.firing:
+        value = "" if state.value is None else f" [{state.value:.4g}]"
+        where = f", {state.reason}" if state.reason else ""
+        since = state.since.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
+        severity = alarm.found.severity(state.name)
+        console.line(f"alert: {severity} {state.name}{value}{where}, since {since}Z")
+    if alarm.found.firing:
+        console.hint("`pgstead alerts` shows more, docs/reference/alerts.md what to do")
+    else:
+        pending = len(alarm.found.pending)
+        console.line(f"alerts: nothing fires{f', {pending} pending' if pending else ''}")
 
 
 def _programs(wired: Wired, found: Status) -> list[tuple[str, str, str, str]]:
@@ -183,6 +202,18 @@ def _backups_told(found: BackupStatus) -> dict[str, object]:
     }
 
 
+def _alarm_told(alarm: Alarm) -> dict[str, object]:
+    """Return what fires; null where nobody knows, which is not the same as nothing."""
+    found = alarm.found
+    if found is None:
+        return {"firing": None, "pending": None, "evaluated_at": None, "reason": alarm.reason}
+    firing, pending = (
+        [{"severity": found.severity(s.name), **asdict(s)} for s in states]
+        for states in (found.firing, found.pending)
+    )
+    return {"firing": firing, "pending": pending, "evaluated_at": found.at, "reason": None}
+
+
 def _told(wired: Wired, found: Status) -> dict[str, object]:
     from pgstead.plan import wording
 
@@ -205,6 +236,7 @@ def _told(wired: Wired, found: Status) -> dict[str, object]:
         "backups": found.backups and _backups_told(found.backups),
         "availability": found.available
         and {"state": found.available.state, **asdict(found.available)},
+        "alerts": _alarm_told(found.alarm),
         "notices": found.notices,
         "waivers": found.waivers,
         "plan": wording.as_json(found.plan),

@@ -8,6 +8,7 @@ ends by that, and the next look connects anew.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -18,6 +19,9 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 
+from pgstead.errors import SteadError
+
+_log = logging.getLogger("pgstead.agent")
 Told = TypeVar("Told")
 Connection = psycopg.Connection[dict[str, Any]]
 
@@ -80,6 +84,15 @@ class Lane(Generic[Told]):
             self._told = work(self._connection)
         except (psycopg.Error, OSError) as error:
             self._told = silence(error)
+            self._forget()
+        except SteadError:
+            # it was not asked: that says nothing about it. The error names a path.
+            self._told = Silence("the monitoring role's password cannot be read", away=False)
+            self._forget()
+        except Exception as error:  # noqa: BLE001 - a thread that dies of it would say "no answer"
+            _log.exception("what %s answered is not understood", self.name)
+            what = type(error).__name__
+            self._told = Silence(f"its answer is not understood: {what}", away=False)
             self._forget()
 
     def _forget(self) -> None:

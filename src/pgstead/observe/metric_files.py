@@ -4,6 +4,7 @@
     -- cadence: fast              fast: each interval; slow: what is dear
     -- attributes: datname        columns that tell series apart; may be missing
     -- most: 50                   rows that are taken, where attributes tell them apart
+    -- needs: pg_read_all_stats   without this role the rows of others look empty; may be missing
     -- gauge NAME UNIT: what it is. Also `counter`.
     -- unknown NAME: why its column is NULL, where that means that it cannot be known
     -- absent NAME NAME           a NULL of these is no sample at all
@@ -26,7 +27,7 @@ _FILE = re.compile(r"^(?P<what>[a-z_]+)_(?P<floor>\d+)\.sql$")
 _DECLARED = re.compile(
     r"^-- (?P<kind>counter|gauge) (?P<name>[a-z][a-z0-9_]*) (?P<unit>\S+): (?P<text>\S.*)$"
 )
-_SAID = re.compile(r"^-- (?P<key>scope|cadence|attributes|most): (?P<value>\S.*)$")
+_SAID = re.compile(r"^-- (?P<key>scope|cadence|attributes|most|needs): (?P<value>\S.*)$")
 _UNKNOWN = re.compile(r"^-- unknown (?P<name>\S+): (?P<why>\S.*)$")
 _ABSENT = re.compile(r"^-- absent (?P<names>\S.*)$")
 _SUFFIXES: Mapping[str, tuple[str, ...]] = {"s": ("_seconds",), "By": ("_bytes",)}
@@ -46,6 +47,7 @@ class MetricQuery:
     most: int = 1
     unknown: Mapping[str, str] = field(default_factory=dict[str, str])
     absent: frozenset[str] = frozenset()
+    needs: str = ""  # a role; who is not of it gets answers that are not true, and no error
 
 
 def queries(major: int) -> tuple[MetricQuery, ...]:
@@ -117,6 +119,7 @@ def parse(what: str, floor: int, text: str) -> MetricQuery:
         most,
         unknown,
         frozenset(absent),
+        said.get("needs", ""),
     )
 
 

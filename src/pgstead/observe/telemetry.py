@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,7 @@ class Look:
     samples: tuple[Sample, ...]
     seconds: float
     statements: tuple[StatementWindow, ...] = ()
+    lacking: frozenset[str] = frozenset()  # roles that queries need, and that we are not of
 
 
 Asking = Callable[[Connection], Look]
@@ -51,9 +53,28 @@ def look(
     connection.execute("SELECT 1")
     probe = time.perf_counter() - began
     found = [Sample(PROBE.name, probe, now(), (("datname", database),))] if probed else []
+    lacking = _lacking(connection, {query.needs for query in wanted} - {""})
     for query in wanted:
-        found += ask(connection, query, database)
-    return Look(tuple(found), time.perf_counter() - began)
+        if query.needs in lacking:
+            found += unknown(query, database, f"the monitoring role is not of {query.needs}")
+        else:
+            found += ask(connection, query, database)
+    return Look(tuple(found), time.perf_counter() - began, lacking=lacking)
+
+
+def _lacking(connection: Connection, roles: AbstractSet[str]) -> frozenset[str]:
+    """Return the roles whose rights we do not have.
+
+    pg_stat_activity and its like show everybody every session, with NULL for what is hidden
+    (https://www.postgresql.org/docs/current/monitoring-stats.html): sums of that would be 0.
+    """
+    if not roles:
+        return frozenset()
+    rows = connection.execute(
+        "SELECT r AS role FROM unnest(%s::text[]) AS r WHERE NOT pg_has_role(r, 'USAGE')",
+        (sorted(roles),),
+    ).fetchall()
+    return frozenset(row["role"] for row in rows)
 
 
 def ask(connection: Connection, query: MetricQuery, database: str) -> list[Sample]:

@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
 
-from pgstead.model.telemetry import Check, Fold, Level, Sample, Threshold, Verdict
+from pgstead.model.telemetry import (
+    Cadence,
+    Check,
+    Fold,
+    Level,
+    Sample,
+    Threshold,
+    Verdict,
+)
 
 _WORSE = {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2}
 
 
 _NEVER = "it was not sampled"
+_SKEW = timedelta(seconds=1)  # a clock that is slewed may run back by less
+
+
+def looked_at(samples: Sequence[Sample], now: datetime) -> datetime | None:
+    """Return when something was sampled last; what lies in the future was before the clock was set.
+
+    None where nothing was sampled since.
+    """
+    return max((s.at for s in samples if s.at <= now + _SKEW), default=None)
+
+
+def current(
+    samples: Sequence[Sample],
+    slow: AbstractSet[str],
+    looks: Mapping[Cadence, tuple[datetime, datetime]],
+) -> tuple[Sample, ...]:
+    """Return the newest samples that tell of now, of those that are kept of each series.
+
+    A series that the last look did not give any more is gone; `slow` are the metrics that are not
+    in every look. What nobody knew once has a series of its own, which is gone when it is known
+    again. So is what lies in the future. `looks` are the first and the last moment of the last look
+    of each cadence; where there was none yet, all is as new as can be.
+    """
+    return tuple(
+        s
+        for s in samples
+        if (span := looks.get(Cadence.SLOW if s.metric in slow else Cadence.FAST)) is None
+        or span[0] <= s.at <= span[1]
+    )
 
 
 def judge(
@@ -39,7 +77,8 @@ def judge(
     was = before.level if before is not None else Level.OK
     level = level_of(value, threshold, was)
     if level is Level.OK and unknown:
-        return _verdict(check, Level.UNKNOWN, value, unknown[0].reason, before, at)
+        # what the known part comes to is told nowhere: a sum of it would say 0 of what is unknown
+        return _verdict(check, Level.UNKNOWN, None, unknown[0].reason, before, at)
     place = _place(check, known, value) if level is not Level.OK else ""
     return _verdict(check, level, value, place, before, at)
 

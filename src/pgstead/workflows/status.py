@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 
 from pgstead.errors import SteadError
 from pgstead.model.availability import NOTE, Availability
@@ -13,8 +14,19 @@ from pgstead.model.stead import Stead
 from pgstead.observe import snapshot
 from pgstead.plan.diff import diff
 from pgstead.ports import Ports, ProgramState
-from pgstead.workflows import backup_status
+from pgstead.workflows import alerting, backup_status
+from pgstead.workflows.alerting import AlertStatus
 from pgstead.workflows.backup_status import BackupStatus
+
+_LOOKS, _SPARE = 3, 5.0  # intervals, and seconds beside, after which alerts tell of the past
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What the agent found of the alert rules last; None where that is not known of now."""
+
+    found: AlertStatus | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +46,7 @@ class Status:
     plan: Plan
     backups: BackupStatus | None = None  # None where none are made
     available: Availability | None = None  # over thirty days; None: not reckoned
+    alarm: Alarm = Alarm(None, "nobody asked")
 
     @property
     def healthy(self) -> bool:
@@ -65,7 +78,24 @@ def status(design: Design, ports: Ports) -> Status:
         plan=diff(design.stead, found),
         backups=backup_status.look(design, ports, answers=answers),
         available=_available(ports),
+        alarm=_alarm(design, ports),
     )
+
+
+def _alarm(design: Design, ports: Ports) -> Alarm:
+    """Return what fires; rules that nobody has evaluated lately say nothing about now."""
+    if design.alerts is None or ports.alerts is None or design.telemetry is None:
+        return Alarm(None, "no rule is evaluated: alerts.enabled and telemetry.enabled")
+    try:
+        found = alerting.look(design.alerts, ports.alerts)
+    except SteadError as error:
+        return Alarm(None, error.message)
+    if found.at is None:
+        return Alarm(None, "the agent has not evaluated any rule yet")
+    age = abs((datetime.now(UTC) - found.at).total_seconds())
+    if age > _LOOKS * design.telemetry.interval + _SPARE:
+        return Alarm(None, f"the agent has not evaluated the rules for {age:.0f} s")
+    return Alarm(found)
 
 
 def _available(ports: Ports) -> Availability | None:

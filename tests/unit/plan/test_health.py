@@ -6,8 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pgstead.model.telemetry import Check, Fold, Level, Sample, Threshold, Verdict
-from pgstead.plan.health import judge, level_of
+from pgstead.model.telemetry import (
+    Cadence,
+    Check,
+    Fold,
+    Level,
+    Sample,
+    Threshold,
+    Verdict,
+)
+from pgstead.plan.health import current, judge, level_of
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 RISING = Threshold(0.75, 0.9, hysteresis=0.1)
@@ -68,7 +76,7 @@ def test_the_worst_of_several_counts_and_is_named() -> None:
 
 def test_what_is_good_as_far_as_known_is_unknown() -> None:
     found = judged(sample(0.2, place="data"), sample(None, "permission denied", place="wal"))
-    assert (found.level, found.value) == (Level.UNKNOWN, 0.2)
+    assert (found.level, found.value) == (Level.UNKNOWN, None)
     assert found.reason == "permission denied"
 
 
@@ -95,3 +103,43 @@ def test_a_sum_counts_all_that_match() -> None:
     plain = Check("plain", "used", "1", "x", Threshold(None, 1.0), Fold.SUM, (("ssl", "off"),))
     assert judged(sample(3, ssl="on"), sample(0, ssl="off"), check=plain).level is Level.OK
     assert judged(sample(1, ssl="off"), check=plain).level is Level.CRITICAL
+
+
+def series(metric: str, seconds_ago: float, value: float | None = 1.0, **attributes: str) -> Sample:
+    at = NOW - timedelta(seconds=seconds_ago)
+    return Sample(metric, value, at, tuple(attributes.items()))
+
+
+def kept(*samples: Sample, looked: float = 2.0, slowly: float | None = 600.0) -> set[Sample]:
+    """Return what is left where looks began so many seconds ago and took as long as they could."""
+    looks = {Cadence.FAST: (NOW - timedelta(seconds=looked), NOW)}
+    if slowly is not None:
+        looks[Cadence.SLOW] = (NOW - timedelta(seconds=slowly), NOW - timedelta(seconds=slowly - 9))
+    return set(current(samples, frozenset({"age"}), looks))
+
+
+def test_a_series_that_the_last_look_did_not_give_is_gone() -> None:
+    there, gone = series("used", 1.5, place="data"), series("used", 29, place="wal")
+    assert kept(there, gone) == {there}
+
+
+def test_a_look_that_took_longer_than_its_interval_counts_whole() -> None:
+    first = series("used", 40)
+    assert kept(first, looked=40) == {first}
+
+
+def test_what_was_unknown_in_a_slow_look_is_gone_when_a_later_one_knows_it() -> None:
+    unknown, known = series("age", 1500, None), series("age", 595, datname="shop")
+    assert kept(unknown, known) == {known}
+    assert kept(unknown, slowly=1500) == {unknown}
+
+
+def test_what_lies_in_the_future_was_seen_before_the_clock_was_set_back() -> None:
+    now = series("used", 1)
+    before = [series("used", -3600, place="wal"), series("age", -3600), series("gone", -3000)]
+    assert kept(now, *before) == {now}
+
+
+def test_before_the_first_look_all_is_as_new_as_can_be() -> None:
+    known = series("age", 5000)
+    assert kept(known, slowly=None) == {known}

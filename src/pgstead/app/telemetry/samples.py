@@ -26,6 +26,7 @@ from pgstead.model.sample_tables import (
 )
 from pgstead.model.telemetry import Level
 
+_SKEW = 5.0  # seconds
 _PATIENCE = 0.3  # seconds; the agent writes for milliseconds
 
 
@@ -48,8 +49,8 @@ class Current:
     stale_after: float  # seconds
 
     def fresh(self, now: float) -> bool:
-        """Say whether it tells of now."""
-        return now - self.at <= self.stale_after
+        """Say whether it tells of now; what lies in the future is of a clock that was set back."""
+        return -_SKEW <= now - self.at <= self.stale_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,6 @@ class Samples:
 
     def judged(self) -> Sequence[Judged]:
         """Return all checks; what is too old is unknown. Raises UnreadableSamplesError."""
-        now = time.time()
         found: list[Judged] = []
         for row in self._rows(VERDICTS):
             name, unit, warning, critical, falling, serving, text, level, *rest = row
@@ -124,8 +124,8 @@ class Samples:
                 name, unit, warning, critical, bool(falling), bool(serving), text, Level(level),
                 *rest,
             )  # fmt: skip
-            found.append(self._aged(check, now))
-        return tuple(found)
+            found.append(check)
+        return tuple(self._aged(found))
 
     def note(self, name: str) -> Note | None:
         """Return what the agent wrote down, if it did. Raises UnreadableSamplesError."""
@@ -145,20 +145,19 @@ class Samples:
             for told, group in groupby(rows, key=lambda row: row[0])
         )
 
-    def _aged(self, check: Judged, now: float) -> Judged:
-        age = now - self._written()
-        if age <= 3 * self.interval + 5:
-            return check
-        reason = f"the agent has not sampled for {age:.0f} s"
-        return replace(check, level=Level.UNKNOWN, value=None, reason=reason)
+    def _aged(self, checks: Sequence[Judged]) -> Sequence[Judged]:
+        """Return checks as they are known now: by the newest sample behind any of them.
 
-    def _written(self) -> float:
-        """Return when the agent wrote last: its log grows, or the file itself."""
-        times: list[float] = []
-        for path in (self.path, Path(f"{self.path}-wal")):
-            with contextlib.suppress(OSError):
-                times.append(path.stat().st_mtime)
-        return max(times, default=0.0)
+        The file itself says nothing: the agent writes more into it than samples.
+        """
+        now = time.time()
+        # what lies in the future was judged before the clock was set back
+        judged = max((c.at for c in checks if c.at <= now + _SKEW), default=None)
+        if judged is not None and now - judged <= 3 * self.interval + 5:
+            return checks
+        age = "since the clock was set" if judged is None else f"for {now - judged:.0f} s"
+        reason = f"the agent has not sampled {age}"
+        return [replace(c, level=Level.UNKNOWN, value=None, reason=reason) for c in checks]
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.path.parent.is_dir() or not self.path.exists():

@@ -1,5 +1,6 @@
 -- scope: cluster
 -- cadence: fast
+-- needs: pg_read_all_stats
 -- gauge pg_connections_used {connection}: Sessions of clients.
 -- gauge pg_connections_limit {connection}: Sessions that clients may have: max_connections without what is reserved.
 -- gauge pg_connections_used_ratio 1: Used, of the limit.

@@ -1,5 +1,6 @@
 -- scope: cluster
 -- cadence: fast
+-- needs: pg_read_all_stats
 -- attributes: source
 -- most: 5
 -- gauge pg_oldest_xmin_age {transaction}: How far back vacuum has to leave rows alone, and for whom.

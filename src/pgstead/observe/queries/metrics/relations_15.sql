@@ -1,5 +1,6 @@
 -- scope: database
 -- cadence: slow
+-- needs: pg_read_all_stats
 -- gauge pg_indexes_invalid {index}: Indexes that are not valid, and that nobody builds now.
 -- gauge pg_indexes_size_bytes By: Size of all indexes of users.
 -- gauge pg_tables_unlogged {table}: Tables that a crash empties.

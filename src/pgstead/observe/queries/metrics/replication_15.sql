@@ -1,5 +1,6 @@
 -- scope: cluster
 -- cadence: fast
+-- needs: pg_read_all_stats
 -- attributes: application_name, state
 -- most: 20
 -- gauge pg_stat_replication_sent_lag_bytes By: WAL that was not sent yet.

@@ -1,5 +1,6 @@
 -- scope: cluster
 -- cadence: fast
+-- needs: pg_read_all_stats
 -- attributes: datname, state
 -- most: 300
 -- gauge pg_stat_activity_count {connection}: Sessions of clients by what they do.

@@ -1,5 +1,6 @@
 -- scope: cluster
 -- cadence: fast
+-- needs: pg_read_all_stats
 -- attributes: ssl, version
 -- most: 10
 -- gauge pg_stat_ssl_connections {connection}: Sessions by TCP, with and without TLS.

@@ -1,5 +1,6 @@
 -- scope: cluster
 -- cadence: fast
+-- needs: pg_read_all_stats
 -- gauge pg_transaction_max_seconds s: Age of the oldest transaction of a client; 0 without one.
 -- gauge pg_statement_max_seconds s: Age of the oldest running statement of a client; 0 without one.
 -- gauge pg_idle_in_transaction_count {connection}: Sessions with an open transaction that do nothing.

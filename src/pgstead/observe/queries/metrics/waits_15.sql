@@ -1,5 +1,6 @@
 -- scope: cluster
 -- cadence: fast
+-- needs: pg_read_all_stats
 -- attributes: wait_event_type
 -- most: 20
 -- gauge pg_backends_waiting {connection}: Active sessions of clients by what they wait for; CPU: for nothing.
