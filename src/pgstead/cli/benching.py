@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from pgstead.errors import ManifestError, NotRunningError, SteadError
 from pgstead.host import clock
 from pgstead.host.callers import Browser, Login, Newcomer, Speaker, connected
 from pgstead.host.interrupts import put_off
-from pgstead.host.load import Generator, Target
+from pgstead.host.load import Crowd, Target
 from pgstead.host.traffic import Saying
 from pgstead.model.bench import Bench, Kind, Load, Request
 from pgstead.model.design import Service
@@ -59,7 +59,7 @@ def measure(asked: Asked, wired: Wired, progress: Progress) -> Bench:
                 "there is nothing to ask for: no service, and no database that answers",
                 hint="`pgstead status` shows what runs",
             )
-        generator = Generator(targets, asked.load)
+        generator = Crowd(targets, asked.load)
         stack.callback(generator.close)
         progress.step(f"warming up: {len(targets)} targets")
         generator.round(_WARM, kept=False)
@@ -132,7 +132,7 @@ def _of_service(
 
 
 @contextmanager
-def _prepared(function: _PREPARED, url: str, path: Path) -> Iterator[Sequence[Request]]:
+def _prepared(function: _PREPARED, url: str, path: Path) -> Generator[Sequence[Request]]:
     """Have the application make what its requests need; whatever it raises is told as its own."""
     load = function(url, path)
     try:

@@ -54,7 +54,7 @@ class _Seen:
     reasons: Counter[str] = field(default_factory=Counter[str])
 
 
-class Generator:
+class Crowd:
     """Some users and what they ask for; `stop` or the end of a round ends them."""
 
     def __init__(self, targets: Sequence[Target], plan: Plan) -> None:
