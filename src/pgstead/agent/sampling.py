@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from pgstead.agent import noting
+from pgstead.agent.blocking import Blocking
 from pgstead.agent.noting import Noting
 from pgstead.catalog.health_checks import CHECKS
 from pgstead.errors import SteadError
@@ -85,6 +86,7 @@ class Sampler:
             d.name: StatementWatch(d.name, design.build.major) for d in design.databases
         }
         self._noting = Noting(design, plan, ports)
+        self._blocking = Blocking(design, own.monitor)
         self._slow_due = 0.0
         self._tidy_due = 0.0
         self._declared = False
@@ -205,6 +207,7 @@ class Sampler:
             store.write(found)
             self._judge(found)
             self._noting.note(store)
+            self._blocking.note(store, found)
             self._tidy()
         except SteadError:
             self._declared = False  # the next file knows of no metric yet

@@ -1,6 +1,4 @@
-"""`pgstead inspect queries|indexes|bloat|locks|connections|vacuum|settings|io|forecast|
-performance`.
-"""
+"""`pgstead inspect queries|indexes|bloat|locks|connections|vacuum|settings|io`, and more."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def fit(points: Sequence[Point]) -> Trend | None:
 
 
 def _thinned(points: Sequence[Point], first: float, width: float) -> list[Point]:
-    """Return the means of equal stretches of time: of all samples there would be millions of pairs."""
+    """Return the means of equal stretches of time: of all there would be millions of pairs."""
     held: dict[int, list[Point]] = {}
     for at, value in points:
         held.setdefault(int((at - first) / width), []).append((at, value))

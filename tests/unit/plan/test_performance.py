@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +13,9 @@ from pgstead.plan.advice.performance import diagnose, measures_of
 BOUNDS = (0.001, 0.01, 0.1, 0.5, 1.0, math.inf)
 
 
-def told(*seconds: float, waits: int = 100, waited: float = 0.1, timeouts: int = 0, lost: int = 0):
+def told(
+    *seconds: float, waits: int = 100, waited: float = 0.1, timeouts: int = 0, lost: int = 0
+) -> Iterator[Counted]:
     name = "db_client_operation_duration_seconds"
     yield from (
         Counted(f"{name}_bucket", {"le": str(bound)}, sum(s <= bound for s in seconds))

@@ -50,6 +50,9 @@ background:var(--box);min-width:0}
 figcaption{font-weight:600;margin-bottom:.25rem}
 figure caption{position:absolute;left:-99rem}
 svg{display:block;width:100%;height:auto}
+.tree{margin:.25rem 0;padding-left:1.25rem;overflow-wrap:anywhere}
+.tree .tree{border-left:2px solid var(--edge)}
+section.card{margin:.5rem 0}code{font-size:.85rem;overflow-wrap:anywhere}
 .key{display:inline-block;width:1.75rem;height:.6rem;vertical-align:middle}
 .grid{stroke:var(--edge);fill:none}
 .tick{fill:var(--soft);font-size:11px;text-anchor:middle}.left{text-anchor:end;
