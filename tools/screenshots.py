@@ -21,10 +21,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
+import psycopg
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-
-import psycopg
 
 from tests.fix_stead import SAMPLED, LiveStead, stead_in
 
@@ -62,31 +62,44 @@ def draw(url: str, picture: Path, size: tuple[int, int], *, dark: bool) -> None:
         )
 
 
+_WAITING = "UPDATE shown SET note = 'y' WHERE id = 1"
+
+
+def _as_admin(stead: LiveStead, *statements: str) -> None:
+    with stead.superuser("jeex_idea") as admin:
+        for statement in statements:
+            admin.execute(statement)
+
+
+def _wait(stead: LiveStead) -> None:
+    with suppress(psycopg.Error), stead.connect(direct=True) as blocked:
+        blocked.execute("SET statement_timeout = 0")
+        blocked.execute("SET lock_timeout = 0")
+        blocked.execute(_WAITING)
+
+
+def _work(stead: LiveStead, ended: threading.Event) -> None:
+    with suppress(psycopg.Error), stead.connect("jeex_admin", direct=True) as busy:
+        while not ended.wait(0.05):
+            busy.execute("SELECT count(*) FROM pg_class AS a, pg_class AS b")
+
+
 @contextmanager
 def faults(stead: LiveStead) -> Iterator[None]:
     """Have a lock chain, a transaction that sleeps, and some work."""
-    with stead.superuser("jeex_idea") as admin:
-        admin.execute("CREATE TABLE IF NOT EXISTS public.shown (id int PRIMARY KEY, note text)")
-        admin.execute("INSERT INTO public.shown VALUES (1, 'x') ON CONFLICT DO NOTHING")
-        admin.execute("GRANT ALL ON public.shown TO jeex_user")
+    _as_admin(
+        stead,
+        "CREATE TABLE public.shown (id int PRIMARY KEY, note text)",
+        "INSERT INTO public.shown VALUES (1, 'x')",
+        "GRANT ALL ON public.shown TO jeex_user",
+    )
     ended = threading.Event()
-    waiting = "UPDATE shown SET note = 'y' WHERE id = 1"
-    with ExitStack() as stack:
-        held = stack.enter_context(stead.connect(direct=True, autocommit=False))
-        held.execute(waiting)
-
-        def wait() -> None:
-            with suppress(psycopg.Error), stead.connect(direct=True) as blocked:
-                blocked.execute("SET statement_timeout = 0")
-                blocked.execute("SET lock_timeout = 0")
-                blocked.execute(waiting)
-
-        def work() -> None:
-            with suppress(psycopg.Error), stead.connect("jeex_admin", direct=True) as busy:
-                while not ended.wait(0.05):
-                    busy.execute("SELECT count(*) FROM pg_class AS a, pg_class AS b")
-
-        threads = [threading.Thread(target=t, daemon=True) for t in (wait, wait, work)]
+    threads = [threading.Thread(target=_wait, args=(stead,), daemon=True) for _ in range(2)]
+    threads.append(threading.Thread(target=_work, args=(stead, ended), daemon=True))
+    with stead.connect(direct=True, autocommit=False) as held:
+        held.execute("SET idle_in_transaction_session_timeout = 0")
+        held.commit()
+        held.execute(_WAITING)
         for thread in threads:
             thread.start()
         try:
@@ -96,8 +109,7 @@ def faults(stead: LiveStead) -> Iterator[None]:
             held.rollback()
             for thread in threads:
                 thread.join(20)
-            with stead.superuser("jeex_idea") as admin:
-                admin.execute("DROP TABLE public.shown")
+            _as_admin(stead, "DROP TABLE public.shown")
 
 
 def weigh(url: str) -> tuple[int, float]:
@@ -110,15 +122,13 @@ def weigh(url: str) -> tuple[int, float]:
 def main() -> int:
     """Draw all of it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("directory", nargs="?", type=Path, default=ROOT / "docs" / "pictures")
+    parser.add_argument("directory", nargs="?", type=Path, default=ROOT / ".ci-out" / "pictures")
     parser.add_argument("--wait", type=float, default=25.0, help="seconds of samples before")
     given = parser.parse_args()
     folder = given.directory.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    telemetry = SAMPLED.replace('"1s"\n', '"1s"\n\n[alerts]\nenabled = true\n', 1)
-    with stead_in(telemetry=telemetry if "[alerts]" in SAMPLED else SAMPLED) as stead:
+    with stead_in(telemetry=SAMPLED) as stead:
         stead.run("up")
-        stead.run("prove", "--only", "TLS", status=None)
         stead.wait_for_service()
         with faults(stead):
             time.sleep(given.wait)

@@ -10,6 +10,7 @@ from pgstead.app.dashboard.markup import Child, Html, join, table, tag
 from pgstead.app.dashboard.page import state, unknown
 from pgstead.app.telemetry.samples import Note, Spent
 
+_LONG = 160  # characters; `pgstead inspect queries` has all
 _NEVER = "the agent has not looked yet"
 _HEADS = ("statement", "database", "role", "calls", "mean", "in all", "rows")
 
@@ -25,7 +26,7 @@ def trees(note: Note | None) -> Html:
     if not found:
         return join([title, tag("p", "Nobody waits for a lock.")])
     seen = f"As the agent saw it at {figures.moment(note.at)}. "
-    how = "`pgstead inspect locks` has the SQL that ends just the first session."
+    how = (tag("code", "pgstead inspect locks"), " has the SQL that ends just the first session.")
     return join([title, tag("p", seen, how, class_="small"), *map(_tree, found)])
 
 
@@ -64,9 +65,14 @@ def slowest(spent: Sequence[Spent], hours: int) -> Html:
     return join([title, shown])
 
 
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONG else f"{line[: _LONG - 3]}..."
+
+
 def _row(spent: Spent) -> Sequence[Child]:
     return (
-        tag("code", spent.query or f"number {spent.queryid}"),
+        tag("code", _cut(spent.query) or f"number {spent.queryid}"),
         spent.database,
         spent.role,
         tag("span", figures.number(spent.calls), class_="n"),
