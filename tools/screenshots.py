@@ -17,16 +17,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
 import psycopg
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.fix_stead import SAMPLED, LiveStead, stead_in
+from tests.fix_stead import CHECKOUT, SAMPLED, LiveStead, stead_in
 
 PAGES = ("", "hours?hours=1", "statements?hours=1", "locks?hours=1", "backups", "proofs")
 SIZES = {"desk": (1280, 1600), "phone": (500, 1400)}  # headless has no narrower window
@@ -122,7 +121,9 @@ def weigh(url: str) -> tuple[int, float]:
 def main() -> int:
     """Draw all of it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("directory", nargs="?", type=Path, default=ROOT / ".ci-out" / "pictures")
+    parser.add_argument(
+        "directory", nargs="?", type=Path, default=CHECKOUT / ".ci-out" / "pictures"
+    )
     parser.add_argument("--wait", type=float, default=25.0, help="seconds of samples before")
     given = parser.parse_args()
     folder = given.directory.resolve()

@@ -84,8 +84,8 @@ def test_top_fills_a_terminal_of_80_columns_and_leaves_it_as_it_was(shown: LiveS
         until(lambda: screen.screen() != first, "it looks again")
         assert max(len(line) for line in screen.screen().splitlines()) <= 80
         screen.key("C-c")
-        after = until(lambda: s if "left-with-" in (s := screen.screen()) else None, "it ends")
-        assert "left-with-0" in after.replace("\n", "")
+        after = until(lambda: s if "\nleft-with-" in (s := screen.screen()) else None, "it ends")
+        assert "\nleft-with-0" in after
         assert "before-it" in after
         assert "Traceback" not in after
 
@@ -125,9 +125,9 @@ def test_a_young_stead_has_no_forecast_and_says_how_much_is_needed(shown: LiveSt
         lambda: t if (t := shown.json("inspect", "forecast"))["tables"] else None, "a first sample"
     )
     rows = said["tables"][0]["rows"]
-    assert any(row["what"].startswith("disk") for row in rows)
-    assert {row["meets its limit"] for row in rows} == {"not known"}
-    assert all("in 0.0 h" in row["samples"] for row in rows)
+    assert any(row["what"] == "disk data" for row in rows)
+    assert {row["meets limit"] for row in rows} == {"not known"}
+    assert all(row["samples"] >= 1 for row in rows)
     assert any("are needed" in unseen["reason"] for unseen in said["unseen"])
 
 

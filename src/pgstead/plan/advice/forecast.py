@@ -23,7 +23,9 @@ SPAN = 6 * 3600.0  # seconds; what grows by day and shrinks by night needs more,
 WARNING, CRITICAL = timedelta(days=30), timedelta(days=7)
 REACH = timedelta(days=365)
 _DAY = 86_400.0
-_COLUMNS = ("what", "now", "limit", "a day", "meets its limit", "between", "samples")
+# Of 80 columns the dates come first: what is cut is the end of a long name.
+_COLUMNS = ("meets limit", "earliest", "latest", "used", "a day", "samples", "what")
+_UNITS = ("", "", "", "1", "", "{sample}", "")
 # https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND: three
 # million before the end the server assigns no more transaction numbers.
 _WRAPAROUND = 2**31 - 1 - 3_000_000.0
@@ -58,11 +60,11 @@ CAPACITIES = (
         "look for a leak: `pgstead inspect connections`; the budget is the manifest's",
     ),
     Capacity(
-        "pg_database_xid_age", "transaction numbers", "{transaction}", _WRAPAROUND,
+        "pg_database_xid_age", "xids", "{transaction}", _WRAPAROUND,
         "find out who holds back vacuum: `pgstead inspect vacuum`",
     ),
     Capacity(
-        "pg_database_mxid_age", "multixact numbers", "{transaction}", _WRAPAROUND,
+        "pg_database_mxid_age", "multixacts", "{transaction}", _WRAPAROUND,
         "find out who holds back vacuum: `pgstead inspect vacuum`",
     ),
     Capacity(
@@ -97,7 +99,9 @@ def diagnose(history: Mapping[str, Sequence[Sample]], now: datetime) -> Diagnosi
     ]
     findings = sorted((f for s in series for f in _found(s, now)), key=lambda f: f.severity.value)
     rows = [_row(s, now) for s in series]
-    tables = (Table("capacity, and when it is used up", _COLUMNS, tuple(rows)),) if rows else ()
+    tables = (
+        (Table("capacity, and when it is used up", _COLUMNS, tuple(rows), _UNITS),) if rows else ()
+    )
     return Diagnosis(Subject.FORECAST, now, tuple(findings), (*unseen, *_too_few(series)), tables)
 
 
@@ -150,24 +154,21 @@ def _name(series: _Series) -> str:
 
 
 def _row(series: _Series, now: datetime) -> tuple[_Cell, ...]:
-    trend, unit = series.trend, series.capacity.unit
-    counted = f"{series.samples} in {series.span / 3600:.1f} h"
-    start = (_name(series), _value(series.newest, unit), _value(series.capacity.limit, unit))
+    trend, limit = series.trend, series.capacity.limit
+    used = None if series.newest is None else series.newest / limit
+    rest = (float(series.samples), _name(series))
     if trend is None or not series.known:
-        return (*start, "not known", "not known", "", counted)
-    daily = f"{'+' if trend.slope >= 0 else ''}{_value(trend.slope * _DAY, unit)}"
+        return ("not known", "", "", used, "not known", *rest)
+    daily = f"{trend.slope * _DAY / limit:+.3%}"
     met = _meets(series)
     if met is None:
-        when = "not within a year" if trend.grows else "does not grow"
-        return (*start, daily, when, "", counted)
+        return ("over a year" if trend.grows else "does not grow", "", "", used, daily, *rest)
     latest = f"{met[2]:%Y-%m-%d}" if met[2] is not None else "?"
-    return (*start, daily, _date(met[0], now), f"{met[1]:%Y-%m-%d} - {latest}", counted)
+    return (_day(met[0], now), f"{met[1]:%Y-%m-%d}", latest, used, daily, *rest)
 
 
-def _value(value: float | None, unit: str) -> str:
-    if value is None:
-        return "unknown"
-    return f"{value:.2%}" if unit == "1" else f"{value:,.0f}"
+def _day(moment: datetime, now: datetime) -> str:
+    return "now" if moment <= now else f"{moment:%Y-%m-%d}"
 
 
 def _date(moment: datetime, now: datetime) -> str:
