@@ -77,9 +77,7 @@ def test_top_fills_a_terminal_of_80_columns_and_leaves_it_as_it_was(shown: LiveS
     with terminal() as screen:
         screen.type(f"cd {shlex.quote(str(shown.directory))} && echo before-it")
         # without the trap sh gives up its list when Ctrl-C comes
-        screen.type(
-            f"(trap : INT; {shlex.join(PGSTEAD)} top --interval 0.5; echo left-with-$?)"
-        )
+        screen.type(f"(trap : INT; {shlex.join(PGSTEAD)} top --interval 0.5; echo left-with-$?)")
         seen = until(lambda: s if "connections" in (s := screen.screen()) else None, "top is seen")
         assert "before-it" not in seen  # it has the terminal's other screen
         assert 'stead "test"' in seen
