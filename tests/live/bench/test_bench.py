@@ -12,6 +12,8 @@ import pytest
 
 from tests.fix_stead import PGSTEAD, LiveStead, stead_in
 
+pytestmark = pytest.mark.soak  # a stead, and loads of some seconds each
+
 _SHORT = ("--rounds", "3", "--seconds", "0.5", "--rate", "120", "--users", "4")
 _OWN = "SELECT note FROM planted.big WHERE other = 4711;\nSELECT planted.work(1);\n"
 _WORK = "CREATE OR REPLACE FUNCTION planted.work(n int) RETURNS int LANGUAGE sql AS $$ {} $$"

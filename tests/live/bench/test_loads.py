@@ -7,6 +7,7 @@ import importlib
 import httpx
 import pytest
 
+from tests.live.scratch import Scratch
 from tests.live.service import SYSTEMS, System, migrated, serving_system
 
 pytestmark = pytest.mark.soak  # a server and its migrations for each
@@ -16,11 +17,11 @@ pytestmark = pytest.mark.soak  # a server and its migrations for each
 def test_what_a_load_asks_for_is_answered_and_removed(system: System) -> None:
     load = importlib.import_module(f"systems.{system.name}.load")
     with migrated(system) as scratch, serving_system(system, scratch) as service:
-        before = rows(scratch)
+        before = rows(scratch, system)
         url = f"http://127.0.0.1:{service.port}"
         with load.requests(url, scratch.connection) as requests:
             assert len(requests) >= 4
-            assert rows(scratch) != before
+            assert rows(scratch, system) != before
             for request in requests:
                 answer = httpx.request(
                     request.method, url + request.path, headers=dict(request.headers),
@@ -28,16 +29,16 @@ def test_what_a_load_asks_for_is_answered_and_removed(system: System) -> None:
                 )  # fmt: skip
                 assert answer.status_code == request.status, (request.what, answer.text)
                 assert "Bearer" not in repr(request)
-        after = rows(scratch)
+        after = rows(scratch, system)
     # what is written down of what people did stays, as it does for everybody
     assert {t: n for t, n in after.items() if "audit" not in t} == {
         t: n for t, n in before.items() if "audit" not in t
     }
 
 
-def rows(scratch: object) -> dict[str, int]:
+def rows(scratch: Scratch, system: System) -> dict[str, int]:
     """Return how many rows each table has."""
-    with scratch.superuser() as admin:  # pyright: ignore[reportAttributeAccessIssue]
+    with scratch.admin(system.name) as admin:
         names = admin.execute(
             "SELECT format('%I.%I', schemaname, tablename) AS t FROM pg_tables"
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
