@@ -42,6 +42,10 @@ bench-app: dev ## measure sessions, row security, encryption and HTTP, each agai
 	@$(BIN)/python bench/encryption.py
 	@$(BIN)/python bench/reads_per_second.py
 
+.PHONY: pictures
+pictures: dev ## draw the dashboard with faults, light and dark, desk and phone; T is the directory
+	@$(BIN)/python tools/screenshots.py $(T)
+
 .PHONY: lint format types contracts dependencies
 lint: dev ## check style and format
 	@$(BIN)/ruff check

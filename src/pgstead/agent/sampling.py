@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 
 from pgstead.agent import noting
+from pgstead.agent.blocking import Blocking
 from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.noting import Noting
 from pgstead.catalog.health_checks import CHECKS
@@ -90,6 +91,7 @@ class Sampler:
         self._noting = Noting(design, plan, ports)
         self._clock = ClockWatch()
         self._silent: set[str] = set()  # who did not answer in the last look
+        self._blocking = Blocking(design, own.monitor)
         self._slow_due = 0.0
         # first and last moment of what was written last, by how often it is looked at
         self._written: dict[Cadence, tuple[datetime, datetime]] = {}
@@ -234,6 +236,7 @@ class Sampler:
                 self._written[cadence] = min(moments), max(moments)
             self._judge()
             self._noting.note(store)
+            self._blocking.note(store, found)
             self._tidy()
         except SteadError:
             self._declared = False  # the next file knows of no metric yet

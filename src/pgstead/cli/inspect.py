@@ -1,4 +1,4 @@
-"""`pgstead inspect queries|indexes|bloat|locks|connections|vacuum|settings|io`."""
+"""`pgstead inspect queries|indexes|bloat|locks|connections|vacuum|settings|io`, and more."""
 
 from __future__ import annotations
 
@@ -130,6 +130,25 @@ _io = _simple(
     "Show what is read and written, by whom, and whether it had to be.",
     ("pgstead inspect io", "the cache, temporary files, checkpoints"),
 )
+_forecast = _simple(
+    "forecast",
+    """Show when disk, memory, connections, transaction numbers and sequences are used up.
+
+    A line through the samples that are kept, which outliers do not move; the dates are those of
+    its slope and of the ends of its 95 % interval. Of too few samples nothing is said. The server
+    is not asked. `[telemetry] retention` says how far back samples go.""",
+    ("pgstead inspect forecast", "the dates, and from how many samples"),
+    ("pgstead inspect forecast --json", "for programs"),
+)
+_performance = _simple(
+    "performance",
+    """Show p95 and p99 of statements, the wait for connections and failures, against limits.
+
+    The limits are those of PERF-001 and PERF-002: 100 and 500 ms, 10 ms, 5 %. Each service tells
+    what it measured itself since it started; the number of samples stands beside every figure, and
+    of too few nothing is claimed. `pgstead bench` puts a load on.""",
+    ("pgstead inspect performance", "whether the limits are met, and by how many samples"),
+)
 
 command = CommandGroup(
     "inspect",
@@ -142,5 +161,16 @@ command = CommandGroup(
         ("pgstead inspect vacuum --json", "for programs"),
     ),
 )
-for _part in (_queries, _indexes, _bloat, _locks, _connections, _vacuum, _settings, _io):
+for _part in (
+    _queries,
+    _indexes,
+    _bloat,
+    _locks,
+    _connections,
+    _vacuum,
+    _settings,
+    _io,
+    _forecast,
+    _performance,
+):
     command.add_command(_part)

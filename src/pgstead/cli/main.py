@@ -45,6 +45,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "alerts": "Show what fires, and have it told or silenced.",
         "top": "Show sessions, waits, rates, pool and statements, live.",
         "inspect": "Find what ails the running server, and the SQL that cures it.",
+        "bench": "Put a load on the running stead, and find what got slower.",
         "logs": "Show the logs of the server, the pooler and the services.",
         "metrics": "Print what Prometheus, Grafana and a collector need.",
         "prove": "Try every promise on the running system, as a stranger would.",

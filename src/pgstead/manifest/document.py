@@ -206,6 +206,7 @@ class DatabaseEntry(Part):
         default="", description="Directory with alembic.ini, beside the manifest."
     )
     sample: Target = Field(default="", description="Module of the sample data.")
+    load: Target = Field(default="", description="Module of the requests of `pgstead bench`.")
     prefix: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]*_)?$")] = Field(
         default="", description='Prefix of its environment variables, e.g. "ORDERS_"; <NAME>_.'
     )

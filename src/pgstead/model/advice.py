@@ -22,6 +22,8 @@ class Subject(StrEnum):
     VACUUM = "vacuum"
     SETTINGS = "settings"
     IO = "io"
+    FORECAST = "forecast"
+    PERFORMANCE = "performance"
 
 
 class Severity(StrEnum):

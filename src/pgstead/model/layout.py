@@ -138,6 +138,11 @@ class Layout:
         return self.telemetry / "alerts.db"
 
     @property
+    def baseline(self) -> PurePosixPath:
+        """What the load took when `bench baseline` was run last (JSON)."""
+        return self.state / "bench" / "baseline.json"
+
+    @property
     def mirror_known(self) -> PurePosixPath:
         """What is remembered of the copy of the backups in object storage (JSON)."""
         return self.backup / "mirror.json"

@@ -77,6 +77,14 @@ STATEMENTS = """
     FROM statement_window AS w JOIN statement AS s ON s.number = w.statement
     WHERE w.ended >= ? ORDER BY w.ended, w.seconds DESC
 """
+# Since, and how many: what statements took in all, those that took most first.
+SPENT = """
+    SELECT s.datname, s.usename, s.queryid, substr(s.query, 1, 500), sum(w.calls), sum(w.seconds),
+           sum(w.rows)
+    FROM statement_window AS w JOIN statement AS s ON s.number = w.statement
+    WHERE w.ended >= ? GROUP BY s.number HAVING sum(w.calls) > 0
+    ORDER BY sum(w.seconds) DESC LIMIT ?
+"""
 NEWEST = """
     SELECT m.name, m.kind, m.unit, m.description, s.attributes, s.at, s.value, s.reason,
            m.stale_after

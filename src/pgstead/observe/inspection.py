@@ -55,6 +55,8 @@ QUESTIONS: Mapping[Subject, tuple[Question, ...]] = {
         Question("sequences"),
     ),
     Subject.SETTINGS: (_cluster("settings"), _cluster("role_overrides")),
+    Subject.FORECAST: (),  # it is told by samples alone
+    Subject.PERFORMANCE: (),  # and this by the services
     Subject.IO: (Question("database_io"), _cluster("checkpoints"), _cluster("io")),
 }
 

@@ -14,9 +14,11 @@ from pgstead.observe import inspection
 from pgstead.plan.advice import (
     bloat,
     connections,
+    forecast,
     indexes,
     io,
     locks,
+    performance,
     queries,
     settings,
     vacuum,
@@ -29,6 +31,7 @@ _BUSY = "pgbouncer_pools_server_active_connections"
 _WAITING = "pgbouncer_pools_client_waiting_connections"
 _LONGEST = "pgbouncer_pools_client_maxwait_seconds"
 _DAYS = 7
+_FORESEEN_DAYS = 31
 
 
 def ask(design: Design, monitor: Monitor, subject: Subject) -> Answers:
@@ -66,6 +69,10 @@ def diagnose(
             return io.diagnose(answers)
         case Subject.CONNECTIONS:
             return _connections(answers, store)
+        case Subject.FORECAST:
+            return foresee(store)
+        case Subject.PERFORMANCE:
+            return performance.diagnose({}, {})
 
 
 def past_of(
@@ -102,6 +109,18 @@ def _connections(answers: Answers, store: SampleStore | None) -> Diagnosis:
         return connections.diagnose(answers, [*pool_use(store)])
     except SteadError as error:
         return connections.diagnose(_without(answers, "use of the pools", error.message), ())
+
+
+def foresee(store: SampleStore | None) -> Diagnosis:
+    """Return when capacity is used up, as far as samples tell; the server is not asked."""
+    if store is None:
+        return forecast.empty("nobody samples it: `[telemetry] enabled` is false")
+    begun = datetime.now(UTC) - timedelta(days=_FORESEEN_DAYS)
+    try:
+        history = {c.metric: store.history(c.metric, begun) for c in forecast.CAPACITIES}
+    except SteadError as error:
+        return forecast.empty(error.message)
+    return forecast.diagnose(history, datetime.now(UTC))
 
 
 def _without(answers: Answers, what: str, reason: str) -> Answers:

@@ -10,8 +10,9 @@ from pgstead.app.dashboard.charts import Frame, Line, chart
 from pgstead.app.dashboard.history import Plot
 from pgstead.app.dashboard.markup import Child, Html, table, tag
 from pgstead.app.dashboard.page import Place, page, unknown
-from pgstead.app.telemetry.samples import Current, Samples
+from pgstead.app.telemetry.samples import Current, Note, Samples, Spent
 
+_STATEMENTS = 15
 SPANS = (1, 3, 6, 12, 24, 48)  # hours
 
 
@@ -22,13 +23,21 @@ class Past:
     frame: Frame
     plots: Sequence[tuple[Plot, Sequence[Line]]]
     newest: Sequence[Current]
+    spent: Sequence[Spent] = ()
+    waits: Note | None = None
 
 
 def read(samples: Samples, plots: Sequence[Plot], hours: int, *, newest: bool = False) -> Past:
     """Read what the plots show. Raises UnreadableSamplesError."""
     frame = history.frame(hours, samples.interval)
     lines = [(plot, history.lines(samples, plot, frame)) for plot in plots]
-    return Past(frame, lines, samples.newest() if newest else ())
+    return Past(
+        frame,
+        lines,
+        samples.newest() if newest else (),
+        samples.spent(frame.since, _STATEMENTS) if newest else (),
+        samples.note("locks") if newest else None,
+    )
 
 
 def chart_page(

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from pgstead.app import problems
-from pgstead.app.dashboard import chart_pages, history, note_pages, status_page
+from pgstead.app.dashboard import chart_pages, history, note_pages, status_page, worst
 from pgstead.app.dashboard.history import Plot
 from pgstead.app.dashboard.markup import Child, Html
 from pgstead.app.dashboard.page import Place
@@ -136,6 +136,10 @@ class Dashboard:
                 lambda: chart_pages.read(samples, plots, hours, newest=bool(now))
             )
             more: Child = chart_pages.sums(past, now, "Now") if now else None
+            if past is not None and name == "locks":
+                more = [worst.trees(past.waits), more]
+            elif past is not None and name == "statements":
+                more = [worst.slowest(past.spent, hours), more]
             return chart_pages.chart_page(place, name, hours, past, why, more)
 
         return await self._answer(request, make)

@@ -34,7 +34,7 @@ caption{text-align:left;color:var(--soft);padding:.25rem 0}
 th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--edge)}
 thead th{color:var(--soft);font-weight:600;white-space:nowrap}
 tbody th{font-weight:600;overflow-wrap:anywhere;min-width:9rem}
-td{overflow-wrap:anywhere}
+td{overflow-wrap:break-word}td:last-child{min-width:9rem}
 .n{white-space:nowrap}
 .state{font-weight:700;white-space:nowrap}
 .ok,.healthy,.done,.kept,.measured{color:var(--ok)}
@@ -50,6 +50,10 @@ background:var(--box);min-width:0}
 figcaption{font-weight:600;margin-bottom:.25rem}
 figure caption{position:absolute;left:-99rem}
 svg{display:block;width:100%;height:auto}
+.tree{margin:.25rem 0;padding-left:1.25rem;overflow-wrap:anywhere}
+.tree .tree{border-left:2px solid var(--edge)}
+section.card{margin:.5rem 0}code{font-size:.85rem;overflow-wrap:anywhere}
+th code{display:block;min-width:15rem;font-weight:400}
 .key{display:inline-block;width:1.75rem;height:.6rem;vertical-align:middle}
 .grid{stroke:var(--edge);fill:none}
 .tick{fill:var(--soft);font-size:11px;text-anchor:middle}.left{text-anchor:end;

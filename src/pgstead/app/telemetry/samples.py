@@ -21,6 +21,7 @@ from pgstead.model.sample_tables import (
     GAUGE_BUCKETS,
     NEWEST,
     NOTE,
+    SPENT,
     VERDICTS,
     VERSION,
 )
@@ -94,6 +95,19 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Spent:
+    """What a statement took in all, in some time."""
+
+    database: str
+    role: str
+    queryid: str
+    query: str  # normalized: constants are $1, $2
+    calls: float
+    seconds: float
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """A series by buckets of time; those without any sample are missing."""
 
@@ -144,6 +158,10 @@ class Samples:
             Series(tuple(json.loads(told).items()), tuple(Point(*rest) for _, *rest in group))
             for told, group in groupby(rows, key=lambda row: row[0])
         )
+
+    def spent(self, since: float, count: int) -> Sequence[Spent]:
+        """Return the statements that took most since a moment. Raises UnreadableSamplesError."""
+        return tuple(Spent(*row) for row in self._rows(SPENT, since, count))
 
     def _aged(self, checks: Sequence[Judged]) -> Sequence[Judged]:
         """Return checks as they are known now: by the newest sample behind any of them.
