@@ -6,6 +6,7 @@ import importlib
 
 import httpx
 import pytest
+from psycopg import sql
 
 from tests.live.scratch import Scratch
 from tests.live.service import SYSTEMS, System, migrated, serving_system
@@ -40,10 +41,13 @@ def rows(scratch: Scratch, system: System) -> dict[str, int]:
     """Return how many rows each table has."""
     with scratch.admin(system.name) as admin:
         names = admin.execute(
-            "SELECT format('%I.%I', schemaname, tablename) AS t FROM pg_tables"
+            "SELECT schemaname::text, tablename::text FROM pg_tables"
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
         ).fetchall()
-        return {
-            str(row[0]): admin.execute(f"SELECT count(*) FROM {row[0]}").fetchone()[0]
-            for row in names
-        }
+        found: dict[str, int] = {}
+        for schema, table in names:
+            counted = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
+            row = admin.execute(counted).fetchone()
+            assert row is not None
+            found[f"{schema}.{table}"] = row[0]
+        return found
