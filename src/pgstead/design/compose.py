@@ -77,8 +77,7 @@ def compose(
     """
     _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
-    processors = server.cpus(manifest, host)[0]
-    backed_up = backup.plan(manifest, build, layout, processors) if host.backup_tools else None
+    backed_up = _backed_up(manifest, host, build, layout)
     watched = telemetry.plan(manifest, host, layout, backed_up)
     return Design(
         name=manifest.name,
@@ -116,6 +115,14 @@ def compose(
         telemetry=watched,
         alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
     )
+
+
+def _backed_up(
+    manifest: Manifest, host: HostFacts, build: ServerBuild, layout: Layout
+) -> BackupPlan | None:
+    if not host.backup_tools:
+        return None
+    return backup.plan(manifest, build, layout, server.cpus(manifest, host)[0])
 
 
 def _check(manifest: Manifest, build: ServerBuild, pooler_build: PoolerBuild | None) -> None:
