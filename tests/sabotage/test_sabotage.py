@@ -114,3 +114,7 @@ def test_a_disruptive_promise_breaks_when_nothing_comes_back(
 ) -> None:
     """Killed servers stay dead under these, and come back when they are mended."""
     sabotaged(scene, sabotage, *sorted(sabotage.breaks))
+    # what the attempt could not remove would be taken for drift there
+    with scene.ports.sql.connect(scene.design.databases[0].name) as connection:
+        left = connection.execute("SELECT relname FROM pg_class WHERE relname ~ '^pgstead_proof_'")
+        assert left.fetchall() == []
