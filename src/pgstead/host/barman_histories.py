@@ -30,13 +30,13 @@ def open_all(plan: BackupPlan, tools: BackupTools, locks: Path) -> None:
     if not found:
         return
     index = Path(plan.wals, f"{SERVER}-xlog.db")
-    sealed = [path for path in found if gpg.sealed_to(path)]
-    if not sealed and not _stale(index):
+    if not any(gpg.sealed_to(path) for path in found) and not _stale(index):
         return
     with _locked(locks / f".{SERVER}-xlogdb.lock"):
         try:
-            for path in sealed:
-                _open(plan, tools, path)
+            for path in found:
+                if gpg.sealed_to(path):  # somebody else may have opened it while we waited
+                    _open(plan, tools, path)
             _correct(index)
         except OSError as error:
             raise problem(error, index, "writing") from error

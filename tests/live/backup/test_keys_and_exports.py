@@ -12,12 +12,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pgstead.host import gpg
+from pgstead.host.barman_histories import open_all
 from pgstead.model.backup import BackupPlan, Task
 from tests.fix_stead import PGSTEAD, LiveStead, stead_in, toolchain, workplace
 from tests.live.scratch import server_user
@@ -56,6 +59,29 @@ def plan(stead: LiveStead) -> BackupPlan:
 def sings(path: Path) -> bool:
     """Say whether the canary is in a file, as it stands there."""
     return CANARY.encode() in path.read_bytes()
+
+
+def test_two_that_open_a_history_at_once_do_not_stumble_over_each_other(
+    backed_up: LiveStead, tmp_path: Path
+) -> None:
+    # as the agent and a command do after a restore, when a timeline has just begun
+    told, tools = plan(backed_up), backed_up.wired.survey.tools
+    assert tools is not None
+    wals = tmp_path / "stead" / "wals"
+    wals.mkdir(parents=True)
+    there = replace(told, repository=str(tmp_path))
+    shutil.copytree(told.key, there.key)
+    text = "1\t0/3000000\tno recovery target specified\n"
+    for number in range(2, 6):
+        plain, history = tmp_path / "plain", wals / f"{number:08X}.history"
+        plain.write_text(text)
+        with gpg.keyring(tools, Path(told.key), None) as home:
+            gpg.encrypt(tools, home, told.recipient, plain, history)
+    with ThreadPoolExecutor(2) as both:
+        runs = [both.submit(open_all, there, tools, tmp_path) for _ in range(2)]
+        for run in runs:
+            run.result()
+    assert {path.read_text() for path in wals.glob("*.history")} == {text}
 
 
 def test_no_plaintext_lies_in_the_repository(backed_up: LiveStead) -> None:
