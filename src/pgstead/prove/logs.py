@@ -18,7 +18,6 @@ from pgstead.prove.session import Session
 from pgstead.prove.witness import Witness
 
 SERVER = Capability.SERVER
-MARKED = "pgstead_proof_"
 _PATIENCE = 3000  # milliseconds: a promise is not tried with a statement slower than this
 
 
@@ -76,7 +75,7 @@ def pooler_log(w: Witness) -> LogTail:
 
 def marker() -> str:
     """Return a word that no one else writes."""
-    return f"{MARKED}{secrets.token_hex(6)}"
+    return f"pgstead_proof_{secrets.token_hex(6)}"
 
 
 def by_direct_or_pooler(w: Witness) -> str:

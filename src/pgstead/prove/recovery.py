@@ -13,8 +13,8 @@ from psycopg import sql
 from pgstead.model.address import Capability
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import try_login
-from pgstead.prove.logs import MARKED, marker
 from pgstead.prove.promise import promise
+from pgstead.prove.scratch import PREFIX, scratch_name
 from pgstead.prove.session import Session
 from pgstead.prove.witness import Witness
 
@@ -56,7 +56,7 @@ def _ledger(w: Witness) -> Generator[sql.Identifier]:
     A server that does not come back keeps it. So it is in nobody's database, where it would be
     taken for drift, and goes with the next attempt.
     """
-    table = sql.Identifier("public", marker())
+    table = sql.Identifier("public", scratch_name())
     with w.backstage(_PLACE, write=True) as session:
         _sweep(session)
         session.connection.execute(sql.SQL("CREATE TABLE {} (n int PRIMARY KEY)").format(table))
@@ -72,7 +72,7 @@ def _sweep(session: Session) -> None:
     left = session.connection.execute(
         "SELECT relname::text FROM pg_catalog.pg_class WHERE relkind = 'r'"
         " AND relnamespace = 'public'::regnamespace AND starts_with(relname::text, %s)",
-        [MARKED],
+        [PREFIX],
     ).fetchall()
     for (name,) in left:
         session.connection.execute(
