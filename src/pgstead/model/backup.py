@@ -23,6 +23,7 @@ class BackupPlan:
     passphrase: str  # the file with the passphrase of the key; never its text
     recipient: str  # whom gpg encrypts to; no mail is ever sent there
     rate_limit: int  # bytes a second that a base backup reads at most; 0: no limit
+    gentle_rate: int  # the same for one that nobody waits for
     schedule: str  # of base backups, cron(5), in UTC
     incremental: str  # of incremental ones; empty: none
     retention: int  # days that any moment of can be recovered

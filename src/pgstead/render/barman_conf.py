@@ -55,13 +55,17 @@ def _values(design: Design, plan: BackupPlan) -> dict[str, str]:
             del values[name]
         del values["backup_compression_location"]
     if plan.rate_limit:
-        # pg_basebackup takes 32 kB to 1 GB a second.
-        values["bandwidth_limit"] = str(min(max(math.ceil(plan.rate_limit / _KB), 32), 2**20))
+        values["bandwidth_limit"] = str(kilobytes(plan.rate_limit))
     if plan.encrypted:
         values["encryption"] = "gpg"
         values["encryption_key_id"] = plan.recipient
         values["encryption_passphrase_command"] = f"cat {_quoted(plan.passphrase)}"
     return values
+
+
+def kilobytes(rate: int) -> int:
+    """Return bytes a second in what pg_basebackup takes: 32 kB to 1 GB a second."""
+    return min(max(math.ceil(rate / _KB), 32), 2**20)
 
 
 def _conninfo(design: Design) -> str:
