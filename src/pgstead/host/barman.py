@@ -28,10 +28,17 @@ from pgstead.host import (
     received,
     seals,
 )
-from pgstead.model.backup import SERVER, BackupPlan, Lineage, StoredBackup, Target, TargetKind
+from pgstead.model.backup import (
+    SERVER,
+    BackupPlan,
+    Lineage,
+    StoredBackup,
+    Target,
+    TargetKind,
+    kilobytes,
+)
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
-from pgstead.render import barman_conf
 
 _HOURS = 3600.0
 _LEAVING = 10.0
@@ -138,7 +145,7 @@ class BarmanProgram:
         arguments += ["--incremental", parent] if parent else []
         arguments += ["--no-immediate-checkpoint"] if gentle else []
         if gentle and self._plan.gentle_rate:
-            arguments += ["--bwlimit", str(barman_conf.kilobytes(self._plan.gentle_rate))]
+            arguments += ["--bwlimit", str(kilobytes(self._plan.gentle_rate))]
         there = self.backups()
         self._must_have_room(max((found.size for found in there), default=0))
         before = {found.name for found in there}

@@ -1,10 +1,9 @@
 """What Barman asks file(1) for: whether a file is sealed.
 
-Where it says no, `barman get-wal` hands a sealed segment out as it lies there. file 5.44 (Debian 12)
-calls what gpg seals for a key on a curve "data", some other sealed files "DOS executable" and the
-like, and many machines have no file(1) at all. So Barman finds one in its PATH that answers this
-one question: by the first byte of a message to a public key (RFC 9580, 4.2 and 5.1), which no
-segment of WAL and nothing compressed begins with.
+Where it says no, `barman get-wal` hands a sealed segment out as it lies there. file 5.44 of
+Debian 12 calls what gpg seals for a key on a curve "data", and many machines have no file(1) at
+all. So Barman finds one in its PATH that answers this one question: by the first byte of a message
+to a public key (RFC 9580, 4.2 and 5.1), which no segment of WAL and nothing compressed begins with.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,11 @@ from enum import StrEnum
 from pgstead.model.mirror import MirrorPlan
 
 SERVER = "stead"  # the one server of Barman's configuration
+
+
+def kilobytes(rate: int) -> int:
+    """Return bytes a second in what pg_basebackup takes: 32 kB to 1 GB a second."""
+    return min(max(math.ceil(rate / 1024), 32), 2**20)
 
 
 @dataclass(frozen=True, slots=True)

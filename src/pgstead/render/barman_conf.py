@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from pgstead.model.backup import SERVER, BackupPlan
+from pgstead.model.backup import SERVER, BackupPlan, kilobytes
 from pgstead.model.design import Design
-
-_KB = 1024
 
 
 def text(design: Design, plan: BackupPlan) -> str:
@@ -61,11 +57,6 @@ def _values(design: Design, plan: BackupPlan) -> dict[str, str]:
         values["encryption_key_id"] = plan.recipient
         values["encryption_passphrase_command"] = f"cat {_quoted(plan.passphrase)}"
     return values
-
-
-def kilobytes(rate: int) -> int:
-    """Return bytes a second in what pg_basebackup takes: 32 kB to 1 GB a second."""
-    return min(max(math.ceil(rate / _KB), 32), 2**20)
 
 
 def _conninfo(design: Design) -> str:
