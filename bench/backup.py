@@ -91,6 +91,8 @@ def fill(stead: LiveStead, megabytes: int) -> None:
             "CREATE TABLE filler AS SELECT i, md5(i::text) || repeat(md5((i % 97)::text), 5) AS t"
             f" FROM generate_series(1, {megabytes * 1024**2 // 235}) AS i"
         )
+        # or autovacuum does it in the midst of a round, and writes every page into the WAL
+        session.execute("VACUUM (FREEZE, ANALYZE) filler")
         session.execute("CHECKPOINT")
 
 
@@ -135,14 +137,17 @@ def by_hand(stead: LiveStead, place: Path) -> None:
     """Restore the newest base backup with the bare tools, up to the last segment."""
     plan = stead.wired.design.backup
     assert plan is not None
-    newest = max(Path(plan.base).iterdir())
+    backup = stead.wired.ports.backup
+    assert backup is not None
+    made = backup.engine.backups()[-1]
+    newest, first = Path(plan.base, made.name), made.begin_wal
     into = place / "restored"
     shell(
         f"set -e; mkdir -m 0700 {into}; export GNUPGHOME=$(mktemp -d);"
         f" gpg='gpg --quiet --batch --pinentry-mode loopback --passphrase-file {plan.passphrase}';"
         f" $gpg --import {plan.key}/secret.asc;"
         f" $gpg --decrypt {newest}/data/base.tar.zst.gpg | zstd -d | tar -x -C {into};"
-        f" for f in {plan.wals}/*/*; do"
+        f" for f in {plan.wals}/*/*; do [[ $(basename $f) < {first} ]] ||"
         f" $gpg --decrypt $f | zstd -dq > {into}/pg_wal/$(basename $f); done;"
         f" cp {plan.streaming}/*.partial {into}/pg_wal/ || true;"
         f" cd {into}/pg_wal; for f in *.partial; do mv $f ${{f%.partial}}; done;"

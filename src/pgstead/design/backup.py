@@ -27,7 +27,9 @@ SLOT = "pgstead_backup"
 # The same for every stead: a repository is restored by steads that did not make it.
 RECIPIENT = "backup@pgstead.invalid"
 _DAY = 86_400.0
-_RATE = 16 * 2**20  # bytes a second for each CPU: bench/backup.py shows what a load feels of it
+# Bytes a second for each CPU: bench/backup.py shows what a load feels of them.
+_RATE = 16 * 2**20
+_GENTLE_RATE = 4 * 2**20
 # What Barman insists on before it begins, whichever of them it calls.
 _FUNCTIONS = (
     "pg_backup_start(text,boolean)",
@@ -54,6 +56,7 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout, cpus: float) ->
         passphrase=str(home / told.passphrase_file if told.passphrase_file else secret),
         recipient=RECIPIENT,
         rate_limit=rate(manifest, cpus),
+        gentle_rate=rate(manifest, cpus, gentle=True),
         schedule=told.schedule,
         incremental=told.incremental,
         retention=round(told.retention / _DAY),
@@ -71,11 +74,11 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout, cpus: float) ->
     )
 
 
-def rate(manifest: Manifest, cpus: float) -> int:
+def rate(manifest: Manifest, cpus: float, *, gentle: bool = False) -> int:
     """Return how many bytes a second a base backup may read; 0: as many as it can."""
     match manifest.backup.rate_limit:
         case "auto":
-            return _RATE * max(1, math.floor(cpus))
+            return (_GENTLE_RATE if gentle else _RATE) * max(1, math.floor(cpus))
         case "none":
             return 0
         case limit:

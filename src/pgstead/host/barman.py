@@ -26,8 +26,17 @@ from pgstead.host import (
     processes,
     programs,
     received,
+    seals,
 )
-from pgstead.model.backup import SERVER, BackupPlan, Lineage, StoredBackup, Target, TargetKind
+from pgstead.model.backup import (
+    SERVER,
+    BackupPlan,
+    Lineage,
+    StoredBackup,
+    Target,
+    TargetKind,
+    kilobytes,
+)
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
 
@@ -63,7 +72,9 @@ class BarmanProgram:
         """
         found = environment(self._tools, self._bindir)
         if home is not None:
+            told = seals.program(home)
             found |= {**gpg_homes.environment(self._tools, home), "TMPDIR": str(home)}
+            found["PATH"] = f"{told}:{found['PATH']}"
         return found if room is None else {**found, "TMPDIR": str(room)}
 
     def _run(
@@ -127,11 +138,14 @@ class BarmanProgram:
     def backup(self, *, parent: str = "", gentle: bool = False) -> str:
         """Make a base backup, on top of another where one is named; return its name.
 
-        A gentle one begins with a spread checkpoint and takes the CPU that nobody else wants.
+        A gentle one begins with a spread checkpoint, takes the CPU that nobody else wants, and
+        reads at a rate of its own.
         """
         arguments = ["backup", "--wait", "--wait-timeout", "300"]
         arguments += ["--incremental", parent] if parent else []
         arguments += ["--no-immediate-checkpoint"] if gentle else []
+        if gentle and self._plan.gentle_rate:
+            arguments += ["--bwlimit", str(kilobytes(self._plan.gentle_rate))]
         there = self.backups()
         self._must_have_room(max((found.size for found in there), default=0))
         before = {found.name for found in there}

@@ -290,7 +290,8 @@ class Backup(Part):
     )
     rate_limit: Size | Literal["auto", "none"] = Field(
         default="auto",
-        description='Bytes a second that a base backup reads; "auto": 16 MB for each CPU; "none".',
+        description='Bytes a second that a base backup reads; "auto": 16 MB for each CPU, '
+        '4 MB where nobody waits for it; "none".',
     )
     compression: Literal["zstd", "lz4", "gzip", "none"] = Field(
         default="zstd", description="Of base backups and WAL."

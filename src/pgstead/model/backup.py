@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +11,11 @@ from enum import StrEnum
 from pgstead.model.mirror import MirrorPlan
 
 SERVER = "stead"  # the one server of Barman's configuration
+
+
+def kilobytes(rate: int) -> int:
+    """Return bytes a second in what pg_basebackup takes: 32 kB to 1 GB a second."""
+    return min(max(math.ceil(rate / 1024), 32), 2**20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +29,7 @@ class BackupPlan:
     passphrase: str  # the file with the passphrase of the key; never its text
     recipient: str  # whom gpg encrypts to; no mail is ever sent there
     rate_limit: int  # bytes a second that a base backup reads at most; 0: no limit
+    gentle_rate: int  # the same for one that nobody waits for
     schedule: str  # of base backups, cron(5), in UTC
     incremental: str  # of incremental ones; empty: none
     retention: int  # days that any moment of can be recovered

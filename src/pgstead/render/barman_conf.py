@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from pgstead.model.backup import SERVER, BackupPlan
+from pgstead.model.backup import SERVER, BackupPlan, kilobytes
 from pgstead.model.design import Design
-
-_KB = 1024
 
 
 def text(design: Design, plan: BackupPlan) -> str:
@@ -55,8 +51,7 @@ def _values(design: Design, plan: BackupPlan) -> dict[str, str]:
             del values[name]
         del values["backup_compression_location"]
     if plan.rate_limit:
-        # pg_basebackup takes 32 kB to 1 GB a second.
-        values["bandwidth_limit"] = str(min(max(math.ceil(plan.rate_limit / _KB), 32), 2**20))
+        values["bandwidth_limit"] = str(kilobytes(plan.rate_limit))
     if plan.encrypted:
         values["encryption"] = "gpg"
         values["encryption_key_id"] = plan.recipient

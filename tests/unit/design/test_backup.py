@@ -27,3 +27,8 @@ def test_the_rate_follows_the_machine_unless_it_is_told(
     limit: str, cpus: float, wanted: int
 ) -> None:
     assert backup.rate(manifest(limit), cpus) == wanted
+
+
+@pytest.mark.parametrize(("limit", "wanted"), [("auto", 16 * 2**20), ("none", 0), ("1GB", 2**30)])
+def test_what_nobody_waits_for_is_slower_unless_a_rate_is_told(limit: str, wanted: int) -> None:
+    assert backup.rate(manifest(limit), 4.0, gentle=True) == wanted

@@ -1,14 +1,18 @@
-"""Who is served goes first while the schedule's backup is made; a person's is made at once."""
+"""Backups and restores while the server is at work: neither is in the other's way."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from pgstead.host import processes
+from pgstead.host import processes, received
+from pgstead.model.backup import BackupPlan, Target
+from pgstead.workflows import segments
 from tests.fix_stead import PGSTEAD, LiveStead
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -58,9 +62,36 @@ def test_what_the_schedule_makes_takes_the_cpu_that_is_left_and_spreads_its_chec
     nice, words = seen(stead, "--gentle")
     assert nice == 19
     assert "--checkpoint=fast" not in words
+    plan = stead.wired.design.backup
+    assert plan is not None
+    assert 0 < plan.gentle_rate < plan.rate_limit
+    assert f"--max-rate={plan.gentle_rate // 1024}" in words
 
 
 def test_what_a_person_waits_for_is_made_at_once(stead: LiveStead) -> None:
     nice, words = seen(stead)
     assert nice == os.getpriority(os.PRIO_PROCESS, 0)
     assert "--checkpoint=fast" in words
+
+
+def test_a_segment_that_is_sealed_while_a_restore_is_laid_out_is_restored_open(
+    stead: LiveStead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = stead.wired.ports.backup
+    assert backup is not None
+    copied = received.copy_spool
+
+    def late(plan: BackupPlan, into: Path, timeline: int) -> None:
+        for _ in range(3):
+            segments.close(stead.wired.ports)
+        copied(plan, into, timeline)
+
+    base = backup.engine.backups()[-1]
+    place, staging = stead.directory / "laid-out", stead.directory / "staging"
+    monkeypatch.setattr(received, "copy_spool", late)
+    backup.engine.restore(base.name, place, Target(), staging=staging)
+    laid_out = [path for path in Path(place, received.WAL).iterdir() if path.is_file()]
+    heads = [path.read_bytes()[:32] for path in laid_out]
+    assert len(heads) >= 4
+    # the first page of a segment names its cluster (XLogLongPageHeaderData)
+    assert {str(int.from_bytes(head[24:], sys.byteorder)) for head in heads} == {base.system_id}
