@@ -108,7 +108,7 @@ def check(driver: str, rounds: int, stead: LiveStead) -> None:
 def test_concurrent_sessions_make_no_error_while_a_type_changes(
     driver: str, telling: LiveStead
 ) -> None:
-    check(driver, 12, telling)
+    check(driver, 5, telling)
 
 
 @pytest.mark.soak

@@ -86,7 +86,7 @@ def test_whatever_can_be_an_identity_arrives_as_it_is(do: Any) -> None:
     names = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=255)
     told = st.one_of(names, st.sampled_from(["'", "\\", "\\'", "''", "E'", "$$", "%s", ":x", "{}"]))
 
-    @hypothesis_settings(max_examples=40, deadline=None, database=None)
+    @hypothesis_settings(max_examples=12, deadline=None, database=None)
     @given(st.lists(told, min_size=10, max_size=10))
     def all_of(identities_given: list[str]) -> None:
         async def work(database: Database) -> None:

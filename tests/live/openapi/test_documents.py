@@ -23,7 +23,7 @@ from tests.live.answers import made
 from tests.live.service import AI_AGENTS, JEEX_IDEA, SPECGEN, System, migrated, serving_system
 from tests.live.specgen.people import PASSWORD, Somebody, contents
 
-FEW, MANY = 3, 60  # cases for each operation and phase
+FEW, MANY = 1, 60  # cases for each operation and phase
 
 
 @dataclass
