@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.fix_stead import LiveStead, stead_in
 
 _LIMIT = "auto"  # the manifest's default
+_QUIET = subprocess.DEVNULL
 
 
 @dataclass
@@ -96,13 +97,15 @@ def fill(stead: LiveStead, megabytes: int) -> None:
         session.execute("CHECKPOINT")
 
 
-def shell(command: str, stead: LiveStead, *, user: str | None = None) -> None:
+def shell(command: str, stead: LiveStead) -> None:
     """Run a line of shell; its failure is ours."""
+    subprocess.run(["bash", "-c", command], check=True, env=environment(stead), capture_output=True)
+
+
+def environment(stead: LiveStead) -> dict[str, str]:
+    """Return what PostgreSQL's programs need in theirs."""
     library = stead.wired.design.build.library_path
-    environment = {**os.environ, **({"LD_LIBRARY_PATH": library} if library else {})}
-    subprocess.run(
-        ["bash", "-c", command], check=True, env=environment, user=user, capture_output=True
-    )
+    return {**os.environ, **({"LD_LIBRARY_PATH": library} if library else {})}
 
 
 def one_round(stead: LiveStead, figures: Figures) -> None:
@@ -187,46 +190,79 @@ def restored(stead: LiveStead) -> None:
 
 
 def load(stead: LiveStead, seconds: int, rounds: int) -> None:
-    """Print the p95 of transactions without a backup, and with one as the schedule makes it."""
+    """Print the p95 of transactions without a backup, and with one as the schedule makes it.
+
+    The load never stops; both kinds of stretch follow each other, as a disk has its moods.
+    """
     directory = stead.wired.design.layout.socket
     base = f"{tool(stead, 'pgbench')} -h {directory} -p {stead.direct_port} -U postgres"
     shell(f"{base} -i -q -s 10 jeex_idea", stead)
     text = stead.manifest.read_text().replace('rate_limit = "none"', f'rate_limit = "{_LIMIT}"')
     stead.manifest.write_text(text)
     stead.run("up")
-    p95(stead, base, seconds)  # what is cold is no floor
-    found: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        found.setdefault("alone", []).append(p95(stead, base, seconds))
-        with stead.superuser() as session:
-            session.execute("CHECKPOINT")
-        found.setdefault("after a checkpoint", []).append(p95(stead, base, seconds))
-        found.setdefault("with a backup", []).append(beside(stead, base, seconds))
-    floor = statistics.median(found["after a checkpoint"])
-    for name, values in found.items():
-        told = " ".join(f"{value:.2f}" for value in values)
-        mine = statistics.median(values)
-        print(f"p95 {name:<42}{mine:>9.2f} ms{mine / floor:>7.2f} x floor  ({told})")
+    logs = stead.directory / "pgbench"
+    logs.mkdir()
+    line = f"cd {logs}; exec {base} -n -c 8 -j 2 -T 86400 -R 400 --log jeex_idea"
+    stretches: dict[str, list[tuple[float, float]]] = {"without a backup": [], "with a backup": []}
+    with subprocess.Popen(
+        ["bash", "-c", line], env=environment(stead), stdout=_QUIET, stderr=_QUIET
+    ) as running:
+        try:
+            time.sleep(seconds)  # what is cold is no floor
+            for _ in range(rounds):
+                checkpoint(stead)  # with which a backup begins as well
+                began = time.time()
+                time.sleep(seconds)
+                stretches["without a backup"].append((began, time.time()))
+                stretches["with a backup"].append(backed_up(stead))
+        finally:
+            running.terminate()
+    show(logs, stretches)
 
 
-def beside(stead: LiveStead, base: str, seconds: int) -> float:
-    """Return the p95 while a backup is copied as the schedule has it copied."""
-    quiet = subprocess.DEVNULL
+def checkpoint(stead: LiveStead) -> None:
+    """Have everything written."""
+    with stead.superuser() as session:
+        session.execute("CHECKPOINT")
+
+
+def backed_up(stead: LiveStead) -> tuple[float, float]:
+    """Make a backup as the schedule does; return from when to when, behind its checkpoint."""
     with subprocess.Popen(
         [sys.executable, "-m", "pgstead", "backup", "now", "--gentle"],
         cwd=stead.directory,
-        stdout=quiet,
-        stderr=quiet,
+        stdout=_QUIET,
+        stderr=_QUIET,
     ) as made:
         copied(stead, "waiting for checkpoint to finish")
-        with stead.superuser() as session:
-            session.execute("CHECKPOINT")  # a spread one that runs makes haste then
+        checkpoint(stead)  # a spread one that runs makes haste then
         copied(stead, "streaming database files")
-        found = p95(stead, base, seconds)
-        if made.poll() is not None:
-            print("the backup was over before the load: more --megabytes", file=sys.stderr)
+        began = time.time()
         assert made.wait() == 0
-    return found
+    return began, time.time()
+
+
+def show(logs: Path, stretches: dict[str, list[tuple[float, float]]]) -> None:
+    """Print the p95 of all transactions of each kind of stretch, and of each stretch."""
+    taken = [
+        (int(words[4]) + int(words[5]) / 1e6, int(words[2]) / 1000)
+        for log in logs.glob("pgbench_log.*")
+        for words in map(str.split, log.read_text().splitlines())
+        if len(words) >= 6
+    ]
+    floor = 0.0
+    for name, kind in stretches.items():
+        within = [[ms for at, ms in taken if begin <= at < end] for begin, end in kind]
+        mine = p95([ms for stretch in within for ms in stretch])
+        floor = floor or mine
+        told = " ".join(f"{p95(stretch):.2f}" for stretch in within)
+        took = sum(end - begin for begin, end in kind)
+        print(f"p95 {name:<24}{took:>6.0f} s{mine:>9.2f} ms{mine / floor:>7.2f} x floor  ({told})")
+
+
+def p95(milliseconds: list[float]) -> float:
+    """Return the 95th percentile."""
+    return statistics.quantiles(milliseconds, n=20)[18]
 
 
 def copied(stead: LiveStead, phase: str) -> None:
@@ -236,20 +272,6 @@ def copied(stead: LiveStead, phase: str) -> None:
         while row is None or row["phase"] not in (phase, "streaming database files"):
             row = session.execute("SELECT phase FROM pg_stat_progress_basebackup").fetchone()
             time.sleep(0.05)
-
-
-def p95(stead: LiveStead, base: str, seconds: int) -> float:
-    """Return the 95th percentile of pgbench's transactions, in milliseconds."""
-    logs = stead.directory / "pgbench"
-    shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir()
-    shell(f"cd {logs}; {base} -n -c 8 -j 2 -T {seconds} -R 400 --log jeex_idea", stead)
-    taken = [
-        int(line.split()[2]) / 1000
-        for log in logs.glob("pgbench_log.*")
-        for line in log.read_text().splitlines()
-    ]
-    return statistics.quantiles(taken, n=20)[18]
 
 
 if __name__ == "__main__":
