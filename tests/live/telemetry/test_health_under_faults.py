@@ -32,13 +32,14 @@ def test_a_fault_is_told_within_two_looks_and_ends(faulty: Alerted, fault: Fault
     well(stead)
     heard = faulty.receiver.count(f" {fault.alert}:")
     over = faulty.receiver.count("RESOLVED", f" {fault.alert},")
+    before = datetime.now(UTC)  # what takes a while to happen may be told before it is over
     with fault.happens(stead):
         began = datetime.now(UTC)
         told = told_of(stead, fault)
         shapes(told, fault)
         answers(stead, fault)
         if fault.alert:
-            fired = until(lambda: change(faulty, fault, Phase.FIRING, began), "it fires")
+            fired = until(lambda: change(faulty, fault, Phase.FIRING, before), "it fires")
             serious = began + timedelta(seconds=fault.serious_after)
             assert looks(stead, serious, fired) <= fault.looks
             until(lambda: faulty.receiver.count(f" {fault.alert}:") > heard, "it is told")
@@ -96,8 +97,10 @@ def answers(stead: LiveStead, fault: Fault) -> None:
     wanted = {"live": 200, "ready": fault.ready, "db": fault.status}
     for path in PATHS:
         address = f"http://127.0.0.1:{stead.api_port}/health/{path}"
-        took: list[float] = []
-        for _ in range(2):
+        took = [9.0]
+        for _ in range(5):
+            if min(took) < 1:
+                break
             before = time.monotonic()
             answer = httpx.get(address, timeout=30)
             took.append(time.monotonic() - before)
