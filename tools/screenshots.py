@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.fix_stead import CHECKOUT, SAMPLED, LiveStead, stead_in
 
 PAGES = ("", "hours?hours=1", "statements?hours=1", "locks?hours=1", "backups", "proofs")
+IN_THE_DOCS = ("status-desk-light", "locks-desk-dark", "hours-phone-dark")  # docs/pictures
 SIZES = {"desk": (1280, 1600), "phone": (500, 1400)}  # headless has no narrower window
 # Without these it looks for Google's hosts at every start.
 QUIET = (
@@ -125,6 +126,7 @@ def main() -> int:
         "directory", nargs="?", type=Path, default=CHECKOUT / ".ci-out" / "pictures"
     )
     parser.add_argument("--wait", type=float, default=25.0, help="seconds of samples before")
+    parser.add_argument("--docs", action="store_true", help="put those of the docs there")
     given = parser.parse_args()
     folder = given.directory.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,6 +144,9 @@ def main() -> int:
                     for dark in (False, True):
                         scheme = "dark" if dark else "light"
                         draw(url, folder / f"{name}-{form}-{scheme}.png", window, dark=dark)
+    if given.docs:
+        for name in IN_THE_DOCS:
+            shutil.copyfile(folder / f"{name}.png", CHECKOUT / "docs" / "pictures" / f"{name}.png")
     return 0
 
 
