@@ -31,7 +31,8 @@ def trees(note: Note | None) -> Html:
 
 
 def _tree(told: Mapping[str, Any]) -> Html:
-    longest = figures.figure(told["evidence"].get("longest wait"), "s")
+    evidence = told["evidence"]
+    longest = figures.figure(evidence.get("longest wait", evidence.get("transaction open")), "s")
     return tag(
         "section",
         tag("p", state(told["severity"]), f" {told['database']}: {told['says']}, for {longest}"),

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pgstead.app.dashboard import figures
+from pgstead.app.dashboard import figures, worst
 from pgstead.app.dashboard.charts import Frame, Line, chart
 from pgstead.app.dashboard.markup import Html, table, tag, text
 from pgstead.app.dashboard.note_pages import backups_page, proofs_page
@@ -169,3 +169,12 @@ def test_the_policy_allows_the_sheet_and_nothing_else() -> None:
     assert POLICY.startswith("default-src 'none'; style-src 'sha256-")
     assert "<" not in SHEET
     assert set(PAGES) >= {"", "hours", "statements", "locks", "backups", "proofs"}
+
+
+def test_a_transaction_for_which_nobody_waits_tells_how_long_it_has_been_open() -> None:
+    found = {
+        "severity": "warning", "database": "shop", "says": "session 7 has a transaction open",
+        "evidence": {"session": "7", "transaction open": 93.0}, "lines": ["SELECT 1"], "do": "wait",
+    }  # fmt: skip
+    shown = str(worst.trees(Note(0.0, {"trees": [found], "reason": ""})))
+    assert "has a transaction open, for 93" in shown
