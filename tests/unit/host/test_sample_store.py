@@ -96,7 +96,8 @@ def test_a_service_reads_it_while_the_agent_writes_and_when_that_is_gone(
     reading = Samples(path, 30.0)
     store.write([used(0.5, "data")])
     (check, *_) = CHECKS
-    verdict = Verdict(check.name, Level.OK, NOW, NOW, 1.0)
+    now = datetime.now(UTC)  # of the test's, not of the module's: what is old counts as unknown
+    verdict = Verdict(check.name, Level.OK, now, now, 1.0)
     store.judge([(check, check.threshold, verdict)])
     assert [(s.metric, s.value) for s in reading.newest()] == [("used", 0.5)]
     store.close()
