@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +44,7 @@ def rendered(source: Source) -> Rendered:
     """Return what a manifest becomes for Compose. Looks at the machine's figures alone."""
     from pgstead.design import containers as designing
     from pgstead.host import build_context, container, facts
+    from pgstead.host.backup_tools import BARMAN, S3
     from pgstead.model.containers import HOME
     from pgstead.render import containers, dockerfiles
 
@@ -53,26 +53,36 @@ def rendered(source: Source) -> Rendered:
     machine = facts.gather(None)
     composition = designing.composition(manifest, machine)
     handed = _handed(composition)
-    pins = _pins(source)
+    pins, python = _pins(source), manifest.containers.python
+    sets = {each.name: each.pins for each in (BARMAN, S3)}
     files = {
-        "Dockerfile": dockerfiles.text(manifest, handed),
+        "Dockerfile": dockerfiles.text(manifest, handed, _sets(manifest)),
         "machine.json": containers.machine(container.figures(machine)),
-        "requirements.txt": build_context.for_python(pins, manifest.containers.python),
+        "requirements.txt": build_context.for_python(pins, python),
+        **{f"{name}.txt": build_context.for_python(text, python) for name, text in sets.items()},
         "pgstead": dockerfiles.LAUNCHER,
         "stead/pgstead.toml": _text(source),
         "stead/.pgstead/location": f"{HOME}\n",
+        "stead/.pgstead/.gitignore": "*\n",  # as `up` would write it, and cannot there
     }
     tag = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:12]
     files["compose.yml"] = containers.compose(composition, tag)
-    barman = resources.files("pgstead.catalog").joinpath("data/barman.txt")
-    s3 = resources.files("pgstead.catalog").joinpath("data/s3.txt")
     return Rendered(
         composition=composition,
         files=files,
         trees={"toolbox": build_context.own_package(), "application": _application(source)},
-        requirements=(pins, barman.read_text("utf-8"), s3.read_text("utf-8")),
-        python=manifest.containers.python,
+        requirements=(pins, *sets.values()),
+        python=python,
     )
+
+
+def _sets(manifest: Manifest) -> dict[str, str]:
+    """Return where programs beside us are looked for, in the container of the toolbox."""
+    from pgstead.host.backup_tools import BARMAN, S3
+    from pgstead.model.containers import TOOLCHAIN
+
+    version = manifest.containers.python
+    return {each.name: f"{TOOLCHAIN}/{each.name}/{each.tag(version)}" for each in (BARMAN, S3)}
 
 
 def _handed(composition: Composition) -> tuple[str, ...]:

@@ -4,17 +4,15 @@
     provision   with server and pooler running: all that `pgstead up` does
     run NAME    become a program of the design: agent, wal-receiver
     hand-out    give other containers what they see of the state
-    toolchain   while the image is built: what backups are made with
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NoReturn
 
-from pgstead.model.containers import STEAD, TOOLCHAIN
+from pgstead.model.containers import STEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,19 +72,6 @@ def run(name: str) -> NoReturn:
     os.execve(program.command[0], list(program.command), environment)  # noqa: S606 - no shell is what we want
 
 
-def toolchain() -> int:
-    """Fetch what backups are made with, into the image."""
-    from pgstead.host.backup_tools import BARMAN, S3
-    from pgstead.model.layout import Layout
-
-    place = PurePosixPath(TOOLCHAIN)
-    layout = Layout(place.parent, place.parent)
-    Path(place).mkdir(parents=True, exist_ok=True)
-    for packages in (BARMAN, S3):
-        packages.fetch(layout)
-    return 0
-
-
 def _wired() -> Wired:
     from pgstead.cli.wiring import wire
 
@@ -104,8 +89,6 @@ def main(arguments: Sequence[str]) -> int:
             return hand_out()
         case ["run", name]:
             run(name)
-        case ["toolchain"]:
-            return toolchain()
         case _:
             sys.stderr.write(__doc__ or "")
             return 2

@@ -93,7 +93,8 @@ class Wired:
     def moved(self) -> bool:
         """The state does not lie beside the manifest, because the servers could not enter."""
         layout = self.design.layout
-        return layout.manifest_directory not in layout.state.parents
+        beside = layout.manifest_directory in layout.state.parents
+        return not beside and self.design.host.network is None
 
     def forget(self) -> None:
         """Remove what `up` left beside the manifest: `.pgstead/`, unless something else is in.

@@ -172,7 +172,7 @@ def _postgres(manifest: Manifest, host: HostFacts) -> Container:
         published=(_published(manifest, manifest.server.port, SERVER_PORT),),
         alias=network(manifest).hosts["direct"],
         waits={"prepare": Until.DONE},
-        health=Health(("CMD", "psql", "-XAtqc", "SELECT 1", asks), start_period=600),
+        health=Health(f"psql -XAtqc 'SELECT 1' '{asks}'", start_period=600),
         stop_signal="SIGINT",  # fast shutdown; SIGTERM would wait for every client
         stop_seconds=90,
     )
@@ -204,7 +204,7 @@ def _pgbouncer(manifest: Manifest) -> Container:
         published=(_published(manifest, manifest.pooler.port, POOLER_PORT),),
         alias=network(manifest).hosts["pooler"],
         waits={"postgres": Until.HEALTHY},
-        health=Health(("CMD", "psql", "-XAtqc", "SHOW VERSION", asks)),
+        health=Health(f"psql -XAtqc 'SHOW VERSION' '{asks}'"),
         stop_signal="SIGQUIT",  # at once, in every version; SIGTERM waits for clients
         stop_seconds=10,
     )
@@ -270,7 +270,7 @@ def _keeper(manifest: Manifest, name: str, limits: Limits, health: Health | None
 
 def _receives() -> Health:
     """Ask whether pg_receivewal is there: Barman goes on trying where the server refuses it."""
-    return Health(("CMD-SHELL", "grep -qx pg_receivewal /proc/[0-9]*/comm"))
+    return Health("grep -qx pg_receivewal /proc/[0-9]*/comm")
 
 
 def _beats(manifest: Manifest) -> Health | None:
@@ -279,7 +279,7 @@ def _beats(manifest: Manifest) -> Health | None:
         return None
     minutes = max(2, math.ceil(3 * manifest.telemetry.interval / 60))
     found = f"find {HOME}/telemetry -name 'samples.db*' -mmin -{minutes}"
-    return Health(("CMD-SHELL", f'test -n "$({found})"'), start_period=120)
+    return Health(f'test -n "$({found})"', start_period=120)
 
 
 def _service(manifest: Manifest, entry: DatabaseEntry) -> Container:
@@ -287,7 +287,7 @@ def _service(manifest: Manifest, entry: DatabaseEntry) -> Container:
     assert told is not None
     name = service_name(entry)
     ready = f"http://127.0.0.1:{told.port}/health/ready"
-    asks = f"import urllib.request as r; r.urlopen({ready!r}, timeout=4)"
+    asks = f'import urllib.request as r; r.urlopen("{ready}", timeout=4)'
     return Container(
         name=name,
         image="service",
@@ -309,7 +309,7 @@ def _service(manifest: Manifest, entry: DatabaseEntry) -> Container:
         published=(_published(manifest, told.port, told.port),),
         alias=network(manifest).hosts[f"api-{entry.name}"],
         waits={"provision": Until.DONE},
-        health=Health(("CMD", "python3", "-c", asks)),
+        health=Health(f"python3 -c '{asks}'"),
     )  # fmt: skip
 
 

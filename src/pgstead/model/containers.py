@@ -55,7 +55,7 @@ class Limits:
 class Health:
     """How the engine finds out whether a container does what it is for."""
 
-    test: tuple[str, ...]
+    test: str  # a line for the container's shell; podman takes arguments apart at each space
     start_period: int = 60  # seconds in which a failure does not count
 
 

@@ -59,11 +59,12 @@ def _service(composition: Composition, container: Container, tag: str) -> Value:
 def _image(composition: Composition, container: Container, tag: str) -> dict[str, Value]:
     if not container.built:
         return {"image": container.image}
-    return {
-        "image": f"{composition.project}-{container.image}:{tag}",
-        "build": {"context": ".", "target": container.image},
-        "pull_policy": "build",
-    }
+    image = f"{composition.project}-{container.image}:{tag}"
+    first = next(c for c in composition.containers if c.image == container.image)
+    if container is not first:
+        return {"image": image, "pull_policy": "never"}  # no registry has it
+    build = {"context": ".", "target": container.image}
+    return {"image": image, "build": build, "pull_policy": "build"}
 
 
 def _environment(container: Container) -> Mapping[str, Value]:
@@ -131,7 +132,7 @@ def _life(container: Container) -> dict[str, Value]:
         found["depends_on"] = {name: _awaited(until) for name, until in container.waits.items()}
     if container.health is not None:
         found["healthcheck"] = {
-            "test": _words(container.health.test),
+            "test": ["CMD-SHELL", _verbatim(container.health.test)],
             "interval": "10s",  # DEP-9
             "timeout": "5s",
             "retries": 5,

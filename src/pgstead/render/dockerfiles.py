@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pgstead.catalog import gaps
 from pgstead.manifest.document import Manifest
@@ -29,13 +29,17 @@ _CLEAN = "rm -rf /var/lib/apt/lists/*"
 _PARTS = ("server", "pooler", "backup", "telemetry", "tls", "connections", HANDED)
 
 
-def text(manifest: Manifest, handed: Sequence[str]) -> str:
-    """Return the Dockerfile; `handed` are the directories that other containers are handed."""
+def text(manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str]) -> str:
+    """Return the Dockerfile.
+
+    `handed` are the directories that other containers are handed; `sets` are the packages of
+    programs beside us (NAME.txt pins them), and where each is looked for.
+    """
     major = manifest.server.major
     stages = (
         _server(manifest, major),
         _pooler(manifest, major),
-        _packages(manifest),
+        _packages(manifest, sets),
         _toolbox(manifest, handed),
         _service(manifest),
     )
@@ -123,29 +127,31 @@ def _pooler(manifest: Manifest, major: int) -> str:
     )
 
 
-def _packages(manifest: Manifest) -> str:
+def _packages(manifest: Manifest, sets: Mapping[str, str]) -> str:
     pip = f"{PACKAGES}/bin/pip install --no-cache-dir --no-compile --no-index --find-links /wheels"
-    python = f"{PACKAGES}/bin/python"
+    own = "".join(
+        f"COPY {name}.txt /{name}.txt\n"
+        f"RUN {pip} --no-deps --require-hashes --target {place} --requirement /{name}.txt\n"
+        for name, place in sets.items()
+    )
     return (
         f"{_from(manifest.containers.image.base, 'packages')}"
         f"RUN {_install('python3', 'python3-venv')}\n"
         f"RUN python3 -m venv {PACKAGES}\n"
         "COPY wheels /wheels\n"
+        f"{own}"
         "COPY requirements.txt /requirements.txt\n"
         f"RUN {pip} --no-deps --requirement /requirements.txt\n"
-        "COPY toolbox /toolbox\n"
-        f"RUN cp -r /toolbox/. $({python} -c 'import sysconfig as s;"
-        ' print(s.get_paths()["purelib"])\')\n'
-        f"RUN PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels {python} -m pgstead.cli.container toolchain\n"
-        f"RUN {python} -m compileall -q {PACKAGES} {TOOLCHAIN}\n"
+        f"RUN {PACKAGES}/bin/python -m compileall -q {PACKAGES} {TOOLCHAIN}\n"
     )
 
 
-def _application() -> str:
-    program = "/usr/local/bin/pgstead"
+def _application(manifest: Manifest) -> str:
+    """Copy what changes often last, so that the builder's cache holds the rest."""
+    packages = f"{PACKAGES}/lib/python{manifest.containers.python}/site-packages"
     return (
-        f"COPY --from=packages {PACKAGES} {PACKAGES}\n"
-        f"COPY --chmod=0755 pgstead {program}\n"
+        "COPY --chmod=0755 pgstead /usr/local/bin/pgstead\n"
+        f"COPY toolbox {packages}\n"
         f"COPY application {STEAD}\n"
         f"COPY stead {STEAD}\n"
     )
@@ -157,10 +163,11 @@ def _toolbox(manifest: Manifest, handed: Sequence[str]) -> str:
         "FROM server AS toolbox\n"
         "USER root\n"
         f"RUN {_install(*packages)}\n"
-        f"COPY --from=packages {TOOLCHAIN} {TOOLCHAIN}\n"
-        f"{_application()}"
-        f"COPY machine.json {MACHINE}\n"
         f"RUN {_state(manifest, handed)} && ln -s {TOOLCHAIN} {HOME}/toolchain\n"
+        f"COPY --from=packages {TOOLCHAIN} {TOOLCHAIN}\n"
+        f"COPY --from=packages {PACKAGES} {PACKAGES}\n"
+        f"COPY machine.json {MACHINE}\n"
+        f"{_application(manifest)}"
         f"WORKDIR {STEAD}\n"
         "USER postgres\n"
         'ENTRYPOINT ["/usr/local/bin/pgstead"]\n'
@@ -171,8 +178,9 @@ def _service(manifest: Manifest) -> str:
     return (
         f"{_from(manifest.containers.image.base, 'service')}"
         f"RUN {_user(manifest)} && {_install('python3')}\n"
-        f"{_application()}"
         f"RUN {_state(manifest)}\n"
+        f"COPY --from=packages {PACKAGES} {PACKAGES}\n"
+        f"{_application(manifest)}"
         f"WORKDIR {STEAD}\n"
         "USER postgres\n"
         f'ENTRYPOINT ["{PACKAGES}/bin/python", "-m", "pgstead.serve"]\n'
