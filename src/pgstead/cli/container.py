@@ -67,6 +67,7 @@ def hand_out() -> int:
 def run(name: str) -> NoReturn:
     """Become a program of the design."""
     program = next(p for p in _wired().design.programs if p.name == name)
+    os.umask(0o077)
     os.chdir(program.directory)
     environment = {**os.environ, **program.environment}
     os.execve(program.command[0], list(program.command), environment)  # noqa: S606 - no shell is what we want

@@ -90,7 +90,7 @@ def compose(
         pooler=decided.pooler,
         doors=tls.doors(manifest, host, build, pooled=decided.pooled),
         databases=decided.plans,
-        services=programs.services(manifest),
+        services=programs.services(manifest, host),
         settings=_written(decided.settings),
         initial=tls.brought(manifest),
         hba=roles.hba(manifest, host, build, pooled=decided.pooled, backed_up=backed_up is not None),

@@ -158,7 +158,8 @@ def _application(manifest: Manifest) -> str:
 
 
 def _toolbox(manifest: Manifest, handed: Sequence[str]) -> str:
-    packages = ("python3", "pgbouncer", "rsync", "gpg", "gpg-agent", "openssl")
+    # zstd and lz4: Barman reads a backup's label out of it through the programs
+    packages = ("python3", "pgbouncer", "rsync", "gpg", "gpg-agent", "openssl", "zstd", "lz4")
     return (
         "FROM server AS toolbox\n"
         "USER root\n"
