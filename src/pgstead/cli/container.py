@@ -1,9 +1,8 @@
 """What containers run of the toolbox: `python -m pgstead.cli.container COMMAND`.
 
-    prepare     before the server: what it needs to start with; nothing where it runs
-    provision   with server and pooler running: all that `pgstead up` does
-    run NAME    become a program of the design: agent, wal-receiver
-    hand-out    give other containers what they see of the state
+`prepare` makes what the server needs to start with, and does nothing where it runs; `provision`,
+with server and pooler running, does all that `pgstead up` does; `run NAME` becomes a program of
+the design (agent, wal-receiver); `hand-out` gives other containers what they see of the state.
 """
 
 from __future__ import annotations
@@ -66,11 +65,12 @@ def hand_out() -> int:
 
 def run(name: str) -> NoReturn:
     """Become a program of the design."""
+    from pgstead.host.foreground import become
+
     program = next(p for p in _wired().design.programs if p.name == name)
     os.umask(0o077)
     os.chdir(program.directory)
-    environment = {**os.environ, **program.environment}
-    os.execve(program.command[0], list(program.command), environment)  # noqa: S606 - no shell is what we want
+    become(program.command, environment=program.environment)
 
 
 def _wired() -> Wired:

@@ -149,9 +149,7 @@ def _up(line: Line, place: str) -> int:
         rendered(source).write(directory)
     engine = ComposeEngine.find(directory)
     allow = _option(line, "--allow") or "reload"
-    status = engine.run(
-        "up", "--detach", "--remove-orphans", environment={"PGSTEAD_ALLOW": allow}
-    )
+    status = engine.run("up", "--detach", "--remove-orphans", environment={"PGSTEAD_ALLOW": allow})
     if status:
         raise _failure(engine, status)
     _await_health(engine, console)

@@ -38,11 +38,13 @@ def compose(out: str | None, no_packages: bool) -> None:
         made = rendered(source)
         changed = made.write(place, packages=not no_packages)
     if invocation.json:
-        console.data({
-            "directory": place,
-            "changed": changed,
-            "containers": [container.name for container in made.composition.containers],
-        })
+        console.data(
+            {
+                "directory": place,
+                "changed": changed,
+                "containers": [container.name for container in made.composition.containers],
+            }
+        )
         return
     console.line(f"{place}: {len(changed)} changes" if changed else f"{place}: nothing to change")
     console.hint(

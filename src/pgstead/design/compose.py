@@ -93,7 +93,9 @@ def compose(
         services=programs.services(manifest, host),
         settings=_written(decided.settings),
         initial=tls.brought(manifest),
-        hba=roles.hba(manifest, host, build, pooled=decided.pooled, backed_up=backed_up is not None),
+        hba=roles.hba(
+            manifest, host, build, pooled=decided.pooled, backed_up=backed_up is not None
+        ),
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),

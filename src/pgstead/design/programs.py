@@ -16,7 +16,7 @@ _NEUTRAL: Mapping[str, str] = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 def services(manifest: Manifest, host: HostFacts) -> tuple[Service, ...]:
     """Return the HTTP services of a manifest, and where they are reached."""
-    hosts = {} if host.network is None else host.network.hosts
+    hosts: Mapping[str, str] = {} if host.network is None else host.network.hosts
     return tuple(
         Service(
             name=entry.name,

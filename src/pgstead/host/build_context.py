@@ -5,6 +5,7 @@ What is unchanged keeps its times, so that the builder's cache holds.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import re
@@ -158,8 +159,6 @@ def for_python(text: str, python: str) -> str:
 
 
 def _stamp(text: str) -> str:
-    import hashlib
-
     return f".{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 

@@ -75,6 +75,7 @@ class EngineSupervisor:
 
     def stop(self, name: str, *, timeout: float = 60) -> None:
         """Raise NotRunningError: only the engine can keep a container stopped."""
+        del timeout
         raise NotRunningError(
             f"{name} runs in a container, which cannot be stopped from another one",
             hint=f"`docker compose stop {name}`",
@@ -121,6 +122,7 @@ class EngineSupervisor:
 
     def shutdown(self, *, timeout: float = 120) -> None:
         """Raise NotRunningError: only the engine can keep containers stopped."""
+        del timeout
         raise NotRunningError(
             "a stead in containers cannot be stopped from one of them",
             hint="`pgstead down --target compose`, or `docker compose stop`",

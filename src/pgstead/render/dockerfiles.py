@@ -1,10 +1,9 @@
 """The Dockerfile: a stage for each image that a stead is built of.
 
-    server    PostgreSQL with pgaudit, and nothing of Python
-    pooler    PgBouncer and psql, which its health check asks with
-    packages  what pip installs, from wheels that lie beside: the build asks no package index
-    toolbox   the server's programs, PgBouncer's, Barman's, and pgstead with the application
-    service   pgstead and the application, without any program of the server
+`server` is PostgreSQL with pgaudit, and nothing of Python; `pooler` is PgBouncer, and psql, which
+its health check asks with; `packages` is what pip installs, from wheels that lie beside, so that
+the build asks no package index; `toolbox` is the server's programs, PgBouncer's and Barman's, and
+pgstead with the application; `service` is the same without any program of the server.
 """
 
 from __future__ import annotations
