@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 Value = None | bool | int | float | str | Sequence["Value"] | Mapping[str, "Value"]
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+# YAML 1.1, which some tools read, takes them for truth values or nothing
+_TAKEN = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
 def text(value: Mapping[str, Value]) -> str:
@@ -17,7 +19,8 @@ def text(value: Mapping[str, Value]) -> str:
 
 def _mapping(value: Mapping[str, Value], indent: str) -> Iterator[str]:
     for key, inner in value.items():
-        name = key if _PLAIN.fullmatch(key) else json.dumps(key)
+        plain = _PLAIN.fullmatch(key) and key.lower() not in _TAKEN
+        name = key if plain else json.dumps(key)
         yield from _entry(f"{indent}{name}:", inner, indent)
 
 
