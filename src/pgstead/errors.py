@@ -183,7 +183,7 @@ class MissingBackupToolError(HostError):
 
 
 class MissingEngineError(HostError):
-    """Docker Compose is missing or too old"""
+    """what runs containers is missing or too old: Docker Compose 2"""
 
     code = "missing-compose"
 

@@ -37,7 +37,8 @@ SELECT json_build_object(
                  to_jsonb(p) ORDER BY schemaname, tablename, policyname)
                FROM pg_catalog.pg_policies AS p),
   'privileges', (SELECT json_object_agg(c.oid::regclass, json_build_array(relowner::regrole,
-                   relacl::text, relrowsecurity, relforcerowsecurity) ORDER BY c.oid::regclass::text)
+                   relacl::text, relrowsecurity, relforcerowsecurity)
+                   ORDER BY c.oid::regclass::text)
                  FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n
                    ON n.oid = relnamespace
                  WHERE relkind IN ('r', 'p', 'v', 'S') AND nspname NOT LIKE 'pg\\_%'
@@ -47,7 +48,7 @@ SELECT json_build_object(
 
 # Each says why the same manifest gives another value in containers.
 EXPLAINED: Mapping[str, str] = {
-    "listen_addresses": "the server listens on its container's address, which only containers reach",
+    "listen_addresses": "it listens on its container's address, which only containers reach",
     "port": "5432 in the network of the containers; the manifest's is published",
     "config_file": "the state directory is a volume",
     "data_directory": "the state directory is a volume",

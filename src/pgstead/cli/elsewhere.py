@@ -89,6 +89,8 @@ def run(line: Line) -> int:
             return _engine(line, place).run("down")
         case "destroy":
             return _destroy(line, place)
+        case "restore" if "--in-place" in line.words and "--rehearse" not in line.words:
+            return _restore(line, _engine(line, place))
         case _:
             return _inside(line, _engine(line, place))
 
@@ -119,6 +121,33 @@ def _inside(line: Line, engine: ComposeEngine) -> int:
     if line.command in _CHANGING:
         engine.run("exec", "-T", "agent", *_HAND_OUT)
     return status
+
+
+def _restore(line: Line, engine: ComposeEngine) -> int:
+    """Restore with everything stopped, which only the engine can do, and start it again."""
+    if "--yes" not in line.words:
+        raise UsageError(
+            "restoring over what runs needs consent", hint="`pgstead restore --in-place --yes`"
+        )
+    console = Console(line.invocation)
+    running = {found.service for found in engine.containers() if found.state == "running"}
+    toolbox = "/usr/local/bin/pgstead"
+    if {"agent", "postgres"} <= running:  # of what is about to be replaced
+        if status := engine.run("exec", "-T", "agent", toolbox, "-q", "backup", "now"):
+            return status
+    engine.run("stop")
+    once = ("run", "--rm", "-T", "--no-deps", "--entrypoint", toolbox, "provision")
+    status = engine.run(*once, *line.words)
+    if status and "postgres" not in running:
+        return status  # nothing ran before, and nothing is there that could
+    # Roles get the passwords of this stead again, by `provision`.
+    if begun := engine.run("up", "--detach", environment={"PGSTEAD_ALLOW": "restart"}):
+        raise _failure(engine, begun)
+    _await_health(engine, console)
+    if status:
+        return status
+    # earlier ones lead to a history that is over
+    return engine.run("exec", "-T", "agent", toolbox, "-q", "backup", "now")
 
 
 _HAND_OUT = ("/opt/pgstead/bin/python", "-m", "pgstead.cli.container", "hand-out")

@@ -74,12 +74,13 @@ class EngineSupervisor:
             time.sleep(_POLL)
 
     def stop(self, name: str, *, timeout: float = 60) -> None:
-        """Raise NotRunningError: only the engine can keep a container stopped."""
+        """Be content where it is stopped. Raises NotRunningError: only the engine can stop it."""
         del timeout
-        raise NotRunningError(
-            f"{name} runs in a container, which cannot be stopped from another one",
-            hint=f"`docker compose stop {name}`",
-        )
+        if self._answers(self._programs[name]):
+            raise NotRunningError(
+                f"{name} runs in a container, which cannot be kept stopped from another one",
+                hint=f"`docker compose stop {name}`",
+            )
 
     def restart(self, name: str, *, timeout: float = 60) -> None:
         """Ask a server or a pooler to end, and wait until the engine has started it again."""
@@ -121,12 +122,10 @@ class EngineSupervisor:
         return (lines[0], lines[2]) if len(lines) > 2 else ("", "")
 
     def shutdown(self, *, timeout: float = 120) -> None:
-        """Raise NotRunningError: only the engine can keep containers stopped."""
-        del timeout
-        raise NotRunningError(
-            "a stead in containers cannot be stopped from one of them",
-            hint="`pgstead down --target compose`, or `docker compose stop`",
-        )
+        """Be content where server and pooler are stopped. Raises NotRunningError elsewhere."""
+        for name, program in self._programs.items():
+            if program.kind in {"postgres", "pgbouncer"}:
+                self.stop(name, timeout=timeout)
 
     def orphans(self) -> Iterator[int]:
         """Yield nothing: what a container leaves ends with it."""

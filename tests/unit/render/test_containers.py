@@ -29,7 +29,7 @@ def test_every_container_is_confined(told: Mapping[str, Any]) -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["mem_limit"] and service["cpus"] and service["pids_limit"], name
+        assert all(service[limit] for limit in ("mem_limit", "cpus", "pids_limit")), name
         assert "privileged" not in service, name
 
 
