@@ -132,9 +132,10 @@ def _restore(line: Line, engine: ComposeEngine) -> int:
     console = Console(line.invocation)
     running = {found.service for found in engine.containers() if found.state == "running"}
     toolbox = "/usr/local/bin/pgstead"
-    if {"agent", "postgres"} <= running:  # of what is about to be replaced
-        if status := engine.run("exec", "-T", "agent", toolbox, "-q", "backup", "now"):
-            return status
+    backs_up = ("exec", "-T", "agent", toolbox, "-q", "backup", "now")
+    # of what is about to be replaced
+    if {"agent", "postgres"} <= running and (status := engine.run(*backs_up)):
+        return status
     engine.run("stop")
     once = ("run", "--rm", "-T", "--no-deps", "--entrypoint", toolbox, "provision")
     status = engine.run(*once, *line.words)
@@ -147,7 +148,7 @@ def _restore(line: Line, engine: ComposeEngine) -> int:
     if status:
         return status
     # earlier ones lead to a history that is over
-    return engine.run("exec", "-T", "agent", toolbox, "-q", "backup", "now")
+    return engine.run(*backs_up)
 
 
 _HAND_OUT = ("/opt/pgstead/bin/python", "-m", "pgstead.cli.container", "hand-out")
