@@ -22,7 +22,7 @@ SELECT json_build_object(
                                     options) ORDER BY rule_number)
           FROM pg_catalog.pg_hba_file_rules
           -- the network of the containers stands for loopback there, and is let in as that is
-          WHERE address IS NULL OR NOT address LIKE '10.213.52.%'),
+          WHERE address IS NULL OR NOT address LIKE '10.213.%'),
   'databases', (SELECT json_object_agg(datname, json_build_array(datdba::regrole,
                   pg_encoding_to_char(encoding), datlocprovider, datcollate, datctype, datlocale,
                   datconnlimit, datacl::text) ORDER BY datname)
