@@ -46,7 +46,7 @@ def rendered(source: Source) -> Rendered:
     from pgstead.host import build_context, container, facts
     from pgstead.host.backup_tools import BARMAN, S3
     from pgstead.model.containers import HOME
-    from pgstead.render import containers, dockerfiles
+    from pgstead.render import containers, dockerfiles, monitoring
 
     manifest = source.manifest
     designing.inside(manifest)  # refuses what containers cannot have
@@ -66,6 +66,7 @@ def rendered(source: Source) -> Rendered:
         "stead/.pgstead/.gitignore": "*\n",  # as `up` would write it, and cannot there
     }
     tag = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:12]
+    files |= monitoring.files(designing.expected(manifest, machine))
     files["compose.yml"] = containers.compose(composition, tag)
     return Rendered(
         composition=composition,

@@ -11,11 +11,13 @@ import ipaddress
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
 
 from pgstead.catalog import gaps
-from pgstead.design import memory
+from pgstead.design import compose, memory, monitoring_containers
 from pgstead.design.memory import GB, MB
-from pgstead.design.server import cpus
+from pgstead.design.server import PRELOADED, cpus
 from pgstead.errors import ManifestError
 from pgstead.manifest.document import DatabaseEntry, Manifest
 from pgstead.model.containers import (
@@ -32,9 +34,18 @@ from pgstead.model.containers import (
     Published,
     Until,
 )
-from pgstead.model.host import ContainerNetwork, HostFacts
+from pgstead.model.design import Design
+from pgstead.model.host import (
+    BackupTools,
+    ContainerNetwork,
+    HostFacts,
+    PoolerBuild,
+    ServerBuild,
+)
+from pgstead.model.layout import Layout
 
 SERVER_PORT, POOLER_PORT = 5432, 6432
+POOLER_FLOOR = (1, 25, 2)  # what is older has known holes
 _PYTHON = f"{PACKAGES}/bin/python"
 _UNNAMED = re.compile(r"[^a-z0-9-]+")
 _SMALL = Limits(memory=512 * MB, cpus=1, processes=128)
@@ -144,6 +155,7 @@ def _containers(manifest: Manifest, host: HostFacts) -> Iterator[Container]:
     for entry in manifest.databases:
         if entry.service is not None:
             yield _service(manifest, entry)
+    yield from monitoring_containers.containers(manifest)
 
 
 def _user(manifest: Manifest) -> str:
@@ -317,6 +329,29 @@ def _published(manifest: Manifest, port: int, target: int) -> Published:
     return Published(manifest.containers.publish, port, target)
 
 
-def server_version(manifest: Manifest) -> str:
-    """Return the release whose official image is taken: the newest that is known of."""
-    return gaps.newest_server(manifest.server.major)
+def expected(manifest: Manifest, host: HostFacts) -> Design:
+    """Return the design that the containers will come to, as far as this machine can tell.
+
+    Which builds the images hold is seen there alone; what others are told of the stead, its
+    services and alerts, does not depend on it.
+    """
+    major = manifest.server.major
+    build = ServerBuild(
+        major=major,
+        version=gaps.newest_server(major),
+        bindir=_bindir(manifest),
+        origin="system",
+        tls=True,
+        io_uring=False,
+        lz4=True,
+        zstd=True,
+        modules=frozenset(PRELOADED),
+    )
+    tools = BackupTools("", _PYTHON, "", "rsync", "gpg") if manifest.backup.enabled else None
+    facts = replace(host, ipv6=False, network=network(manifest), backup_tools=tools)
+    pooler = PoolerBuild(POOLER_FLOOR, "/usr/sbin/pgbouncer", "system")
+    layout = Layout(PurePosixPath(HOME), PurePosixPath(STEAD))
+    heads: dict[str, tuple[str, ...]] = {entry.name: () for entry in manifest.databases}
+    return compose.compose(
+        inside(manifest), facts, build, pooler, layout, manifest.name, heads, _PYTHON
+    )

@@ -49,10 +49,6 @@ class Images(Part):
     grafana: Image = Field(
         default="docker.io/grafana/grafana:12.3.0", description="Profile `grafana`."
     )
-    store: Image = Field(
-        default="docker.io/rclone/rclone:1.72",
-        description="Profile `store`: serves a volume by S3's protocol.",
-    )
 
 
 class Containers(Part):

@@ -60,7 +60,7 @@ def _image(composition: Composition, container: Container, tag: str) -> dict[str
     if not container.built:
         return {"image": container.image}
     image = f"{composition.project}-{container.image}:{tag}"
-    first = next(c for c in composition.containers if c.image == container.image)
+    first = next(c for c in composition.containers if c.built and c.image == container.image)
     if container is not first:
         return {"image": image, "pull_policy": "never"}  # no registry has it
     build = {"context": ".", "target": container.image}

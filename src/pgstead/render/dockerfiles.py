@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pgstead.catalog import gaps
+from pgstead.design.containers import POOLER_FLOOR
 from pgstead.manifest.document import Manifest
 from pgstead.model.containers import (
     CLUSTER,
@@ -23,7 +24,6 @@ from pgstead.model.containers import (
 )
 
 BASE = "base"  # containers.image.server: packages of the base
-POOLER_FLOOR = (1, 25, 2)
 _CLEAN = "rm -rf /var/lib/apt/lists/*"
 _PARTS = ("server", "pooler", "backup", "telemetry", "tls", "connections", HANDED)
 

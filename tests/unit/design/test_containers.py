@@ -30,11 +30,12 @@ def _all_of_them() -> tuple[Container, ...]:
 
 
 def test_nobody_runs_as_root(all_of_them: tuple[Container, ...]) -> None:
-    assert {container.user for container in all_of_them} == {"999:999"}
+    assert {c.user for c in all_of_them if c.built} == {"999:999"}
+    assert not {c.name for c in all_of_them if c.user.partition(":")[0] in ("", "0")}
 
 
 def test_only_the_ports_of_the_manifest_are_published_and_on_loopback() -> None:
-    published = [p for c in _composition().containers for p in c.published]
+    published = [p for c in _composition().containers if not c.profile for p in c.published]
     assert {(p.address, p.port) for p in published} == {
         ("127.0.0.1", 5432), ("127.0.0.1", 6432), ("127.0.0.1", 8123),
     }  # fmt: skip
@@ -110,3 +111,19 @@ def test_a_network_that_containers_cannot_have_is_refused(network: str) -> None:
 
 def test_names_of_databases_become_names_of_hosts() -> None:
     assert containers.label("Straße & Co_1") == "stra-e-co-1"
+
+
+def test_who_watches_is_there_only_when_asked_for() -> None:
+    profiles = {c.name: c.profile for c in _composition().containers if c.profile}
+    assert profiles == {
+        "collector": "collector",
+        "prometheus": "monitoring",
+        "alertmanager": "monitoring",
+        "grafana": "grafana",
+    }
+
+
+def test_the_design_that_is_expected_reaches_services_by_name() -> None:
+    design = containers.expected(_manifest(), world.host())
+    assert [s.host for s in design.services] == ["api-shop.internal"]
+    assert design.settings["listen_addresses"] == "0.0.0.0"

@@ -10,7 +10,7 @@ import yaml
 
 from pgstead.design import containers as designing
 from pgstead.manifest.load import parse
-from pgstead.render import containers, dockerfiles, yaml_text
+from pgstead.render import containers, dockerfiles, monitoring, yaml_text
 from tests.unit.design import world
 
 SERVICE = '\n[databases.service]\napplication = "shop.api:create_app"\nport = 8123\n'
@@ -35,12 +35,15 @@ def test_every_container_is_confined(told: Mapping[str, Any]) -> None:
 
 def test_no_container_is_told_a_secret_by_its_environment(told: Mapping[str, Any]) -> None:
     names = {n for s in told["services"].values() for n in s.get("environment", {})}
-    assert names == {"TZ", "LC_ALL", "PYTHONUNBUFFERED", "HOME", "PGSTEAD_ALLOW"}
+    ours = {name for name in names if not name.startswith("GF_")}
+    assert ours == {"TZ", "LC_ALL", "PYTHONUNBUFFERED", "HOME", "PGSTEAD_ALLOW"}
+    assert not [name for name in names if "PASSWORD" in name or "SECRET" in name]
 
 
 def test_the_internal_network_has_no_way_out(told: Mapping[str, Any]) -> None:
     assert told["networks"]["internal"]["internal"] is True
-    outside = {n for n, s in told["services"].items() if "edge" in s["networks"]}
+    services = told["services"].items()
+    outside = {n for n, s in services if "edge" in s["networks"] and "profiles" not in s}
     assert outside == {"postgres", "pgbouncer", "api-shop"}
 
 
@@ -51,7 +54,8 @@ def test_the_server_is_stopped_fast_and_given_the_time(told: Mapping[str, Any]) 
 
 def test_who_lasts_has_a_health_check(told: Mapping[str, Any]) -> None:
     for name, service in told["services"].items():
-        assert ("healthcheck" in service) == (name not in {"prepare", "provision"}), name
+        without = {"prepare", "provision", "collector"}  # the collector's image has no shell
+        assert ("healthcheck" in service) == (name not in without), name
 
 
 def test_each_image_is_built_once(told: Mapping[str, Any]) -> None:
@@ -90,3 +94,15 @@ def test_no_stage_that_runs_ends_as_root() -> None:
     for stage in stages[1:]:
         users = [line for line in stage.splitlines() if line.startswith("USER")]
         assert "AS packages" in stage or users[-1] == "USER postgres"
+
+
+def test_prometheus_scrapes_by_name_and_knows_who_is_to_be_told() -> None:
+    manifest = parse(world.text(more=SERVICE))
+    files = monitoring.files(designing.expected(manifest, world.host()))
+    told = yaml.safe_load(files["monitoring/prometheus/prometheus.yml"])
+    targets = [t for job in told["scrape_configs"] for t in job["static_configs"][0]["targets"]]
+    assert targets == ["api-shop.internal:8123"]
+    assert "alertmanager.internal:9093" in str(told["alerting"])
+    assert yaml.safe_load(files["monitoring/prometheus/pgstead.rules.yml"])["groups"]
+    collector = yaml.safe_load(files["monitoring/collector.yml"])
+    assert collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"] == "0.0.0.0:4318"
