@@ -16,8 +16,8 @@ from tests.unit.design import world
 SERVICE = '\n[databases.service]\napplication = "shop.api:create_app"\nport = 8123\n'
 
 
-def _manifest(more: str = SERVICE, **parts: str) -> Manifest:
-    return parse(world.text(more=more, **parts))
+def _manifest(more: str = SERVICE) -> Manifest:
+    return parse(world.text(more=more))
 
 
 def _composition(more: str = SERVICE) -> Composition:
@@ -82,10 +82,10 @@ def test_who_needs_databases_waits_until_they_are_provisioned() -> None:
 
 def test_the_two_networks_do_not_overlap_and_fill_the_one_that_is_named() -> None:
     told = _composition()
-    internal, edge = map(ipaddress.ip_network, (told.internal, told.edge))
+    internal, edge = map(ipaddress.IPv4Network, (told.internal, told.edge))
     assert not internal.overlaps(edge)
     assert list(ipaddress.collapse_addresses([internal, edge])) == [
-        ipaddress.ip_network("10.213.52.0/24")
+        ipaddress.IPv4Network("10.213.52.0/24")
     ]
 
 
