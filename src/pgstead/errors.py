@@ -14,6 +14,7 @@
     │   ├── MissingLibraryError
     │   ├── MissingPoolerError
     │   ├── MissingBackupToolError
+    │   ├── MissingEngineError
     │   ├── NoNetworkError
     │   ├── StateDirectoryError
     │   └── NoServerUserError
@@ -179,6 +180,12 @@ class MissingBackupToolError(HostError):
     """what makes the backups is missing: Barman, rsync or gpg"""
 
     code = "missing-backup-tool"
+
+
+class MissingEngineError(HostError):
+    """what runs containers is missing or too old: Docker Compose 2"""
+
+    code = "missing-compose"
 
 
 class NoNetworkError(HostError):

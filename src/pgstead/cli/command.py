@@ -40,7 +40,10 @@ def _keep(field: str) -> Callable[[click.Context, click.Parameter, Any], None]:
 
 
 def add_shared_options(command: click.Command) -> None:
-    """Give a command -C, --json and -q; their values go to the invocation."""
+    """Give a command -C, --json and -q; their values go to the invocation.
+
+    --target is heeded before a command is chosen (elsewhere.py); here it is only told of.
+    """
     command.params += [
         click.Option(
             ["-C", "--manifest"],
@@ -62,6 +65,12 @@ def add_shared_options(command: click.Command) -> None:
             expose_value=False,
             callback=_keep("quiet"),
             help="Tell nothing but results and errors.",
+        ),
+        click.Option(
+            ["--target"],
+            metavar="compose[:DIR]",
+            expose_value=False,
+            help="Do it to the stead in containers. [default: this machine]",
         ),
     ]
 

@@ -39,6 +39,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "restore": "Bring back what was, to any moment, beside the running server.",
         "drill": "Restore the newest backup in a place of its own, and question it.",
         "toolchain": "Fetch PostgreSQL binaries beside the system's.",
+        "render": "Write what runs the same stead in containers.",
     },
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
@@ -145,6 +146,11 @@ def main(arguments: Sequence[str]) -> int:
     invocation = Invocation(json="--json" in _options(arguments))
     ctx: click.Context | None = None
     try:
+        if any(word.partition("=")[0] == "--target" for word in _options(arguments)):
+            from pgstead.cli import elsewhere
+
+            if (line := elsewhere.parse(arguments)) is not None:
+                return elsewhere.run(line)
         ctx = new_program().make_context("pgstead", list(arguments), obj=invocation)
         with ctx:
             status = ctx.command.invoke(ctx)

@@ -111,6 +111,8 @@ def _in_place(
             # of what is about to be replaced
             backup.make(wired.ports, "before a restore")
         done = restore.in_place(wired.design, wired.ports, planned)
+        if wired.design.host.network is not None:
+            return done  # in containers the engine starts what is stopped, and `up` is in that
         again = wire(invocation.manifest, console)
         up(again.design, again.ports, allow=Impact.RESTART)
         # earlier ones lead to a history that is over

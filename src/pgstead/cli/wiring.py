@@ -23,7 +23,7 @@ from pgstead.errors import (
     MissingPoolerError,
     MissingServerError,
 )
-from pgstead.host import backup_tools, binaries, facts, pgbouncer, state
+from pgstead.host import backup_tools, binaries, container, facts, pgbouncer, state
 from pgstead.host.migrations import AlembicMigrations
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.load import load
@@ -53,7 +53,7 @@ class Source:
     @classmethod
     def at(cls, path: Path, directory: Path) -> Source:
         """Read a manifest that is a copy of one in another directory."""
-        return cls(load(path), directory)
+        return cls(_manifest_at(path), directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,8 @@ class Wired:
     def moved(self) -> bool:
         """The state does not lie beside the manifest, because the servers could not enter."""
         layout = self.design.layout
-        return layout.manifest_directory not in layout.state.parents
+        beside = layout.manifest_directory in layout.state.parents
+        return not beside and self.design.host.network is None
 
     def forget(self) -> None:
         """Remove what `up` left beside the manifest: `.pgstead/`, unless something else is in.
@@ -112,13 +113,25 @@ class Wired:
 def read_manifest(given: Given = None) -> Source:
     """Read the manifest that was named, or the nearest one upwards."""
     path = find_manifest(given)
-    return Source(load(path), path.parent, path)
+    return Source(_manifest_at(path), path.parent, path)
+
+
+def _manifest_at(path: Path) -> Manifest:
+    """Read a manifest; in a container of ours, as it is meant there."""
+    from pgstead.design import containers as designing
+
+    manifest = load(path)
+    return designing.inside(manifest) if container.is_ours() else manifest
 
 
 def stand(source: Source) -> Ground:
     """Look at the machine and find the state. Raises ForeignStateError for another's."""
     manifest = source.manifest
     host = facts.gather(manifest.server.user or None)
+    if container.is_ours():
+        from pgstead.design import containers as designing
+
+        host = container.reckoned(host, designing.network(manifest))
     layout = state.locate(source.directory, manifest.state or None, host)
     return Ground(host, layout, state.identify(layout, manifest.name, manifest.server.major))
 

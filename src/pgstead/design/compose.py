@@ -31,6 +31,7 @@ from pgstead.model.design import (
     DatabasePlan,
     Design,
     Environment,
+    HbaRule,
     PoolerDatabase,
     Program,
     Reason,
@@ -90,10 +91,10 @@ def compose(
         pooler=decided.pooler,
         doors=tls.doors(manifest, host, build, pooled=decided.pooled),
         databases=decided.plans,
-        services=programs.services(manifest),
+        services=programs.services(manifest, host),
         settings=_written(decided.settings),
         initial=tls.brought(manifest),
-        hba=roles.hba(manifest, build, pooled=decided.pooled, backed_up=backed_up is not None),
+        hba=_hba(manifest, host, build, decided, backed_up),
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
@@ -106,7 +107,7 @@ def compose(
         notices=tuple(accounts.notices(manifest, build, decided.pooler, decided.memory)),
         waivers=_waivers(manifest),
         networks=manifest.networks.allow,
-        pooler_hba=pooler.hba(manifest) if decided.pooled else (),
+        pooler_hba=pooler.hba(manifest, host) if decided.pooled else (),
         superuser=names.SUPERUSER,
         lookup_role=names.LOOKUP,
         monitor_role=names.MONITOR,
@@ -123,6 +124,17 @@ def _backed_up(
     if not host.backup_tools:
         return None
     return backup.plan(manifest, build, layout, server.cpus(manifest, host)[0])
+
+
+def _hba(
+    manifest: Manifest,
+    host: HostFacts,
+    build: ServerBuild,
+    decided: Decided,
+    backed_up: BackupPlan | None,
+) -> tuple[HbaRule, ...]:
+    kept = backed_up is not None
+    return roles.hba(manifest, host, build, pooled=decided.pooled, backed_up=kept)
 
 
 def _check(manifest: Manifest, build: ServerBuild, pooler_build: PoolerBuild | None) -> None:

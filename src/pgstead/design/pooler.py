@@ -55,7 +55,7 @@ def _access(
     # socket (https://www.pgbouncer.org/usage.html#admin-console). So auth_file holds one role.
     yield Value("admin_users", "", "the OS user of the pooler, on its socket", "ROL-1")
     yield Value("stats_users", MONITOR, "the monitoring role reads statistics", "POL-3")
-    if hba(manifest):
+    if hba(manifest, host):
         why = "SCRAM only, and only from the stated networks"
         yield Value("auth_type", "hba", why, "POL-2, ROL-6")
         rules = str(layout.pooler / "pg_hba.conf")
@@ -171,11 +171,11 @@ def _logging(layout: Layout) -> Iterator[Value]:
     yield Value("log_pooler_errors", "1", "refusals are always logged", "POL-9, ROL-7")
 
 
-def hba(manifest: Manifest) -> tuple[HbaRule, ...]:
+def hba(manifest: Manifest, host: HostFacts) -> tuple[HbaRule, ...]:
     """Return the pooler's access rules, none where it listens on loopback alone (ROL-6)."""
-    if not manifest.networks.listen:
+    if not manifest.networks.listen and host.network is None:
         return ()
-    networks = dict.fromkeys((*tls.LOOPBACK, *manifest.networks.allow))
+    networks = (*tls.near(host), *tls.stated(manifest, host))
     rules = [HbaRule("local", "all", "all", "", "scram-sha-256")]
     rules += [HbaRule("hostssl", "all", "all", n, "scram-sha-256") for n in networks]
     # The address `all` exists since 1.23 only.

@@ -14,14 +14,15 @@ from pgstead.model.layout import Layout
 _NEUTRAL: Mapping[str, str] = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def services(manifest: Manifest) -> tuple[Service, ...]:
-    """Return the HTTP services of a manifest."""
+def services(manifest: Manifest, host: HostFacts) -> tuple[Service, ...]:
+    """Return the HTTP services of a manifest, and where they are reached."""
+    hosts: Mapping[str, str] = {} if host.network is None else host.network.hosts
     return tuple(
         Service(
             name=entry.name,
             database=entry.name,
             application=entry.service.application,
-            host=entry.service.host,
+            host=hosts.get(f"api-{entry.name}", entry.service.host),
             port=entry.service.port,
             prefix=entry.prefix,
         )

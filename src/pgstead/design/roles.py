@@ -149,7 +149,12 @@ def ident(host: HostFacts) -> tuple[tuple[str, str, str], ...]:
 
 
 def hba(
-    manifest: Manifest, build: ServerBuild, *, pooled: bool, backed_up: bool = False
+    manifest: Manifest,
+    host: HostFacts,
+    build: ServerBuild,
+    *,
+    pooled: bool,
+    backed_up: bool = False,
 ) -> tuple[HbaRule, ...]:
     """Return the rules of pg_hba.conf; the first match wins, the last refuses all (ROL-6)."""
     rules = [
@@ -170,7 +175,7 @@ def hba(
         HbaRule("local", "replication", "all", "", "reject"),
     ]
     if build.tls:
-        rules += _networks(manifest, pooled=pooled, backed_up=backed_up)
+        rules += _networks(manifest, host, pooled=pooled, backed_up=backed_up)
     rules += [
         HbaRule("host", "all", "all", "all", "reject", comment="nothing else"),
         HbaRule("host", "replication", "all", "all", "reject"),
@@ -194,14 +199,16 @@ def _of_database(entry: DatabaseEntry, *, pooled: bool) -> tuple[str, ...]:
     return (*roles, LOOKUP) if pooled else roles
 
 
-def _networks(manifest: Manifest, *, pooled: bool, backed_up: bool) -> Iterator[HbaRule]:
+def _networks(
+    manifest: Manifest, host: HostFacts, *, pooled: bool, backed_up: bool
+) -> Iterator[HbaRule]:
     yield HbaRule(
         "host", "all", SUPERUSER, "all", "reject", comment="the superuser never comes by network"
     )
     options = "clientcert=verify-ca" if manifest.tls.client_certificates == "required" else ""
-    stated = [n for n in manifest.networks.allow if n not in tls.LOOPBACK]
-    for network in (*tls.LOOPBACK, *stated):
-        near = network in tls.LOOPBACK
+    ours = tls.near(host)
+    for network in (*ours, *tls.stated(manifest, host)):
+        near = network in ours
         yield from _from(network, manifest, "" if near else options, near=near, pooled=pooled)
         if near and backed_up:
             yield HbaRule("hostssl", "postgres", BACKUP, network, _SCRAM)

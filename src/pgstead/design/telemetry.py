@@ -29,12 +29,19 @@ def plan(
         slow_interval=told.interval * _SLOW,
         retention=told.retention,
         thresholds=_thresholds(told.thresholds, backups),
-        networks=told.allow,
+        networks=_readers(told.allow, host),
         samples=str(layout.telemetry / FILE),
         readers=host.service_user,
         exporter=_exporter(told.otlp, layout),
         maintenance=tuple(Maintenance(w.begins, w.ends, w.reason) for w in told.maintenance),
     )
+
+
+def _readers(allowed: tuple[str, ...], host: HostFacts) -> tuple[str, ...]:
+    """Return the networks that metrics and the whole of health go to."""
+    if host.network is None:
+        return allowed
+    return tuple(dict.fromkeys((*host.network.near, host.network.gateway, *allowed)))
 
 
 def _thresholds(

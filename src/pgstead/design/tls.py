@@ -19,6 +19,8 @@ LOOPBACK = ("127.0.0.1/32", "::1/128")
 
 def listened(manifest: Manifest, host: HostFacts) -> tuple[str, ...]:
     """Return the addresses to listen on: loopback first, since pgstead's own programs use it."""
+    if host.network is not None:
+        return ("0.0.0.0",)  # noqa: S104 - of its container; what is published is Compose's matter
     loopback = ("127.0.0.1", "::1") if host.ipv6 else ("127.0.0.1",)
     stated = [a for a in manifest.networks.listen if host.ipv6 or ":" not in a]
     covered = {a.version for text in stated if (a := ipaddress.ip_address(text)).is_unspecified}
@@ -31,24 +33,45 @@ def doors(
     manifest: Manifest, host: HostFacts, build: ServerBuild, *, pooled: bool
 ) -> tuple[Door, ...]:
     """Return where clients connect. A build without TLS opens no TCP port (TLS-1)."""
-    addresses = listened(manifest, host)
-    advertised = tuple(dict.fromkeys(["127.0.0.1", *addresses]))
+    advertised = tuple(dict.fromkeys(["127.0.0.1", *listened(manifest, host)]))
     found: list[Door] = []
     if build.tls:
-        found.append(Door("direct", advertised, manifest.server.port, tls=True))
+        hosts = _elsewhere(host, "direct") or advertised
+        found.append(Door("direct", hosts, manifest.server.port, tls=True))
     if pooled:
-        found.append(Door("pooler", advertised, manifest.pooler.port, tls=True))
+        hosts = _elsewhere(host, "pooler") or advertised
+        found.append(Door("pooler", hosts, manifest.pooler.port, tls=True))
     for entry in manifest.databases:
         if entry.service:
             name = f"api-{entry.name}"
-            found.append(Door(name, (entry.service.host,), entry.service.port, tls=False))
+            hosts = _elsewhere(host, name) or (entry.service.host,)
+            found.append(Door(name, hosts, entry.service.port, tls=False))
     return tuple(found)
+
+
+def _elsewhere(host: HostFacts, door: str) -> tuple[str, ...]:
+    """Return the container behind a door, none where all is on one machine."""
+    return () if host.network is None else (host.network.hosts[door],)
+
+
+def near(host: HostFacts) -> tuple[str, ...]:
+    """Return the networks that only the stead's own programs come from."""
+    return LOOPBACK if host.network is None else (*LOOPBACK, *host.network.near)
+
+
+def stated(manifest: Manifest, host: HostFacts) -> tuple[str, ...]:
+    """Return the networks of clients, beside those that are near."""
+    # Who comes to a port that is published on loopback comes from the network's own gateway.
+    mine = () if host.network is None else (host.network.gateway,)
+    allowed = dict.fromkeys((*mine, *manifest.networks.allow))
+    return tuple(n for n in allowed if n not in near(host))
 
 
 def names(manifest: Manifest, host: HostFacts) -> tuple[str, ...]:
     """Return every name and address that a client may verify (TLS-2)."""
     listen = [a for a in manifest.networks.listen if not ipaddress.ip_address(a).is_unspecified]
-    known = {"localhost", "127.0.0.1", "::1", *host.hostnames, *manifest.tls.hostnames, *listen}
+    here = host.hostnames if host.network is None else host.network.hosts.values()
+    known = {"localhost", "127.0.0.1", "::1", *here, *manifest.tls.hostnames, *listen}
     return tuple(sorted(known))
 
 

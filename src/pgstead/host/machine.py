@@ -14,7 +14,9 @@ from pgstead.host.certificates import CertificateStore, Provided
 from pgstead.host.cluster import DataDirectory
 from pgstead.host.couriers import TargetCouriers
 from pgstead.host.dumps import LogicalDumps
+from pgstead.host.engine_supervisor import EngineSupervisor
 from pgstead.host.files import LocalFiles
+from pgstead.host.handing import HandedCertificates
 from pgstead.host.journal import JsonJournal
 from pgstead.host.keys import KeyFiles
 from pgstead.host.mirror_arrival import MirrorArrival
@@ -70,14 +72,20 @@ def ports(
         if (certificate := design.stead.find(Certificate, name)) is not None
     }
     files, secrets = LocalFiles(layout.state), SecretFiles(layout.secrets)
+    sql = SocketSql(layout.socket, int(design.settings["port"]), design.superuser)
+    console = SocketConsole(layout.pooler, console_port, host.server_user)
+    store = CertificateStore(layout, owner=host.server_user, provided=brought)
+    contained = host.network is not None
     return Ports(
         files=files,
-        sql=SocketSql(layout.socket, int(design.settings["port"]), design.superuser),
-        console=SocketConsole(layout.pooler, console_port, host.server_user),
-        supervisor=LocalSupervisor(layout, host),
+        sql=sql,
+        console=console,
+        supervisor=EngineSupervisor(design, sql, console)
+        if contained
+        else LocalSupervisor(layout, host),
         secrets=secrets,
         keys=KeyFiles(layout, files, new_keys, os.environ),
-        certificates=CertificateStore(layout, owner=host.server_user, provided=brought),
+        certificates=HandedCertificates(store, design) if contained else store,
         cluster=DataDirectory(layout, host, design.build, design.stead_id),
         migrations=migrations,
         journal=JsonJournal(layout.journal),

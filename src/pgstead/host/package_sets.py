@@ -30,18 +30,31 @@ class PackageSet:
     does_without: str  # the end of a hint: what to write into the manifest instead
 
     @property
+    def pins(self) -> str:
+        """The text of the file that pins them."""
+        place = resources.files("pgstead.catalog").joinpath(f"data/{self.name}.txt")
+        return place.read_text(encoding="utf-8")
+
+    @property
     def version(self) -> str:
         """The version that is pinned for this interpreter."""
-        side = ">=" if sys.version_info >= (3, 12) else "<"
-        pins = resources.files("pgstead.catalog").joinpath(f"data/{self.name}.txt")
-        for line in pins.read_text(encoding="utf-8").splitlines():
+        return self._version(sys.version_info[:2])
+
+    def _version(self, python: tuple[int, ...]) -> str:
+        side = ">=" if python >= (3, 12) else "<"
+        for line in self.pins.splitlines():
             match = _LINE.match(line)
             if match and match["name"] == self.package and match["side"] in (None, side):
                 return match["version"]
         raise AssertionError(f"{self.name}.txt pins no {self.package}")
 
+    def tag(self, python: str) -> str:
+        """Return the name of its directory for a Python: compiled modules fit one version of it."""
+        told = tuple(map(int, python.split(".")))
+        return f"{self._version(told)}-cpython-{''.join(map(str, told))}"
+
     def place(self, layout: Layout) -> Path:
-        """Return where it lies, or would: compiled modules fit one version of Python."""
+        """Return where it lies, or would."""
         tag = f"{self.version}-{sys.implementation.cache_tag}"
         return Path(layout.toolchain, self.name, tag)
 

@@ -15,6 +15,7 @@ from pydantic import model_validator as validator
 
 from pgstead.manifest import names, schedules
 from pgstead.manifest.alerts import Alerts
+from pgstead.manifest.containers import Containers
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
@@ -352,6 +353,7 @@ class Manifest(Part):
     backup: Backup = Field(default_factory=Backup)
     migrations: Migrations = Field(default_factory=Migrations)
     telemetry: Telemetry = Field(default_factory=Telemetry)
+    containers: Containers = Field(default_factory=Containers)
     alerts: Alerts = Field(default_factory=Alerts)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 

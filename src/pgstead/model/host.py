@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -20,11 +21,21 @@ class HostFacts:
     server_user: str  # who runs the servers; the same, unless os_user is root
     service_user: str  # who runs the HTTP services; never server_user when os_user is root
     backup_tools: BackupTools | None = None  # None: no backups are made here
+    network: ContainerNetwork | None = None  # None: all runs on this machine itself
 
     @property
     def usable_memory(self) -> int:
         """The smaller of host and cgroup, in bytes."""
         return self.memory if self.memory_limit is None else min(self.memory, self.memory_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerNetwork:
+    """The containers that a stead is spread over, as they see each other."""
+
+    hosts: Mapping[str, str]  # by door: the name that it is reached by
+    near: tuple[str, ...]  # networks that only the stead's own containers are in
+    gateway: str  # the network that clients of published ports come from
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -176,7 +178,11 @@ def every_name_verifies(w: Witness) -> Iterator[Finding]:
 def _address(w: Witness, door: Door, name: str) -> str:
     """Return where to knock for a name: libpq checks the name against the certificate alone."""
     hosts = [host for d, host in w.places if d == door]
-    return name if name in hosts else next(iter(hosts))
+    host = name if name in hosts else next(iter(hosts))
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:  # a name; hostaddr takes numbers alone
+        return socket.gethostbyname(host)
 
 
 @promise(

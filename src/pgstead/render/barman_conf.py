@@ -64,7 +64,8 @@ def _conninfo(design: Design) -> str:
     passfile = layout.passfile(design.backup_role)
     told = {"user": design.backup_role, "passfile": str(passfile), "port": design.settings["port"]}
     if door is not None and door.tls:
-        told |= {"host": "localhost", "sslmode": "verify-full", "sslrootcert": str(layout.ca)}
+        host = "localhost" if design.host.network is None else door.hosts[0]
+        told |= {"host": host, "sslmode": "verify-full", "sslrootcert": str(layout.ca)}
     else:
         told |= {"host": str(layout.socket)}
     return " ".join(f"{name}={_value(value)}" for name, value in told.items())

@@ -40,9 +40,10 @@ def _rule_files(design: Design) -> Iterator[str]:
         yield "rule_files: [pgstead.rules.yml]  # `pgstead metrics rules > pgstead.rules.yml`"
 
 
-def collector(design: Design) -> str:
+def collector(design: Design, *, listen: str = "") -> str:
     """Return the configuration of an OpenTelemetry collector: OTLP in, scraping, Prometheus out.
 
+    `listen` is the address it takes all of that on; else loopback, or where the manifest sends.
     https://opentelemetry.io/docs/collector/configuration/
     """
     lines = [
@@ -52,7 +53,7 @@ def collector(design: Design) -> str:
         "receivers:",
         "  otlp:",
         "    protocols:",
-        *(line for name in ("grpc", "http") for line in _receiver(design, name)),
+        *(line for name in ("grpc", "http") for line in _receiver(design, name, listen)),
         "  prometheus:",
         "    config:",
         "      scrape_configs:",
@@ -65,7 +66,7 @@ def collector(design: Design) -> str:
         "  batch: {}",
         "exporters:",
         "  prometheus:",
-        "    endpoint: 127.0.0.1:8889",
+        f"    endpoint: {listen or '127.0.0.1'}:8889",
         "    resource_to_telemetry_conversion:",
         "      enabled: true",
         "  debug: {}",
@@ -117,7 +118,7 @@ def _address(service: Service) -> str:
     return f"[{host}]:{service.port}" if ":" in host else f"{host}:{service.port}"
 
 
-def _receiver(design: Design, protocol: str) -> Iterator[str]:
+def _receiver(design: Design, protocol: str, listen: str) -> Iterator[str]:
     """Yield where OTLP is taken: where the manifest sends it, if that is this machine."""
     host, port = "127.0.0.1", _PORTS[protocol]
     told = design.telemetry.exporter if design.telemetry is not None else None
@@ -126,6 +127,7 @@ def _receiver(design: Design, protocol: str) -> Iterator[str]:
         port = address.port or port
         if _is_address(address.hostname or ""):
             host = address.hostname or host
+    host = listen or host
     yield f"      {protocol}:"
     yield f"        endpoint: {json.dumps(f'[{host}]:{port}' if ':' in host else f'{host}:{port}')}"
 

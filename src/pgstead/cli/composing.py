@@ -1,0 +1,135 @@
+"""What Compose runs of a stead: which files make it, and where they lie."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pgstead.cli.wiring import Source
+    from pgstead.manifest.document import Manifest
+    from pgstead.model.containers import Composition
+
+DIRECTORY = "containers"  # beside the manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """All that stands in the directory."""
+
+    composition: Composition
+    files: Mapping[str, str]
+    trees: Mapping[str, Mapping[str, Path]]  # copied: directory -> target -> source
+    requirements: tuple[str, ...]  # texts of what pip fetches
+    python: str
+
+    def write(self, directory: Path, *, packages: bool = True) -> tuple[str, ...]:
+        """Write what changed; return what that was. Raises NoNetworkError for the packages."""
+        from pgstead.host import build_context
+
+        build_context.claim(directory)
+        changed = [*build_context.write(directory, self.files)]
+        for name, trees in self.trees.items():
+            if build_context.copy_trees(directory / name, trees):
+                changed.append(f"{name}/")
+        if packages:
+            build_context.fetch_wheels(directory, self.requirements, self.python)
+        return tuple(changed)
+
+
+def rendered(source: Source) -> Rendered:
+    """Return what a manifest becomes for Compose. Looks at the machine's figures alone."""
+    from pgstead.design import containers as designing
+    from pgstead.host import build_context, container, facts
+    from pgstead.host.backup_tools import BARMAN, S3
+    from pgstead.model.containers import HOME
+    from pgstead.render import containers, dockerfiles, monitoring
+
+    manifest = source.manifest
+    designing.inside(manifest)  # refuses what containers cannot have
+    machine = facts.gather(None)
+    composition = designing.composition(manifest, machine)
+    handed = _handed(composition)
+    pins, python = _pins(source), manifest.containers.python
+    sets = {each.name: each.pins for each in (BARMAN, S3)}
+    files = {
+        "Dockerfile": dockerfiles.text(manifest, handed, _sets(manifest)),
+        "machine.json": containers.machine(container.figures(machine)),
+        "requirements.txt": build_context.for_python(pins, python),
+        **{f"{name}.txt": build_context.for_python(text, python) for name, text in sets.items()},
+        "pgstead": dockerfiles.LAUNCHER,
+        "stead/pgstead.toml": _text(source),
+        "stead/.pgstead/location": f"{HOME}\n",
+        "stead/.pgstead/.gitignore": "*\n",  # as `up` would write it, and cannot there
+    }
+    tag = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:12]
+    files |= monitoring.files(designing.expected(manifest, machine))
+    files["compose.yml"] = containers.compose(composition, tag)
+    return Rendered(
+        composition=composition,
+        files=files,
+        trees={"toolbox": build_context.own_package(), "application": _application(source)},
+        requirements=(pins, *sets.values()),
+        python=python,
+    )
+
+
+def _sets(manifest: Manifest) -> dict[str, str]:
+    """Return where programs beside us are looked for, in the container of the toolbox."""
+    from pgstead.host.backup_tools import BARMAN, S3
+    from pgstead.model.containers import TOOLCHAIN
+
+    version = manifest.containers.python
+    return {each.name: f"{TOOLCHAIN}/{each.name}/{each.tag(version)}" for each in (BARMAN, S3)}
+
+
+def _handed(composition: Composition) -> tuple[str, ...]:
+    from pgstead.model.containers import HANDED, HOME
+
+    below = f"{HOME}/{HANDED}/"
+    mounts = composition.container("provision").mounts
+    return tuple(m.target.removeprefix(below) for m in mounts if m.target.startswith(below))
+
+
+def _text(source: Source) -> str:
+    assert source.path is not None
+    return source.path.read_text(encoding="utf-8")
+
+
+def _pins(source: Source) -> str:
+    from pgstead.host import build_context
+
+    named = source.manifest.containers.requirements
+    if not named:
+        return build_context.own_pins()
+    return (source.directory / named).read_text(encoding="utf-8")
+
+
+def _application(source: Source) -> dict[str, Path]:
+    """Return what the manifest imports or runs, by its place beside the manifest."""
+    found: dict[str, Path] = {}
+    for entry in source.manifest.databases:
+        service = entry.service.application if entry.service else ""
+        for target in (service, entry.models, entry.sample, entry.load):
+            root = target.partition(":")[0].partition(".")[0]
+            if root:
+                place = Path(entry.imported_from, root)
+                whole = (source.directory / place).is_dir()
+                name = place if whole else place.with_suffix(".py")
+                found[name.as_posix()] = source.directory / name
+        if entry.migrations:
+            found[Path(entry.migrations).as_posix()] = source.directory / entry.migrations
+    outer = [name for name in found if not _within(name, found)]
+    return {name: found[name] for name in outer}
+
+
+def _within(name: str, others: Mapping[str, Path]) -> bool:
+    return any(name != other and name.startswith(f"{other}/") for other in others)
+
+
+def directory_of(manifest: Manifest, source: Source, given: str | None) -> Path:
+    """Return where the files lie: as told, or beside the manifest."""
+    return Path(given).resolve() if given else source.directory / DIRECTORY

@@ -1,0 +1,129 @@
+"""The containers of a stead, as a value."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+
+from pgstead.design import containers, memory
+from pgstead.errors import ManifestError
+from pgstead.manifest.document import Manifest
+from pgstead.manifest.load import parse
+from pgstead.model.containers import CLUSTER, Composition, Container, Until
+from tests.unit.design import world
+
+SERVICE = '\n[databases.service]\napplication = "shop.api:create_app"\nport = 8123\n'
+
+
+def _manifest(more: str = SERVICE) -> Manifest:
+    return parse(world.text(more=more))
+
+
+def _composition(more: str = SERVICE) -> Composition:
+    return containers.composition(_manifest(more), world.host())
+
+
+@pytest.fixture(scope="module", name="all_of_them")
+def _all_of_them() -> tuple[Container, ...]:
+    return _composition().containers
+
+
+def test_nobody_runs_as_root(all_of_them: tuple[Container, ...]) -> None:
+    assert {c.user for c in all_of_them if c.built} == {"999:999"}
+    assert not {c.name for c in all_of_them if c.user.partition(":")[0] in ("", "0")}
+
+
+def test_only_the_ports_of_the_manifest_are_published_and_on_loopback() -> None:
+    published = [p for c in _composition().containers if not c.profile for p in c.published]
+    assert {(p.address, p.port) for p in published} == {
+        ("127.0.0.1", 5432), ("127.0.0.1", 6432), ("127.0.0.1", 8123),
+    }  # fmt: skip
+
+
+def test_ports_are_published_elsewhere_where_the_manifest_says_so() -> None:
+    told = _composition(SERVICE + '\n[containers]\npublish = "192.0.2.7"\n')
+    assert {p.address for c in told.containers for p in c.published} == {"192.0.2.7"}
+
+
+def test_the_server_may_use_what_its_design_was_sized_for() -> None:
+    bound, _ = memory.limit(_manifest(), world.host())
+    assert _composition().container("postgres").limits.memory == bound
+
+
+def test_a_service_sees_nothing_of_the_state_but_what_it_is_handed() -> None:
+    mounts = _composition().container("api-shop").mounts
+    assert {m.source for m in mounts} == {"api-shop", "telemetry"}
+    assert all(m.read_only for m in mounts)
+
+
+def test_server_and_pooler_see_their_own_certificates_alone() -> None:
+    seen = {
+        name: {m.source for m in _composition().container(name).mounts}
+        for name in ("postgres", "pgbouncer")
+    }
+    assert seen == {
+        "postgres": {"postgresql", "postgres-tls"},
+        "pgbouncer": {"pooler", "pgbouncer-tls"},
+    }
+
+
+def test_the_cluster_lies_where_images_of_18_declare_their_volume() -> None:
+    assert CLUSTER in {m.target for m in _composition().container("postgres").mounts}
+    assert CLUSTER == "/var/lib/postgresql"
+
+
+def test_who_needs_databases_waits_until_they_are_provisioned() -> None:
+    told = _composition()
+    for name in ("agent", "wal-receiver", "api-shop"):
+        assert told.container(name).waits == {"provision": Until.DONE}
+    assert told.container("provision").waits["postgres"] is Until.HEALTHY
+
+
+def test_the_two_networks_do_not_overlap_and_fill_the_one_that_is_named() -> None:
+    told = _composition()
+    internal, edge = map(ipaddress.IPv4Network, (told.internal, told.edge))
+    assert not internal.overlaps(edge)
+    assert list(ipaddress.collapse_addresses([internal, edge])) == [
+        ipaddress.IPv4Network("10.213.52.0/24")
+    ]
+
+
+def test_without_backups_there_is_no_receiver() -> None:
+    names = {c.name for c in _composition(f"{SERVICE}\n[backup]\nenabled = false\n").containers}
+    assert "wal-receiver" not in names
+    assert "agent" in names
+
+
+@pytest.mark.parametrize("key", ["ca", "certificate"])
+def test_a_certificate_that_containers_cannot_see_is_refused(key: str) -> None:
+    files = 'ca = "ca.crt"\n' if key == "ca" else 'certificate = "s.crt"\nkey = "s.key"\nca = "c"\n'
+    with pytest.raises(ManifestError) as caught:
+        containers.inside(_manifest(f"{SERVICE}\n[tls]\n{files}"))
+    assert caught.value.key.startswith("tls.")
+
+
+@pytest.mark.parametrize("network", ["8.8.8.0/24", "10.1.2.0/28", "fd00::/64", "10.1.2.3/24"])
+def test_a_network_that_containers_cannot_have_is_refused(network: str) -> None:
+    with pytest.raises(ManifestError):
+        _manifest(f'\n[containers]\nnetwork = "{network}"\n')
+
+
+def test_names_of_databases_become_names_of_hosts() -> None:
+    assert containers.label("Straße & Co_1") == "stra-e-co-1"
+
+
+def test_who_watches_is_there_only_when_asked_for() -> None:
+    profiles = {c.name: c.profile for c in _composition().containers if c.profile}
+    assert profiles == {
+        "collector": "collector",
+        "prometheus": "monitoring",
+        "alertmanager": "monitoring",
+        "grafana": "grafana",
+    }
+
+
+def test_the_design_that_is_expected_reaches_services_by_name() -> None:
+    design = containers.expected(_manifest(), world.host())
+    assert [s.host for s in design.services] == ["api-shop.internal"]
+    assert design.settings["listen_addresses"] == "0.0.0.0"
