@@ -15,6 +15,7 @@ from pgstead.host.cluster import DataDirectory
 from pgstead.host.couriers import TargetCouriers
 from pgstead.host.dumps import LogicalDumps
 from pgstead.host.files import LocalFiles
+from pgstead.host.holding import PoolerHold
 from pgstead.host.journal import JsonJournal
 from pgstead.host.keys import KeyFiles
 from pgstead.host.mirror_arrival import MirrorArrival
@@ -70,10 +71,12 @@ def ports(
         if (certificate := design.stead.find(Certificate, name)) is not None
     }
     files, secrets = LocalFiles(layout.state), SecretFiles(layout.secrets)
+    console = SocketConsole(layout.pooler, console_port, host.server_user)
     return Ports(
         files=files,
         sql=SocketSql(layout.socket, int(design.settings["port"]), design.superuser),
-        console=SocketConsole(layout.pooler, console_port, host.server_user),
+        console=console,
+        hold=PoolerHold(layout, console),
         supervisor=LocalSupervisor(layout, host),
         secrets=secrets,
         keys=KeyFiles(layout, files, new_keys, os.environ),
