@@ -23,6 +23,7 @@
     ├── NotRunningError             exit 1  the stead (or a part of it) is not running
     ├── BusyError                   exit 1  another pgstead command holds the lock
     ├── SqlError                    exit 1  the server refused a statement of ours
+    ├── UpgradeError                exit 1  a major upgrade failed, or was left half-done
     └── BackupError                 exit 1  a backup, its verification or a recovery failed
         ├── MirrorError             exit 1  the copy of the backups in object storage is not had
         └── UnreachableTargetError  exit 1  recovery did not get to the moment asked for
@@ -233,6 +234,12 @@ class SqlError(SteadError):
     """the server refused a statement of ours"""
 
     code = "sql"
+
+
+class UpgradeError(SteadError):
+    """a major upgrade failed, or was left half-done"""
+
+    code = "upgrade"
 
 
 class BackupError(SteadError):

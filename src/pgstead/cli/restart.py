@@ -32,14 +32,14 @@ def command(patience: float, anyway: bool) -> None:
     are open end, the server restarts, and all go on. That is how the binaries of a new minor
     release come into use. Clients of the direct door are cut off.
     """
-    from pgstead.cli.wiring import prepared, wire
+    from pgstead.cli.wiring import locked, wire
     from pgstead.workflows.restart import restart
 
     invocation = invocation_of()
     console = Console(invocation)
     with console.working():
         wired = wire(invocation.manifest, console)
-        with prepared(wired):
+        with locked(wired):
             stall = restart(wired.ports, patience=patience, anyway=anyway)
     if invocation.json:
         console.data(stall)

@@ -123,11 +123,12 @@ def stand(source: Source) -> Ground:
     return Ground(host, layout, state.identify(layout, manifest.name, manifest.server.major))
 
 
-def survey(source: Source, *, tolerant: bool = False) -> Survey:
+def survey(source: Source, *, tolerant: bool = False, ground: Ground | None = None) -> Survey:
     """Look for the binaries too. With `tolerant`, missing ones are no reason to stop."""
     manifest = source.manifest
-    ground = stand(source)
+    ground = ground or stand(source)
     build = _server_build(manifest, ground.layout, ground.host, tolerant=tolerant)
+    build = replace(build, born=binaries.born(ground.layout) or build.major)
     pooler = _pooler_build(manifest, ground.layout, ground.host, tolerant=tolerant)
     tools = _backup_tools(manifest, ground.layout, tolerant=tolerant)
     return Survey(source, ground, build, pooler, tools)
@@ -220,12 +221,12 @@ def wire(
     """Put everything together for one command. With `fix`, fetch missing binaries first."""
     source = read_manifest(given)
     found = _survey_fixing(source, progress) if fix else survey(source, tolerant=tolerant)
-    return _wired(found, progress)
+    return wired_on(found, progress)
 
 
 def applied_wiring(source: Source) -> Wired:
     """Put together what the last `up` was given, for who runs as long as that is up."""
-    return _wired(survey(source), SILENT)
+    return wired_on(survey(source), SILENT)
 
 
 def wire_to_stop(given: Given, console: Console) -> Wired:
@@ -243,7 +244,7 @@ def wire_to_stop(given: Given, console: Console) -> Wired:
             raise
         console.warn(f"the manifest is refused ({error.message.splitlines()[0]})")
         console.hint("what the last `up` was given counts instead")
-        return _wired(survey(Source(load(copy), path.parent), tolerant=True), console)
+        return wired_on(survey(Source(load(copy), path.parent), tolerant=True), console)
 
 
 def _stated_state(path: Path) -> str | None:
@@ -255,7 +256,8 @@ def _stated_state(path: Path) -> str | None:
     return told if isinstance(told, str) else None
 
 
-def _wired(found: Survey, progress: Progress) -> Wired:
+def wired_on(found: Survey, progress: Progress) -> Wired:
+    """Put together what a survey found."""
     design = _design(found)
     return Wired(found, design, ports_for(design, progress, found.tools))
 

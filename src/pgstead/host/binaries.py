@@ -114,6 +114,20 @@ def recorded_build(layout: Layout) -> Mapping[str, str]:
         return {}
 
 
+def born(layout: Layout) -> int:
+    """Return the major whose initdb made the cluster, 0 where there is none.
+
+    An upgrade leaves the databases with the collations that they have, and a backup takes the
+    mark along to wherever it is restored.
+    """
+    try:
+        told: dict[str, Any] = json.loads(Path(layout.data, MARK).read_text(encoding="utf-8"))
+        major = Path(layout.data, "PG_VERSION").read_text(encoding="ascii")
+        return int(told.get("born") or major)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return 0
+
+
 def toolchain_builds(layout: Layout, major: int) -> list[Path]:
     """Return the toolchain's bin directories of a major, newest first."""
     found = Path(layout.toolchain, "postgresql").glob(f"{major}.*/bin")
