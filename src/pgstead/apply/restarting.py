@@ -27,7 +27,7 @@ def restart(ports: Ports, *, patience: float = PATIENCE, anyway: bool = False) -
     What is in memory is written before, while all are served: a fast shutdown ends with a
     checkpoint, and would take as long as writing all of it does.
     """
-    _checkpoint(ports)
+    checkpoint(ports)
     began = time.monotonic()
     with ports.hold.waiting(patience=patience, anyway=anyway) as pooled:
         paused = time.monotonic() - began
@@ -36,7 +36,7 @@ def restart(ports: Ports, *, patience: float = PATIENCE, anyway: bool = False) -
     return Stall(time.monotonic() - began, paused, pooled)
 
 
-def _checkpoint(ports: Ports) -> None:
+def checkpoint(ports: Ports) -> None:
     """Write what is in memory; the second time what was changed during the first."""
     with suppress(NotRunningError), ports.sql.connect() as connection:
         ports.progress.step("writing what is in memory")

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,17 @@ def born(layout: Layout) -> int:
         return int(told.get("born") or major)
     except (OSError, ValueError, TypeError, AttributeError):
         return 0
+
+
+def newest(build: ServerBuild, layout: Layout, host: HostFacts) -> ServerBuild:
+    """Return what the toolchain has that is newer than a build of the same major, or that build."""
+    for directory in toolchain_builds(layout, build.major):
+        if _numbers(directory.parent.name)[:2] <= _numbers(build.version)[:2]:
+            break
+        found = probe(str(directory), "toolchain", layout, host)
+        if found.major == build.major:
+            return replace(found, born=build.born)
+    return build
 
 
 def toolchain_builds(layout: Layout, major: int) -> list[Path]:

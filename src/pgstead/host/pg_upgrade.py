@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pgstead.errors import HostError, UpgradeError
 from pgstead.host import processes, programs, temporary
@@ -43,18 +43,18 @@ class PgUpgrade:
     source: Path
     target: Path
 
-    def check(self, mode: Mode, *, live: bool) -> None:
-        """Have it look, and change nothing. Raises UpgradeError with its words."""
-        self._call(mode, "--check", live=live)
+    def check(self, mode: Mode) -> None:
+        """Have it look at the running server, and change nothing. Raises UpgradeError."""
+        self._call(mode, "--check")
 
     def run(self, mode: Mode) -> None:
         """Upgrade. Raises UpgradeError with its words."""
-        self._call(mode, live=False)
+        self._call(mode)
 
-    def _call(self, mode: Mode, *more: str, live: bool) -> None:
+    def _call(self, mode: Mode, *more: str) -> None:
         user = self.design.host.server_user
         with self._place(user) as place:
-            command = [str(place / "new-bin" / "pg_upgrade"), *self._arguments(place, live=live)]
+            command = [str(place / "new-bin" / "pg_upgrade"), *self._arguments(place)]
             command += [*_flags(mode, self.new.major), *more]
             if (setpriv := shutil.which("setpriv", path="/usr/bin:/bin")) is not None:
                 command = [setpriv, "--pdeathsig", "KILL", "--", *command]
@@ -75,13 +75,12 @@ class PgUpgrade:
                 " was changed",
             )
 
-    def _arguments(self, place: Path, *, live: bool) -> Iterator[str]:
+    def _arguments(self, place: Path) -> Iterator[str]:
         for flag, name in (("-b", "old-bin"), ("-B", "new-bin"), ("-d", "old"), ("-D", "new")):
             yield from (flag, str(place / name))
         yield from ("-U", self.design.superuser, "-s", str(place), "-p", "50432", "-P", "50433")
         yield from ("-j", str(max(1, int(self.design.host.cpus))))
-        if not live:
-            yield from ("-o", f"-c config_file={place / 'old.conf'}")
+        yield from ("-o", f"-c config_file={place / 'old.conf'}")
         yield from ("-O", f"-c config_file={place / 'new.conf'}")
 
     @contextmanager
@@ -225,7 +224,5 @@ def extensions(build: ServerBuild, user: str) -> frozenset[str]:
 
 def forget(files: LocalFiles, target: Path) -> None:
     """Remove what pg_upgrade left in the new data directory beside the data."""
-    from pathlib import PurePosixPath
-
     for name in (_OUTPUT, "delete_old_cluster.sh"):
         files.remove(PurePosixPath(target / name))

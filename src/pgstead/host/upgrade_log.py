@@ -38,13 +38,17 @@ class UpgradeFiles:
         """Write down how far it has come."""
         self._put(PENDING, asdict(upgrade))
 
+    def drop(self) -> None:
+        """Forget what was pending: nothing came of it."""
+        self._files.remove(self._folder / PENDING)
+
     def end(self, upgrade: Upgrade | None) -> None:
-        """Forget what was pending; keep what came of it, where something did."""
+        """Forget what was pending; keep what came of it, or that it was taken back."""
         if upgrade is None:
             self._files.remove(self._folder / LAST)
         else:
             self._put(LAST, asdict(upgrade))
-        self._files.remove(self._folder / PENDING)
+        self.drop()
 
     def rehearsed(self) -> RehearsedUpgrade | None:
         """Return what the last rehearsal showed."""

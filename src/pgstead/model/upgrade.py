@@ -28,6 +28,7 @@ class Phase(StrEnum):
     SWAPPING = "swapping"  # pg_upgrade is done; the directories change names
     STARTING = "starting"  # the new one is started
     SETTLING = "settling"  # it serves; its backups begin
+    RETURNING = "returning"  # somebody wants the old one back
 
     @property
     def returns(self) -> bool:
@@ -129,4 +130,3 @@ class Ground:
     free: int  # bytes on the file system of the data directory
     clones: bool  # files can share their blocks
     available: frozenset[str]  # extensions of the new binaries
-    segments: int  # bytes of WAL that lie in the data directory

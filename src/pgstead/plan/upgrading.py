@@ -108,7 +108,9 @@ def way_back(chosen: Mode, old: Release, *, backed_up: bool) -> str:
             "none once the new server has started: both have the same files; the base backup made"
             f" before, of {old.version}, can be restored from the repository that is set aside"
         )
-    return "none once the new server has started: both have the same files, and nothing is backed up"
+    return (
+        "none once the new server has started: both have the same files, and nothing is backed up"
+    )
 
 
 def report(shown: RehearsedUpgrade) -> Iterator[tuple[str, str]]:

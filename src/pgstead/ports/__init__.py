@@ -104,9 +104,7 @@ class PoolerConsole(Protocol):
 class Hold(Protocol):
     """The pooler's clients, made to wait instead of failing."""
 
-    def waiting(
-        self, *, patience: float, anyway: bool = False
-    ) -> AbstractContextManager[bool]:
+    def waiting(self, *, patience: float, anyway: bool = False) -> AbstractContextManager[bool]:
         """Have every client wait while the block lasts; say whether there is a pooler.
 
         Raises BusyError where a transaction has not ended within `patience` seconds; with

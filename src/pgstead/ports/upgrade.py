@@ -24,8 +24,12 @@ class UpgradeLog(Protocol):
         """Write down how far it has come."""
         ...
 
+    def drop(self) -> None:
+        """Forget what was pending: nothing came of it."""
+        ...
+
     def end(self, upgrade: Upgrade | None) -> None:
-        """Forget what was pending; keep what came of it, where something did."""
+        """Forget what was pending; keep what came of it, or that it was taken back."""
         ...
 
     def rehearsed(self) -> RehearsedUpgrade | None:
