@@ -20,6 +20,7 @@
     ├── CertificateError            exit 1  a certificate is corrupt, expired or foreign
     ├── KeysLostError               exit 1  the keys of encrypted values are gone
     ├── ForeignStateError           exit 1  the state belongs to another stead or major version
+    │   └── OtherMajorError         exit 1  it is of another major version than the manifest
     ├── NotRunningError             exit 1  the stead (or a part of it) is not running
     ├── BusyError                   exit 1  another pgstead command holds the lock
     ├── SqlError                    exit 1  the server refused a statement of ours
@@ -216,6 +217,12 @@ class ForeignStateError(SteadError):
     """the state belongs to another stead or another major version"""
 
     code = "foreign-state"
+
+
+class OtherMajorError(ForeignStateError):
+    """the state is of another major version than the manifest asks for"""
+
+    code = "other-major"
 
 
 class NotRunningError(SteadError):

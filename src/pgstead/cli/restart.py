@@ -32,7 +32,7 @@ def command(patience: float, anyway: bool) -> None:
     are open end, the server restarts, and all go on. That is how the binaries of a new minor
     release come into use. Clients of the direct door are cut off.
     """
-    from pgstead.cli.wiring import locked, wire
+    from pgstead.cli.wiring import locked, refuse_half_upgraded, wire
     from pgstead.workflows.restart import restart
 
     invocation = invocation_of()
@@ -40,6 +40,7 @@ def command(patience: float, anyway: bool) -> None:
     with console.working():
         wired = wire(invocation.manifest, console)
         with locked(wired):
+            refuse_half_upgraded(wired.design.layout)
             stall = restart(wired.ports, patience=patience, anyway=anyway)
     if invocation.json:
         console.data(stall)

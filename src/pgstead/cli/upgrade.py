@@ -137,8 +137,7 @@ def _major(
     if rehearse:
         from pgstead.cli.upgrade_rehearsal import rehearse as tried
 
-        work.host.discard()
-        work.host.check(chosen)
+        work.host.discard()  # what a killed run left
         shown = tried(old, new, work.host, ends, chosen, console)
         work.host.log.keep_rehearsal(shown)
         return _print_rehearsal(console, shown, old)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pgstead.errors import NotRunningError
 from pgstead.host import clock, copied, processes, statistics
-from pgstead.host.pg_upgrade import PgUpgrade
+from pgstead.host.pg_upgrade import PgUpgrade, end_strays
 from pgstead.host.restored import LocalRestoredServer
 from pgstead.model.upgrade import RehearsedUpgrade, Seconds
 from pgstead.observe import upgrading as looked
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 _TO_STOP = 600.0  # seconds
 _TO_START = 600.0
-# What the new version keeps in its own words: columns of it have no counterpart before.
-_SAME = frozenset({"role", "membership", "setting", "database"})
 
 
 def rehearse(
@@ -66,7 +64,7 @@ def _tried(
     try:
         program.run(mode)
     finally:
-        program.end_strays()
+        end_strays(source, target)
     upgraded = time.monotonic() - began
     console.step("starting the new version on the copy")
     began = time.monotonic()
@@ -77,7 +75,7 @@ def _tried(
         statistics.first(new.design, socket=address.directory, port=str(address.port))
         counted = time.monotonic() - began
         console.step("comparing it with what it was")
-        after = looked.whole(server.sql, new.design.build.major)
+        after = looked.whole(server.sql, old.design.build.major)
     return RehearsedUpgrade(
         old=ends[0],
         new=ends[1],

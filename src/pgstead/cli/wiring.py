@@ -22,6 +22,8 @@ from pgstead.errors import (
     MissingLibraryError,
     MissingPoolerError,
     MissingServerError,
+    OtherMajorError,
+    UpgradeError,
 )
 from pgstead.host import backup_tools, binaries, facts, pgbouncer, state
 from pgstead.host.migrations import AlembicMigrations
@@ -113,6 +115,17 @@ def read_manifest(given: Given = None) -> Source:
     """Read the manifest that was named, or the nearest one upwards."""
     path = find_manifest(given)
     return Source(load(path), path.parent, path)
+
+
+def refuse_half_upgraded(layout: Layout) -> None:
+    """Raise UpgradeError where an upgrade was killed: one server or the other is to be started."""
+    from pgstead.host.upgrade_log import UpgradeFiles
+
+    if (pending := UpgradeFiles(layout).pending()) is not None:
+        raise UpgradeError(
+            f"an upgrade from {pending.old} to {pending.new} was killed ({pending.phase})",
+            hint="`pgstead upgrade` finishes it, or takes it back",
+        )
 
 
 def stand(source: Source) -> Ground:
@@ -232,11 +245,12 @@ def applied_wiring(source: Source) -> Wired:
 def wire_to_stop(given: Given, console: Console) -> Wired:
     """Put together what stops a stead: it must stop whatever the manifest says by now.
 
-    Where the manifest is refused, the copy counts that the last `up` was given.
+    Where the manifest is refused, or asks for a version that the cluster is not of yet, the copy
+    counts that the last `up` was given.
     """
     try:
         return wire(given, console, tolerant=True)
-    except ManifestError as error:
+    except (ManifestError, OtherMajorError) as error:
         path = find_manifest(given)
         layout = state.locate(path.parent, _stated_state(path), facts.gather(None))
         copy = Path(layout.applied)
@@ -360,6 +374,7 @@ def held(ground: Ground) -> Generator[None]:
 def prepared(wired: Wired) -> Generator[None]:
     """Hold the stead, ready to be brought up; keep a copy of the manifest for who stops it."""
     with held(wired.survey.ground):
+        refuse_half_upgraded(wired.design.layout)
         if source := wired.survey.source.path:
             text = source.read_text(encoding="utf-8")
             wired.ports.files.write(wired.design.layout.applied, text, mode=0o644)

@@ -30,6 +30,8 @@ _MAP = "upgrade"
 # Libraries that do nothing by themselves and that functions or settings of a database may need.
 _LOADED = ("pg_stat_statements", "auto_explain", "pgaudit")
 _OUTPUT = "pg_upgrade_output.d"
+_PROGRAMS = frozenset({"postgres", "pg_upgrade", "pg_dump", "pg_dumpall", "pg_restore", "psql"})
+_CALLED = re.compile(rf"/\S*/{MARK}[^/\s]+")
 _NOISE = re.compile(r"^(Performing|Checking|Setting|Finding|-+$|\s*$)|\bok$")
 
 
@@ -68,7 +70,7 @@ class PgUpgrade:
                 umask=0o077,
             )
         if not done.ok:
-            self.end_strays()
+            end_strays(self.source, self.target)
             raise UpgradeError(
                 f"pg_upgrade failed: {self._words(done)}",
                 hint=f"what it did is in {self.target / _OUTPUT}; nothing of the old cluster"
@@ -133,17 +135,16 @@ class PgUpgrade:
             told += [f"{path.name}: {line}" for line in _read(path).splitlines()[:5]]
         return " / ".join(told[-15:]) or f"it ended with status {done.status} and said nothing"
 
-    def end_strays(self) -> None:
-        """End the servers that it has started and not ended, and itself."""
-        end_strays(self.source, self.target)
 
+def end_strays(source: Path, target: Path) -> None:
+    """End pg_upgrade, and the servers that it left on its two data directories.
 
-def end_strays(*places: Path) -> None:
-    """End pg_upgrade, and the servers that it left on some data directories."""
+    Another server on the old one stays: that is the one that serves.
+    """
     found = [
         process
         for process in processes.everyone()
-        if process.pid != os.getpid() and _is_stray(process, places)
+        if process.pid != os.getpid() and _is_stray(process, source, target)
     ]
     # immediate: what they wrote is thrown away, or recovered
     for process in found:
@@ -154,23 +155,24 @@ def end_strays(*places: Path) -> None:
     processes.wait_until_gone(found, 10)
 
 
-def _is_stray(process: processes.Process, places: tuple[Path, ...]) -> bool:
+def _is_stray(process: processes.Process, source: Path, target: Path) -> bool:
     """Say whether it came of pg_upgrade: by the place that it was called from, or works in."""
-    ours = any(f"/{MARK}" in word for word in processes.arguments(process.pid))
-    if process.name not in {"postgres", "pg_upgrade", "pg_dump", "pg_restore", "pg_ctl", "setpriv"}:
+    if process.name not in _PROGRAMS:
         return False
-    if process.name == "postgres":
-        return any(place.exists() and processes.works_in(process.pid, place) for place in places)
-    return ours and any(_leads_to(process, place) for place in places)
+    called = any(f"/{MARK}" in word for word in processes.arguments(process.pid))
+    if process.name != "postgres":
+        return called and any(_leads_to(process, place) for place in (source, target))
+    places = [place for place in ([source, target] if called else [target]) if place.exists()]
+    return any(processes.works_in(process.pid, place) for place in places)
 
 
 def _leads_to(process: processes.Process, place: Path) -> bool:
     """Say whether a link in the directory that a process was called with leads to a place."""
     for word in processes.arguments(process.pid):
-        match = re.search(rf"(/\S*/{MARK}[^/\s]+)", word)
+        match = _CALLED.search(word)
         if match is None:
             continue
-        links = (Path(match[1], name) for name in ("old", "new"))
+        links = (Path(match[0], name) for name in ("old", "new"))
         if any(link.is_symlink() and link.readlink() == place for link in links):
             return True
     return False

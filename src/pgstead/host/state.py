@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pgstead.errors import BusyError, ForeignStateError, StateDirectoryError
+from pgstead.errors import BusyError, ForeignStateError, OtherMajorError, StateDirectoryError
 from pgstead.host import clock, users
 from pgstead.host.files import LocalFiles, problem
 from pgstead.model.host import HostFacts
@@ -193,7 +193,7 @@ def identify(layout: Layout, name: str, major: int) -> Identity:
             hint=f'set name = "{known.name}" again, or choose another directory: state = "..."',
         )
     if known.major != major and Path(layout.data, "PG_VERSION").exists():
-        raise ForeignStateError(
+        raise OtherMajorError(
             f"the data directory in {layout.state} is of PostgreSQL {known.major},"
             f" and the manifest asks for {major}",
             hint=f"`pgstead upgrade --rehearse` tries the way to {major}; without it, set"

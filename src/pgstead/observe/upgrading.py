@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from psycopg.rows import tuple_row
 
-from pgstead.model.definition import Definition
+from pgstead.model.definition import Definition, Facets, Name
 from pgstead.model.upgrade import ClusterFacts
 from pgstead.observe.contents import contents, shapes
 from pgstead.observe.definition import definition
@@ -108,7 +108,10 @@ def _names(sql: Sql) -> list[str]:
 
 
 def whole(sql: Sql, major: int) -> Whole:
-    """Read everything: definitions from the catalogs, and every row of every table."""
+    """Read everything: definitions from the catalogs, and every row of every table.
+
+    `major` is the version whose words the definitions are told in: the older one of two.
+    """
     with sql.connect(read_only=True) as session:
         shared = {row["name"]: row["facets"] for row in session.execute(_SHARED).fetchall()}
     databases: dict[str, tuple[Definition, Mapping[str, Contents]]] = {}
@@ -117,8 +120,17 @@ def whole(sql: Sql, major: int) -> Whole:
             session.execute("SET statement_timeout = 0")
             rows = contents(session, shapes(session, major))
             session.row_factory = tuple_row  # pyright: ignore[reportAttributeAccessIssue]  another kind of rows
-            databases[name] = definition(session, major), rows  # pyright: ignore[reportArgumentType]
+            found = definition(session, major)  # pyright: ignore[reportArgumentType]
+            databases[name] = Definition(dict(_comparable(found))), rows
     return Whole(shared, databases)
+
+
+def _comparable(found: Definition) -> Iterator[tuple[Name, Facets]]:
+    """Leave out what only newer versions show: since 18 each NOT NULL is a constraint, too."""
+    for name, facets in found.objects.items():
+        told = facets.get("definition", "")
+        if name.kind != "constraint" or not str(told).startswith("NOT NULL "):
+            yield name, facets
 
 
 def outdated(sql: Sql) -> Mapping[str, tuple[str, ...]]:
