@@ -234,6 +234,7 @@ def _print(console: Console, done: Upgraded, shown: RehearsedUpgrade | None) -> 
                 "to": upgrade.new.version,
                 "mode": upgrade.mode,
                 "downtime": None if done.downtime is None else round(done.downtime, 3),
+                "seconds": done.laps,
                 "predicted": None if told is None else round(told, 3),
                 "kept": upgrade.kept,
                 "backup_before": upgrade.backup or None,

@@ -45,14 +45,15 @@ class PoolerHold:
             _dismiss(keeper)
 
     def release(self) -> bool:
-        """Let clients go on that a killed command left waiting; say whether there were any."""
+        """Let clients go on that a killed command left waiting; say whether there were any.
+
+        Before 1.20 no SHOW tells of a pause; RESUME refuses where there is none.
+        """
         try:
-            held = any(int(row.get("paused") or 0) for row in self._console.rows("SHOW DATABASES"))
+            self._console.run("RESUME")
         except SteadError:
             return False
-        if held:
-            self._resume()
-        return held
+        return True
 
     def _pooler(self) -> Process | None:
         written = leftovers.record(self._layout, _POOLER)
@@ -108,7 +109,7 @@ class PoolerHold:
         return "the pooler does not say whose"
 
     def _resume(self) -> None:
-        with suppress(NotRunningError):  # one that is started anew does not pause
+        with suppress(SteadError):  # one that was started anew does not pause
             self._console.run("RESUME")
 
 

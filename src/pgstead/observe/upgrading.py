@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.rows import tuple_row
 
-from pgstead.model.definition import Definition, Facets, Name
+from pgstead.model.definition import Definition, Facet, Facets, Name
 from pgstead.model.upgrade import ClusterFacts
 from pgstead.observe.contents import contents, shapes
 from pgstead.observe.definition import definition
@@ -121,16 +121,26 @@ def whole(sql: Sql, major: int) -> Whole:
             rows = contents(session, shapes(session, major))
             session.row_factory = tuple_row  # pyright: ignore[reportAttributeAccessIssue]  another kind of rows
             found = definition(session, major)  # pyright: ignore[reportArgumentType]
-            databases[name] = Definition(dict(_comparable(found))), rows
+            databases[name] = Definition(dict(_comparable(found, major))), rows
     return Whole(shared, databases)
 
 
-def _comparable(found: Definition) -> Iterator[tuple[Name, Facets]]:
-    """Leave out what only newer versions show: since 18 each NOT NULL is a constraint, too."""
+def _comparable(found: Definition, major: int) -> Iterator[tuple[Name, Facets]]:
+    """Leave out what only newer versions have.
+
+    Since 17 an owner may MAINTAIN what is his; since 18 each NOT NULL is a constraint, too.
+    """
     for name, facets in found.objects.items():
-        told = facets.get("definition", "")
-        if name.kind != "constraint" or not str(told).startswith("NOT NULL "):
+        told = str(facets.get("definition", ""))
+        if name.kind == "grants" and major < 17:
+            yield name, {who: _without_maintain(what) for who, what in facets.items()}
+        elif name.kind != "constraint" or not told.startswith("NOT NULL "):
             yield name, facets
+
+
+def _without_maintain(privileges: Facet) -> str:
+    words = str(privileges).split(", ")
+    return ", ".join(word for word in words if not word.startswith("MAINTAIN"))
 
 
 def outdated(sql: Sql) -> Mapping[str, tuple[str, ...]]:

@@ -7,6 +7,7 @@ that a next run finishes or takes back. A server is only ever started on `data`,
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,12 +16,14 @@ from psycopg import sql
 
 from pgstead.apply import restarting
 from pgstead.errors import SteadError, UpgradeError
+from pgstead.model.backup import Task
 from pgstead.model.design import Design, Program
 from pgstead.model.operation import Impact
 from pgstead.model.resources import ConfigFile
 from pgstead.model.upgrade import Phase, Upgrade
 from pgstead.observe import upgrading as looked
 from pgstead.ports import Ports
+from pgstead.ports.backup import BackupPorts
 from pgstead.ports.upgrade import UpgradeHost, UpgradeLog
 from pgstead.workflows import backup, verification
 from pgstead.workflows.first_backup import await_first
@@ -54,8 +57,28 @@ class Upgraded:
     """What an upgrade did."""
 
     upgrade: Upgrade
-    downtime: float | None  # seconds; None where a killed run had begun it
+    laps: Mapping[str, float]  # seconds of each part; empty where a killed run had begun it
     notes: tuple[str, ...]
+
+    @property
+    def downtime(self) -> float | None:
+        """How long nobody was served, in seconds."""
+        return sum(self.laps.values()) if self.laps else None
+
+
+class _Clock:
+    """What the parts of a downtime took."""
+
+    def __init__(self) -> None:
+        """Begin now."""
+        self.laps: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """End a part."""
+        now = time.monotonic()
+        self.laps[name] = round(now - self._last, 3)
+        self._last = now
 
 
 def upgrade(
@@ -74,16 +97,18 @@ def upgrade(
         work.host.prepare(cluster)
         old.ports.progress.step("having pg_upgrade look at the running server")
         work.host.check(wanted.mode)
+        _quiet(old)
         restarting.checkpoint(old.ports)
-        began = time.monotonic()
+        clock = _Clock()
         with old.ports.hold.waiting(patience=patience, anyway=anyway):
+            clock.lap("pause")
             _give_time(old)
-            _changed_over(old, new, work, wanted)
-        downtime = time.monotonic() - began
+            _changed_over(old, new, work, wanted, clock)
+        clock.lap("resume")
     except BaseException:
-        _abandon(work)
+        _abandon(old, work)
         raise
-    return settle(new, work, wanted, downtime)
+    return settle(new, work, wanted, clock)
 
 
 def _backed_up(old: Side, work: Work, wanted: Upgrade) -> Upgrade:
@@ -97,11 +122,19 @@ def _backed_up(old: Side, work: Work, wanted: Upgrade) -> Upgrade:
     return wanted
 
 
-def _abandon(work: Work) -> None:
-    """Forget an upgrade of which the old server knows nothing, or knows nothing any more."""
+def _quiet(side: Side) -> None:
+    """End what nobody waits for, and what would take its time to end later."""
+    if "agent" in side.ports.supervisor.states():
+        side.ports.supervisor.stop("agent")
+
+
+def _abandon(old: Side, work: Work) -> None:
+    """Forget an upgrade of which the old server knows nothing."""
     pending = work.log.pending()
     if pending is not None and pending.phase is Phase.PREPARING:
         work.host.discard()
+        if "agent" in old.ports.supervisor.states():
+            old.ports.supervisor.start("agent")
         work.log.drop()
 
 
@@ -118,14 +151,16 @@ def _usual_times(side: Side) -> None:
         side.ports.console.run("RELOAD")
 
 
-def _changed_over(old: Side, new: Side, work: Work, wanted: Upgrade) -> None:
+def _changed_over(old: Side, new: Side, work: Work, wanted: Upgrade, clock: _Clock) -> None:
     """Stop the one, upgrade, start the other; nobody is served meanwhile."""
     try:
         work.log.write(replace(wanted, phase=Phase.UPGRADING))
         _stop(old)
+        clock.lap("stop")
         old.ports.progress.step(f"running pg_upgrade ({wanted.mode})")
         work.host.run(wanted.mode)
-        _take_over(new, work, wanted)
+        clock.lap("pg_upgrade")
+        _take_over(new, work, wanted, clock)
     except BaseException as error:
         if not _taken_back(old, new, work, wanted):
             raise UpgradeError(
@@ -136,15 +171,17 @@ def _changed_over(old: Side, new: Side, work: Work, wanted: Upgrade) -> None:
         raise
 
 
-def _take_over(new: Side, work: Work, wanted: Upgrade) -> None:
+def _take_over(new: Side, work: Work, wanted: Upgrade, clock: _Clock) -> None:
     """Give the new cluster its name, and start it."""
     work.log.write(replace(wanted, phase=Phase.SWAPPING))
     work.host.swap(wanted)
     work.host.remember(wanted)
     work.log.write(replace(wanted, phase=Phase.STARTING))
     _start(new)
+    clock.lap("start")
     new.ports.progress.step("making the statistics that the planner must have")
     work.host.first_statistics()
+    clock.lap("statistics")
 
 
 def _stop(side: Side) -> None:
@@ -152,8 +189,6 @@ def _stop(side: Side) -> None:
     supervisor = side.ports.supervisor
     there = supervisor.states()
     side.ports.progress.step("stopping postgres")
-    if "agent" in there:
-        supervisor.stop("agent")
     if "postgres" in there:
         supervisor.stop("postgres", timeout=_STOPPING)
     supervisor.configure([p for p in _early(side.design) if p.kind != "postgres"])
@@ -204,9 +239,7 @@ def _unplace(new: Side, work: Work, wanted: Upgrade) -> None:
 # -- afterwards -----------------------------------------------------------------------------------
 
 
-def settle(
-    new: Side, work: Work, wanted: Upgrade, downtime: float | None, *, wait: bool = True
-) -> Upgraded:
+def settle(new: Side, work: Work, wanted: Upgrade, clock: _Clock | None) -> Upgraded:
     """Bring everything else up on the new version; the new cluster is backed up at last."""
     work.log.write(replace(wanted, phase=Phase.SETTLING))
     ports, notes = new.ports, list[str]()
@@ -215,20 +248,29 @@ def settle(
     if ports.backup is not None and wanted.aside:
         with suppress(SteadError):  # what was not archived stays where it was received
             ports.backup.engine.archive()
-        aside = work.host.set_aside(wanted)
+        aside = _set_aside(ports.backup, work, wanted)
         notes.append(f"what was backed up of {wanted.old} is in {aside}")
     up(new.design, ports, allow=Impact.RESTART)
     notes += _extensions_updated(ports)
     ports.progress.step("making the planner's statistics")
     work.host.all_statistics()
-    if wait and ports.backup is not None and (told := await_first(ports, since=since)):
+    if ports.backup is not None and (told := await_first(ports, since=since)):
         notes.append(told)
-    ports.journal.record(
-        "upgraded", old=wanted.old.version, new=wanted.new.version, downtime=downtime
-    )
+    laps = {} if clock is None else clock.laps
+    ports.journal.record("upgraded", old=wanted.old.version, new=wanted.new.version, seconds=laps)
     done = replace(wanted, phase=Phase.SETTLING)
     work.log.end(done)
-    return Upgraded(done, downtime, tuple(notes))
+    return Upgraded(done, laps, tuple(notes))
+
+
+def _set_aside(ports: BackupPorts, work: Work, wanted: Upgrade) -> str:
+    """Put the repository of the old cluster aside, and write down that it has left."""
+    names = [found.name for found in ports.engine.backups()]
+    aside = work.host.set_aside(wanted)
+    if names:
+        with backup.recorded(ports, Task.EXPIRE, "upgrade") as record:
+            record.detail |= {"removed": names, "aside": aside}
+    return aside
 
 
 def _extensions_updated(ports: Ports) -> list[str]:
@@ -266,7 +308,7 @@ def finish(new: Side, work: Work, pending: Upgrade) -> Upgraded:
     if pending.phase is not Phase.SETTLING:
         with new.ports.hold.waiting(patience=0, anyway=True):
             new.ports.supervisor.end_orphans()
-            _take_over(new, work, pending)
+            _take_over(new, work, pending, _Clock())
     return settle(new, work, pending, None)
 
 
@@ -277,8 +319,19 @@ def back(old: Side, work: Work, last: Upgrade) -> None:
         _stop(old)  # whatever runs there: programs are known by their names
         work.host.unswap(last)
         work.host.remember(last, back=True)
-        work.host.bring_back(last)
+        _bring_back(old, work, last)
         _start(old)
     up(old.design, old.ports, allow=Impact.RESTART)
     work.log.end(None)
     old.ports.journal.record("taken back", old=last.old.version, new=last.new.version)
+
+
+def _bring_back(old: Side, work: Work, last: Upgrade) -> None:
+    """Have the repository of the old cluster in its place; that of the new one has left then."""
+    if old.ports.backup is None:
+        return
+    names = [found.name for found in old.ports.backup.engine.backups()]
+    work.host.bring_back(last)
+    there = {found.name for found in old.ports.backup.engine.backups()}
+    with backup.recorded(old.ports.backup, Task.EXPIRE, "upgrade taken back") as record:
+        record.detail["removed"] = [name for name in names if name not in there]
