@@ -56,17 +56,15 @@ class UpgradeFiles:
         if told is None:
             return None
         try:
-            return RehearsedUpgrade(
-                **{
-                    **told,
-                    "old": Release(**told["old"]),
-                    "new": Release(**told["new"]),
-                    "mode": Mode(told["mode"]),
-                    "seconds": Seconds(**told["seconds"]),
-                    "differences": tuple(told["differences"]),
-                    "notes": tuple(told["notes"]),
-                }
-            )
+            told |= {
+                "old": Release(**told["old"]),
+                "new": Release(**told["new"]),
+                "mode": Mode(told["mode"]),
+                "seconds": Seconds(**told["seconds"]),
+                "differences": tuple(told["differences"]),
+                "notes": tuple(told["notes"]),
+            }
+            return RehearsedUpgrade(**told)
         except (KeyError, TypeError, ValueError):
             return None  # of another pgstead; a rehearsal is made again
 
@@ -79,15 +77,13 @@ class UpgradeFiles:
         if told is None:
             return None
         try:
-            return Upgrade(
-                **{
-                    **told,
-                    "old": Release(**told["old"]),
-                    "new": Release(**told["new"]),
-                    "mode": Mode(told["mode"]),
-                    "phase": Phase(told["phase"]),
-                }
-            )
+            told |= {
+                "old": Release(**told["old"]),
+                "new": Release(**told["new"]),
+                "mode": Mode(told["mode"]),
+                "phase": Phase(told["phase"]),
+            }
+            return Upgrade(**told)
         except (KeyError, TypeError, ValueError) as error:
             raise _unreadable(self._folder / name) from error
 

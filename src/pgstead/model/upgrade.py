@@ -60,7 +60,6 @@ class Upgrade:
     kept: str  # the name that the old data directory gets
     aside: str = ""  # where what was backed up of the old cluster goes; empty: nothing was
     backup: str = ""  # the base backup that was made before
-    born: int = 0  # the major whose initdb chose the locale's provider
 
 
 @dataclass(frozen=True, slots=True)
