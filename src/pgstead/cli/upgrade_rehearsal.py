@@ -77,9 +77,8 @@ def _tried(
         console.step("comparing it with what it was")
         after = looked.whole(server.sql, old.design.build.major)
     return RehearsedUpgrade(
-        old=ends[0],
-        new=ends[1],
-        mode=mode,
+        *ends,
+        mode,
         at=clock.stamp(),
         bytes=copy.backup.bytes,
         seconds=Seconds(stop, upgraded, started, counted),

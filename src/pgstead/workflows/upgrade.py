@@ -269,7 +269,8 @@ def _set_aside(ports: BackupPorts, work: Work, wanted: Upgrade) -> str:
     aside = work.host.set_aside(wanted)
     if names:
         with backup.recorded(ports, Task.EXPIRE, "upgrade") as record:
-            record.detail |= {"removed": names, "aside": aside}
+            # `removed` would have the copy in object storage let go of them too
+            record.detail |= {"aside": names, "place": aside}
     return aside
 
 
@@ -334,4 +335,4 @@ def _bring_back(old: Side, work: Work, last: Upgrade) -> None:
     work.host.bring_back(last)
     there = {found.name for found in old.ports.backup.engine.backups()}
     with backup.recorded(old.ports.backup, Task.EXPIRE, "upgrade taken back") as record:
-        record.detail["removed"] = [name for name in names if name not in there]
+        record.detail["aside"] = [name for name in names if name not in there]

@@ -57,24 +57,34 @@ def killed_in(stead: LiveStead, phase: str, chance: random.Random, *, mode: str)
         running.wait()
 
 
+def served(stead: LiveStead) -> set[Path]:
+    """Return the data directories that a server works in."""
+    places = set[Path]()
+    for pid in servers_on(stead.state / "server"):
+        try:
+            place = Path(f"/proc/{pid}/cwd").resolve()
+        except OSError:
+            continue
+        if place.name.startswith("data"):
+            places.add(place)
+    return places
+
+
 @contextmanager
-def one_cluster_at_most(stead: LiveStead) -> Iterator[list[set[Path]]]:
-    """Look all the time which data directories have a server; never are there two."""
-    seen: list[set[Path]] = []
+def one_cluster_at_most(stead: LiveStead) -> Iterator[list[tuple[str, set[Path]]]]:
+    """Look all the time which data directories have a server; never are there two.
+
+    But for the new cluster while it is empty: initdb fills it, and pg_upgrade looks at it.
+    """
+    seen: list[tuple[str, set[Path]]] = []
     ended = threading.Event()
 
     def looking() -> None:
         while not ended.wait(0.05):
-            places = set[Path]()
-            for pid in servers_on(stead.state / "server"):
-                try:
-                    place = Path(f"/proc/{pid}/cwd").resolve()
-                except OSError:
-                    continue
-                if place.name.startswith("data"):
-                    places.add(place)
-            if len(places) > 1:
-                seen.append(places)
+            phase = phase_of(stead)
+            places = served(stead)
+            if len(places) > 1 and phase == phase_of(stead) != "preparing":
+                seen.append((phase, places))
 
     thread = threading.Thread(target=looking, daemon=True)
     thread.start()
