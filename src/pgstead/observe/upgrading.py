@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,6 +58,13 @@ _SHARED = """
     FROM pg_database WHERE datname NOT IN ('template0', 'template1')
     ORDER BY 1
 """
+
+
+_SPLIT = re.compile(r",\s*")
+_CAST = re.compile(
+    r"::(?:character varying|timestamp with(?:out)? time zone|double precision|[\w.\"]+)"
+    r"(?:\(\d+(?:,\d+)?\))?(?:\[\])?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +134,7 @@ def whole(sql: Sql, major: int) -> Whole:
 
 
 def _comparable(found: Definition, major: int) -> Iterator[tuple[Name, Facets]]:
-    """Leave out what only newer versions have.
+    """Leave out what only newer versions have, and how an expression is written down.
 
     Since 17 an owner may MAINTAIN what is his; since 18 each NOT NULL is a constraint, too.
     """
@@ -135,12 +143,24 @@ def _comparable(found: Definition, major: int) -> Iterator[tuple[Name, Facets]]:
         if name.kind == "grants" and major < 17:
             yield name, {who: _without_maintain(what) for who, what in facets.items()}
         elif name.kind != "constraint" or not told.startswith("NOT NULL "):
-            yield name, facets
+            yield name, {facet: _as_meant(facet, value) for facet, value in facets.items()}
 
 
 def _without_maintain(privileges: Facet) -> str:
     words = str(privileges).split(", ")
     return ", ".join(word for word in words if not word.startswith("MAINTAIN"))
+
+
+def _as_meant(facet: str, value: Facet) -> Facet:
+    """Return a facet as it is after it was written down and read again.
+
+    `(ARRAY['a'::varchar])::text[]` comes back as `ARRAY[('a'::varchar)::text]`: casts move inwards.
+    """
+    if not isinstance(value, str):
+        return value
+    if facet == "roles":
+        return ", ".join(sorted(_SPLIT.split(value.strip("{}"))))
+    return _CAST.sub("", value).replace("(", "").replace(")", "")
 
 
 def outdated(sql: Sql) -> Mapping[str, tuple[str, ...]]:

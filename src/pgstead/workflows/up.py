@@ -48,7 +48,6 @@ def up(
     for _ in range(_ROUNDS):
         plan = make_plan(design, ports)
         if plan.empty:
-            ports.hold.release()  # a killed restart may have left clients waiting
             return UpResult(tuple(done), fresh)
         if not plan.operations:
             _wait_for_answers(plan, ports)
