@@ -128,6 +128,7 @@ def _major(
             f"PostgreSQL {old.design.build.version} does not run",
             hint=f"`pgstead up` with server.major = {here.major} starts it",
         )
+    _must_be_settled(old)
     work = work_between(old, new)
     assert isinstance(work.host, LocalUpgrade)
     chosen, found = _looked(old, new, work.host, mode, rehearsal=rehearse)
@@ -151,6 +152,18 @@ def _major(
     done = _done(old, new, work, chosen, patience=patience, anyway=anyway)
     _print(console, done, shown if covered else None)
     return ExitStatus.DONE
+
+
+def _must_be_settled(wired: Wired) -> None:
+    """Raise NotAllowedError where more would change than the version: pending revisions, too."""
+    from pgstead.workflows.planning import plan
+
+    if operations := plan(wired.design, wired.ports).operations:
+        told = ", ".join(str(operation.address) for operation in operations[:5])
+        raise NotAllowedError(
+            f"{len(operations)} change(s) are pending besides the version: {told}",
+            hint=f"`pgstead up` with server.major = {wired.design.build.major} first",
+        )
 
 
 def _looked(
@@ -269,6 +282,7 @@ def _minor(here: Standing, console: Console, *, patience: float, anyway: bool) -
     if not here.source.manifest.server.bindir:
         newest = binaries.newest(build, layout, host)
     if newest is not build:
+        _must_be_settled(wired)
         DataDirectory(layout, host, newest, wired.design.stead_id).record_build()
         wired = side(here.applied(), here.ground, console)
         up(wired.design, wired.ports, allow=Impact.RESTART)

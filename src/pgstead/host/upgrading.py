@@ -125,18 +125,17 @@ class LocalUpgrade:
     def remember(self, upgrade: Upgrade, *, back: bool = False) -> None:
         """Have state and manifest say which version counts from now on."""
         layout, release = self._layout, upgrade.old if back else upgrade.new
-        before = layout.upgrade / BEFORE
+        before, text = layout.upgrade / BEFORE, self._manifest
+        known = state.stored(layout)
         if back:
             found = self._files.read(before)
-            text = found.text if found is not None else self._manifest
-        else:
-            text = self._manifest
-            known = self._files.read(layout.applied)
-            if known is not None and self._files.read(before) is None:
-                self._files.write(before, known.text, mode=0o644)
-        identity = state.stored(layout)
-        if identity is not None:
-            state.remember(layout, replace(identity, major=release.major))
+            text = found.text if found is not None else text
+        elif known is None or known.major == upgrade.old.major:
+            # else a killed run has come further, and what counts now is the new one
+            applied = self._files.read(layout.applied)
+            self._files.write(before, applied.text if applied is not None else text, mode=0o644)
+        if known is not None:
+            state.remember(layout, replace(known, major=release.major))
         self._files.write(layout.applied, text, mode=0o644)
 
     # -- statistics -----------------------------------------------------------------------------
