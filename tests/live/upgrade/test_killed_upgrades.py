@@ -120,4 +120,4 @@ def test_after_a_kill_the_next_run_finishes_or_goes_back(phase: str, mode: str) 
         assert phase_of(stead) == ""
         left = {p.name for p in (stead.state / "server").glob("data*")}
         assert "data.next" not in left
-        assert broken(stead) == []
+        assert broken(stead, "server") == []

@@ -15,8 +15,8 @@ from tests.live.upgrade.both import ask_for, stead_of_two
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
-def broken(stead: LiveStead) -> list[str]:
-    report = stead.json("prove", status=None)
+def broken(stead: LiveStead, *which: str) -> list[str]:
+    report = stead.json("prove", *which, status=None)
     return [p["id"] for p in report["promises"] if p["verdict"] == "broken"]
 
 
