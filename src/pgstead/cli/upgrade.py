@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 def command(
     rehearse: bool, mode: str, unrehearsed: bool, back: bool, patience: float, anyway: bool
 ) -> int:
-    """Take the cluster to another version of PostgreSQL, rehearsed first.
+    """Take the cluster to another PostgreSQL, rehearsed first.
 
     Set server.major in the manifest to the new version, rehearse, then do it: a base backup is
     made, the pooler's clients wait, pg_upgrade runs, the new server starts, and its own backups
