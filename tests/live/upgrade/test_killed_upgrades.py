@@ -47,8 +47,8 @@ def killed_in(stead: LiveStead, phase: str, chance: random.Random, *, mode: str)
             if running.poll() is not None:
                 return False
             time.sleep(0.002)
-        longest = {"preparing": 3.0, "upgrading": 6.0, "settling": 3.0}.get(phase, 0.2)
-        time.sleep(chance.uniform(0, longest))
+        longest = {"preparing": 3.0, "upgrading": 6.0, "settling": 3.0, "starting": 0.5}
+        time.sleep(chance.uniform(0, longest.get(phase, 0.0)))
         return running.poll() is None and phase_of(stead) == phase
     finally:
         if chance.random() < 0.5 and running.poll() is None:
