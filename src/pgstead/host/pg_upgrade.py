@@ -178,6 +178,17 @@ def _leads_to(process: processes.Process, place: Path) -> bool:
     return False
 
 
+def sweep(server: Path) -> None:
+    """Remove what killed runs left for the data directories below one directory, and end them."""
+    for place in temporary.parent().glob(f"{MARK}*"):
+        links = [place / name for name in ("old", "new")]
+        if all(link.is_symlink() for link in links):
+            source, target = (link.readlink() for link in links)
+            if source.is_relative_to(server):
+                end_strays(source, target)
+                shutil.rmtree(place, ignore_errors=True)
+
+
 def _flags(mode: Mode, major: int) -> tuple[str, ...]:
     match mode:
         case Mode.LINK:

@@ -86,6 +86,7 @@ class LocalUpgrade:
     def discard(self) -> None:
         """Remove the new cluster, end what works on either, and leave the old one startable."""
         pg_upgrade.end_strays(self._data, self._next)
+        pg_upgrade.sweep(Path(self._layout.server))
         linked = self._data / _LINKED
         whole = linked.with_suffix("")
         # as the manual says of an old cluster whose new one was never started
