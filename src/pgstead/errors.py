@@ -21,9 +21,11 @@
     ├── CertificateError            exit 1  a certificate is corrupt, expired or foreign
     ├── KeysLostError               exit 1  the keys of encrypted values are gone
     ├── ForeignStateError           exit 1  the state belongs to another stead or major version
+    │   └── OtherMajorError         exit 1  it is of another major version than the manifest
     ├── NotRunningError             exit 1  the stead (or a part of it) is not running
     ├── BusyError                   exit 1  another pgstead command holds the lock
     ├── SqlError                    exit 1  the server refused a statement of ours
+    ├── UpgradeError                exit 1  a major upgrade failed, or was left half-done
     └── BackupError                 exit 1  a backup, its verification or a recovery failed
         ├── MirrorError             exit 1  the copy of the backups in object storage is not had
         └── UnreachableTargetError  exit 1  recovery did not get to the moment asked for
@@ -224,6 +226,12 @@ class ForeignStateError(SteadError):
     code = "foreign-state"
 
 
+class OtherMajorError(ForeignStateError):
+    """the state is of another major version than the manifest asks for"""
+
+    code = "other-major"
+
+
 class NotRunningError(SteadError):
     """the stead, or a part of it, is not running"""
 
@@ -240,6 +248,12 @@ class SqlError(SteadError):
     """the server refused a statement of ours"""
 
     code = "sql"
+
+
+class UpgradeError(SteadError):
+    """a major upgrade failed, or was left half-done"""
+
+    code = "upgrade"
 
 
 class BackupError(SteadError):

@@ -14,6 +14,7 @@ from tests.sabotage import (
     on_server,
     on_telemetry,
     on_tenancy,
+    on_upgrades,
 )
 from tests.sabotage.damage import Sabotage
 
@@ -29,6 +30,7 @@ MODULES = (
     on_telemetry,
     on_alerts,
     on_mirror,
+    on_upgrades,
 )
 
 

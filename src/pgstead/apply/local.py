@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pgstead.apply import restarting
 from pgstead.errors import KeysLostError, SteadError
 from pgstead.model.design import Design
 from pgstead.model.keys import KeyRing
@@ -117,6 +118,8 @@ def file(operation: Operation, design: Design, ports: Ports) -> None:
 def process(operation: Operation, ports: Ports) -> None:
     """Start, restart or stop a supervised program; `run` configured the supervisor before."""
     match operation.before, operation.after:
+        case ServerProcess(running=True), ServerProcess(running=True, name="postgres"):
+            restarting.restart(ports, anyway=True)
         case ServerProcess(running=True), ServerProcess(running=True) as wanted:
             ports.supervisor.restart(wanted.name)
         case _, ServerProcess(running=True) as wanted:

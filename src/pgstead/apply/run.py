@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from pgstead.apply import backup, databases, local, roles, server
+from pgstead.apply import backup, databases, local, restarting, roles, server
 from pgstead.apply.session import Session
 from pgstead.errors import InitializationError, NotRunningError
 from pgstead.model.address import Kind
@@ -199,8 +199,7 @@ def _settle_before(run: _Run, operation: Operation) -> None:
 def _settle(run: _Run) -> None:
     pooled = run.design.pooler is not None
     if "restart" in run.later:
-        run.ports.progress.step("restarting postgres")
-        server.restart(run.ports, pooled=pooled)
+        restarting.restart(run.ports, anyway=True)
     elif "reload" in run.later and run.ports.sql.answers():
         server.reload(run.session)
     if not pooled:

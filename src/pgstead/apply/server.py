@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from psycopg import sql
 
 from pgstead.apply.session import Session
-from pgstead.errors import NotRunningError, SteadError
+from pgstead.errors import SteadError
 from pgstead.model.design import Design
 from pgstead.model.operation import Operation
 from pgstead.model.resources import Override
@@ -50,22 +50,3 @@ def _comment_out(path: PurePosixPath, number: int, name: str, design: Design, po
 def reload(session: Session) -> None:
     """Make the server read its files again (pg_hba.conf and certificates too)."""
     session.run(sql.SQL("SELECT pg_catalog.pg_reload_conf()"))
-
-
-def restart(ports: Ports, *, pooled: bool) -> None:
-    """Restart the server; clients of the pooler wait (PAUSE) instead of failing."""
-    paused = pooled and _pause(ports)
-    try:
-        ports.supervisor.restart("postgres")
-    finally:
-        if paused:
-            ports.console.run("RESUME")
-
-
-def _pause(ports: Ports) -> bool:
-    """Pause the pooler. A transaction that does not end in 10 s is not waited for."""
-    try:
-        ports.console.run("PAUSE")
-    except (NotRunningError, SteadError):
-        return False
-    return True

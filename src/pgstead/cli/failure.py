@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 128 + 2  # what shells report for SIGINT
 PIPE_CLOSED = 128 + 13  # and for SIGPIPE
 REMOVED = frozenset({"backup", "restore", "drill"})  # nothing half done is left of them
-RESUMED = frozenset({"up", "down", "destroy", "doctor", "toolchain"})
+RESUMED = frozenset({"up", "down", "destroy", "doctor", "toolchain", "restart", "upgrade"})
 
 
 def report(error: BaseException, invocation: Invocation) -> int:

@@ -33,6 +33,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "plan": "Show what `up` would change, and what each change costs.",
         "up": "Make the running system what the manifest says.",
         "down": "Stop everything; data stays.",
+        "restart": "Restart the server without an error for the pooler's clients.",
+        "upgrade": "Take the cluster to another PostgreSQL, rehearsed first.",
         "destroy": "Stop everything and remove all that pgstead made, data included.",
         "migrate": "Change the schema of a database without hurting who uses it.",
         "backup": "Make, list, verify and let go of backups.",

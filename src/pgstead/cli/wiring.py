@@ -22,6 +22,8 @@ from pgstead.errors import (
     MissingLibraryError,
     MissingPoolerError,
     MissingServerError,
+    OtherMajorError,
+    UpgradeError,
 )
 from pgstead.host import backup_tools, binaries, container, facts, pgbouncer, state
 from pgstead.host.migrations import AlembicMigrations
@@ -124,6 +126,17 @@ def _manifest_at(path: Path) -> Manifest:
     return designing.inside(manifest) if container.is_ours() else manifest
 
 
+def refuse_half_upgraded(layout: Layout) -> None:
+    """Raise UpgradeError where an upgrade was killed: one server or the other is to be started."""
+    from pgstead.host.upgrade_log import UpgradeFiles
+
+    if (pending := UpgradeFiles(layout).pending()) is not None:
+        raise UpgradeError(
+            f"an upgrade from {pending.old} to {pending.new} was killed ({pending.phase})",
+            hint="`pgstead upgrade` finishes it, or takes it back",
+        )
+
+
 def stand(source: Source) -> Ground:
     """Look at the machine and find the state. Raises ForeignStateError for another's."""
     manifest = source.manifest
@@ -136,11 +149,12 @@ def stand(source: Source) -> Ground:
     return Ground(host, layout, state.identify(layout, manifest.name, manifest.server.major))
 
 
-def survey(source: Source, *, tolerant: bool = False) -> Survey:
+def survey(source: Source, *, tolerant: bool = False, ground: Ground | None = None) -> Survey:
     """Look for the binaries too. With `tolerant`, missing ones are no reason to stop."""
     manifest = source.manifest
-    ground = stand(source)
+    ground = ground or stand(source)
     build = _server_build(manifest, ground.layout, ground.host, tolerant=tolerant)
+    build = replace(build, born=binaries.born(ground.layout) or build.major)
     pooler = _pooler_build(manifest, ground.layout, ground.host, tolerant=tolerant)
     tools = _backup_tools(manifest, ground.layout, tolerant=tolerant)
     return Survey(source, ground, build, pooler, tools)
@@ -233,22 +247,23 @@ def wire(
     """Put everything together for one command. With `fix`, fetch missing binaries first."""
     source = read_manifest(given)
     found = _survey_fixing(source, progress) if fix else survey(source, tolerant=tolerant)
-    return _wired(found, progress)
+    return wired_on(found, progress)
 
 
 def applied_wiring(source: Source) -> Wired:
     """Put together what the last `up` was given, for who runs as long as that is up."""
-    return _wired(survey(source), SILENT)
+    return wired_on(survey(source), SILENT)
 
 
 def wire_to_stop(given: Given, console: Console) -> Wired:
     """Put together what stops a stead: it must stop whatever the manifest says by now.
 
-    Where the manifest is refused, the copy counts that the last `up` was given.
+    Where the manifest is refused, or asks for a version that the cluster is not of yet, the copy
+    counts that the last `up` was given.
     """
     try:
         return wire(given, console, tolerant=True)
-    except ManifestError as error:
+    except (ManifestError, OtherMajorError) as error:
         path = find_manifest(given)
         layout = state.locate(path.parent, _stated_state(path), facts.gather(None))
         copy = Path(layout.applied)
@@ -256,7 +271,7 @@ def wire_to_stop(given: Given, console: Console) -> Wired:
             raise
         console.warn(f"the manifest is refused ({error.message.splitlines()[0]})")
         console.hint("what the last `up` was given counts instead")
-        return _wired(survey(Source(load(copy), path.parent), tolerant=True), console)
+        return wired_on(survey(Source(load(copy), path.parent), tolerant=True), console)
 
 
 def _stated_state(path: Path) -> str | None:
@@ -268,7 +283,8 @@ def _stated_state(path: Path) -> str | None:
     return told if isinstance(told, str) else None
 
 
-def _wired(found: Survey, progress: Progress) -> Wired:
+def wired_on(found: Survey, progress: Progress) -> Wired:
+    """Put together what a survey found."""
     design = _design(found)
     return Wired(found, design, ports_for(design, progress, found.tools))
 
@@ -371,6 +387,7 @@ def held(ground: Ground) -> Generator[None]:
 def prepared(wired: Wired) -> Generator[None]:
     """Hold the stead, ready to be brought up; keep a copy of the manifest for who stops it."""
     with held(wired.survey.ground):
+        refuse_half_upgraded(wired.design.layout)
         if source := wired.survey.source.path:
             text = source.read_text(encoding="utf-8")
             wired.ports.files.write(wired.design.layout.applied, text, mode=0o644)

@@ -50,7 +50,7 @@ def cluster(build: ServerBuild, stead_id: str) -> Cluster:
         major=build.major,
         checksums=True,
         encoding="UTF8",
-        locale_provider=provider(build.major, locale),
+        locale_provider=provider(build.born or build.major, locale),
         locale=locale,
         stead_id=stead_id,
     )
@@ -67,7 +67,7 @@ def resources(
         yield Database(
             plan.name,
             plan.owner,
-            locale_provider=provider(build.major, collation),
+            locale_provider=provider(build.born or build.major, collation),
             locale=collation,
         )
         yield Schema(plan.name, "public", plan.owner)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,31 @@ def recorded_build(layout: Layout) -> Mapping[str, str]:
         return {name: str(value) for name, value in told["build"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def born(layout: Layout) -> int:
+    """Return the major whose initdb made the cluster, 0 where there is none.
+
+    An upgrade leaves the databases with the collations that they have, and a backup takes the
+    mark along to wherever it is restored.
+    """
+    try:
+        told: dict[str, Any] = json.loads(Path(layout.data, MARK).read_text(encoding="utf-8"))
+        major = Path(layout.data, "PG_VERSION").read_text(encoding="ascii")
+        return int(told.get("born") or major)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return 0
+
+
+def newest(build: ServerBuild, layout: Layout, host: HostFacts) -> ServerBuild:
+    """Return what the toolchain has that is newer than a build of the same major, or that build."""
+    for directory in toolchain_builds(layout, build.major):
+        if _numbers(directory.parent.name)[:2] <= _numbers(build.version)[:2]:
+            break
+        found = probe(str(directory), "toolchain", layout, host)
+        if found.major == build.major:
+            return replace(found, born=build.born)
+    return build
 
 
 def toolchain_builds(layout: Layout, major: int) -> list[Path]:

@@ -52,7 +52,7 @@ class DataDirectory:
             raise ForeignStateError(
                 f"the data directory {data} is of PostgreSQL {major}, the binaries in"
                 f" {self._build.bindir} are {self._build.version}",
-                hint=f"set server.major = {major}; a major upgrade is a step of its own",
+                hint=f"set server.major = {major}, or `pgstead upgrade --rehearse` the way on",
             )
         return Cluster(
             major=major,
@@ -132,6 +132,24 @@ class DataDirectory:
         finally:
             self._files.remove(temporary)
 
+    def initialize_beside(
+        self, place: PurePosixPath, wanted: Cluster, design: Design, *, segment: int
+    ) -> None:
+        """Run initdb in a new directory that another cluster is upgraded into.
+
+        `wanted` says what that one is, `segment` the bytes of its WAL segments: pg_upgrade takes
+        no others. Raises InitializationError.
+        """
+        self._initdb(place, wanted, design, "--wal-segsize", str(segment // 2**20))
+        self._complete(place, wanted, design)
+
+    def record_build(self) -> None:
+        """Write down that the binaries at hand are those of this data directory from now on."""
+        path = self._layout.data / MARK
+        told = self._mark() | {"build": self._identity()}
+        text = json.dumps(told, indent=2, sort_keys=True) + "\n"
+        self._files.write(path, text, mode=0o600, owner=self._user)
+
     def adopt(self, place: Path) -> None:
         """Make restored files the data directory, which must not be there, and our own.
 
@@ -160,8 +178,11 @@ class DataDirectory:
         for left in Path(self._layout.server).glob("data.*.new"):
             self._files.remove(self._layout.server / left.name)
 
-    def _initdb(self, temporary: PurePosixPath, wanted: Cluster, design: Design) -> None:
+    def _initdb(
+        self, temporary: PurePosixPath, wanted: Cluster, design: Design, *more: str
+    ) -> None:
         arguments = [
+            *more,
             "--pgdata",
             str(temporary),
             "--username",
@@ -209,6 +230,7 @@ class DataDirectory:
             "locale_provider": wanted.locale_provider,
             "locale": wanted.locale,
             "created": clock.stamp(),
+            "born": self._build.born or self._build.major,
             "build": self._identity(),
         }
         told = json.dumps(mark, indent=2, sort_keys=True) + "\n"

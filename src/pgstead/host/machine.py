@@ -17,6 +17,7 @@ from pgstead.host.dumps import LogicalDumps
 from pgstead.host.engine_supervisor import EngineSupervisor
 from pgstead.host.files import LocalFiles
 from pgstead.host.handing import HandedCertificates
+from pgstead.host.holding import PoolerHold
 from pgstead.host.journal import JsonJournal
 from pgstead.host.keys import KeyFiles
 from pgstead.host.mirror_arrival import MirrorArrival
@@ -80,6 +81,7 @@ def ports(
         files=files,
         sql=sql,
         console=console,
+        hold=PoolerHold(layout, console),
         supervisor=EngineSupervisor(design, sql, console)
         if contained
         else LocalSupervisor(layout, host),

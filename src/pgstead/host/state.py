@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pgstead.errors import BusyError, ForeignStateError, StateDirectoryError
+from pgstead.errors import BusyError, ForeignStateError, OtherMajorError, StateDirectoryError
 from pgstead.host import clock, users
 from pgstead.host.files import LocalFiles, problem
 from pgstead.model.host import HostFacts
@@ -178,8 +178,8 @@ def identify(layout: Layout, name: str, major: int) -> Identity:
 
     Raises ForeignStateError when the state belongs to another stead or another major version.
     """
-    stored = _stored(layout)
-    if stored is None:
+    known = stored(layout)
+    if known is None:
         return Identity(
             stead_id=uuid.uuid4().hex,
             name=name,
@@ -187,21 +187,23 @@ def identify(layout: Layout, name: str, major: int) -> Identity:
             created=clock.stamp(),
             directory=str(layout.manifest_directory),
         )
-    if stored.name != name:
+    if known.name != name:
         raise ForeignStateError(
-            f"the state in {layout.state} belongs to the stead {stored.name!r}, not to {name!r}",
-            hint=f'set name = "{stored.name}" again, or choose another directory: state = "..."',
+            f"the state in {layout.state} belongs to the stead {known.name!r}, not to {name!r}",
+            hint=f'set name = "{known.name}" again, or choose another directory: state = "..."',
         )
-    if stored.major != major and Path(layout.data, "PG_VERSION").exists():
-        raise ForeignStateError(
-            f"the data directory in {layout.state} is of PostgreSQL {stored.major},"
+    if known.major != major and Path(layout.data, "PG_VERSION").exists():
+        raise OtherMajorError(
+            f"the data directory in {layout.state} is of PostgreSQL {known.major},"
             f" and the manifest asks for {major}",
-            hint=f"set server.major = {stored.major}; a major upgrade is a step of its own",
+            hint=f"`pgstead upgrade --rehearse` tries the way to {major}; without it, set"
+            f" server.major = {known.major} again",
         )
-    return replace(stored, major=major)
+    return replace(known, major=major)
 
 
-def _stored(layout: Layout) -> Identity | None:
+def stored(layout: Layout) -> Identity | None:
+    """Return whose state this is, None where there is none yet. Raises ForeignStateError."""
     found = LocalFiles(layout.state).read(layout.identity)
     if found is None:
         return None

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pgstead.errors import NotRunningError, SteadError
-from pgstead.host import guard, leftovers, processes, programs
+from pgstead.host import guard, last_words, leftovers, processes, programs
 from pgstead.host.files import LocalFiles
 from pgstead.host.supervisord import Client, RefusedError
 from pgstead.model.design import Program
@@ -160,8 +160,9 @@ class LocalSupervisor:
         while not (leftovers.keepers(self._layout) and self._client.answers()):
             now = time.monotonic()
             if now > deadline:
+                said = last_words.tail(self._layout, "keeper.log", "supervisord.log")
                 raise NotRunningError(
-                    f"supervisord did not start: {self._tail('keeper.log', 'supervisord.log')}",
+                    f"supervisord did not start: {said}",
                     hint=f"its logs are in {self._layout.logs}",
                 )
             if now > again and not leftovers.keepers(self._layout):
@@ -240,10 +241,13 @@ class LocalSupervisor:
         return info["statename"] == "RUNNING" or self._pooler_listens(info["name"])
 
     def _kind(self, label: str) -> str:
+        return self._told(label, "kind")
+
+    def _told(self, label: str, name: str) -> str:
+        """Return a plain value of a program's start script."""
         script = Path(self._layout.run, "programs", label, "start").read_text(encoding="utf-8")
-        return next(
-            (line.removeprefix("kind=") for line in script.splitlines() if line[:5] == "kind="), ""
-        )
+        lines = script.splitlines()
+        return next((line.partition("=")[2] for line in lines if line.startswith(f"{name}=")), "")
 
     def _server_is_ready(self, pid: int) -> bool:
         """Read postmaster.pid: its eighth line says `ready` (miscadmin.h, LOCK_FILE_LINE)."""
@@ -263,33 +267,14 @@ class LocalSupervisor:
 
     def _failed(self, name: str, info: Mapping[str, Any], what: str) -> SteadError:
         log = guard.log(self._layout, name)
-        said = self._tail(log.name)
+        said = last_words.tail(self._layout, log.name)
         if self._kind(info["name"]) == "postgres":
-            said = f"{said} {self._server_words()}".strip()
+            said = f"{said} {last_words.of_server(self._layout)}".strip()
         state = f"{info['statename']}: {info['spawnerr'] or info['description']}"
         return SteadError(
             f"{name} {what} ({state}). It said: {said or 'nothing'}",
             hint=f"`pgstead logs {name}`, or {log}",
         )
-
-    def _tail(self, *names: str, lines: int = 4) -> str:
-        parts: list[str] = []
-        for name in names:
-            found = self._files.read(self._layout.logs / name)
-            parts += found.text.splitlines()[-lines:] if found is not None else []
-        return " | ".join(part.strip() for part in parts if part.strip())
-
-    def _server_words(self) -> str:
-        """Return what the server's own log says last, errors only."""
-        logs = sorted(
-            Path(self._layout.server_log).glob("*.log"), key=lambda path: path.stat().st_mtime
-        )
-        if not logs:
-            return ""
-        found = self._files.read(self._layout.server_log / logs[-1].name)
-        lines = found.text.splitlines()[-50:] if found is not None else []
-        grave = [line for line in lines if any(w in line for w in ("FATAL:", "PANIC:", "ERROR:"))]
-        return " | ".join(grave[-3:])
 
     def stop(self, name: str, *, timeout: float = 60) -> None:
         """Stop a program with its own signal and wait."""
@@ -317,6 +302,26 @@ class LocalSupervisor:
         """Stop and start a program."""
         self.stop(name, timeout=timeout)
         self.start(name, timeout=timeout)
+
+    def relaunch(self, name: str, *, timeout: float = 60) -> None:
+        """End a program by its own signal; supervisord starts it again, also where we are killed.
+
+        Its start script is read anew, its section of supervisord.conf is not: see `start`.
+        """
+        label, before = guard.label(name), self._info(name)
+        if before["statename"] in _AT_REST:
+            self.start(name, timeout=timeout)
+            return
+        self._ask("signalProcess", label, self._told(label, "stop_signal"), tolerate="NOT_RUNNING")
+        deadline = time.monotonic() + timeout
+        # each question wakes supervisord, which would look once a second otherwise
+        while (info := self._info(name))["pid"] == before["pid"] or not self._is_up(info):
+            if info["statename"] in {"BACKOFF", "FATAL"}:
+                raise self._failed(name, info, "does not start")
+            if time.monotonic() > deadline:
+                self.restart(name, timeout=timeout)
+                return
+            time.sleep(_POLL)
 
     # -- ending -------------------------------------------------------------------------------
 

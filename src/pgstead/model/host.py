@@ -52,6 +52,7 @@ class ServerBuild:
     zstd: bool
     modules: frozenset[str]  # loadable: "auth_delay", "pg_stat_statements", "pgaudit", ...
     library_path: str = ""  # LD_LIBRARY_PATH that it needs, empty for none
+    born: int = 0  # the major whose initdb decided who sorts in the cluster; 0: its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,11 @@ class Layout:
         return self.backup / "mirror.json"
 
     @property
+    def upgrade(self) -> PurePosixPath:
+        """How far a major upgrade has come, and what its rehearsal showed."""
+        return self.state / "upgrade"
+
+    @property
     def rehearsals(self) -> PurePosixPath:
         """What the last rehearsal of each database showed."""
         return self.state / "rehearsals"

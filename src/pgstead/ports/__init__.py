@@ -101,6 +101,22 @@ class PoolerConsole(Protocol):
         ...
 
 
+class Hold(Protocol):
+    """The pooler's clients, made to wait instead of failing."""
+
+    def waiting(self, *, patience: float, anyway: bool = False) -> AbstractContextManager[bool]:
+        """Have every client wait while the block lasts; say whether there is a pooler.
+
+        Raises BusyError where a transaction has not ended within `patience` seconds; with
+        `anyway` it fails then. Whatever becomes of us, the clients go on afterwards.
+        """
+        ...
+
+    def release(self) -> bool:
+        """Let clients go on that a killed command left waiting; say whether there were any."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ProgramState:
     """A supervised program as the supervisor sees it."""
@@ -134,6 +150,10 @@ class Supervisor(Protocol):
 
     def restart(self, name: str, *, timeout: float = 60) -> None:
         """Stop and start a program."""
+        ...
+
+    def relaunch(self, name: str, *, timeout: float = 60) -> None:
+        """End a program; the supervisor itself starts it again, also where we are killed."""
         ...
 
     def shutdown(self, *, timeout: float = 120) -> None:
@@ -297,6 +317,7 @@ class Ports:
     files: Files
     sql: Sql
     console: PoolerConsole
+    hold: Hold
     supervisor: Supervisor
     secrets: Secrets
     keys: KeyRings

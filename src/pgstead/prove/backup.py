@@ -206,7 +206,9 @@ def the_retention_is_kept(w: Witness) -> Iterator[Finding]:
     full = [b for b in told.value if b.kind == "full"]
     old = [b for b in full[: -plan.minimum] if b.ended is not None and b.ended < late]
     spare = [b.name for b in old[:-1] if b.name not in proven]
-    removed = {n for r in runs_of(w, Task.EXPIRE).value for n in _names(r.detail.get("removed"))}
+    # an upgrade sets aside what was backed up of the version before
+    left = [run.detail for run in runs_of(w, Task.EXPIRE).value]
+    removed = {n for told in left for how in ("removed", "aside") for n in _names(told.get(how))}
     there = {b.name for b in told.value}
     runs = runs_of(w, Task.BACKUP).value
     made = [r for r in runs if r.ending is Ending.DONE and r.ended is not None and r.ended > edge]

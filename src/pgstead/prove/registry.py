@@ -25,6 +25,7 @@ from pgstead.prove import (
     telemetry,
     tenancy,
     tls,
+    upgrades,
 )
 from pgstead.prove.promise import Promise
 
@@ -48,6 +49,7 @@ MODULES = (
     sealed_backups,
     logical_dumps,
     mirrored,
+    upgrades,
 )
 
 

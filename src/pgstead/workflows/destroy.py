@@ -26,7 +26,7 @@ def made(design: Design) -> tuple[PurePosixPath, ...]:
         layout.keys,
         layout.connections,
         layout.backup,
-        layout.rehearsals,
+        layout.upgrade,
         layout.run,
         layout.logs,
         layout.proofs,

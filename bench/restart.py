@@ -1,0 +1,96 @@
+"""How long a client of the pooler waits while the server restarts (issue 7).
+
+    python bench/restart.py [--clients 200] [--rounds 5] [--pause 0.5]
+
+Clients write through PgBouncer all the time, each on one connection, and try nothing again. Shown
+are the longest transaction of any client around each `pgstead restart`, what the command says of
+it, and the floor: `pg_ctl restart -m fast` of an idle server of the same binaries, in the same run.
+One error of one client ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.fix_stead import LiveStead, stead_in
+from tests.live.upgrade.writers import LOAD, Writers, writing
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pause", type=float, default=0.5)
+    given = parser.parse_args()
+    with stead_in(extra=LOAD) as stead:
+        stead.run("up")
+        floor = statistics.median(bare(stead) for _ in range(given.rounds))
+        with writing(stead, given.clients, given.pause) as writers:
+            found = [restarted(stead, writers) for _ in range(given.rounds)]
+        assert not writers.errors, writers.errors[:3]
+    longest = [client for client, _ in found]
+    print(f"clients {given.clients}, transactions {len(writers.acknowledged)}, errors 0")
+    print(f"floor, pg_ctl restart of an idle server     {floor:6.2f} s")
+    print(f"the command says, median                    {_median(found):6.2f} s")
+    for name, value in (("median", statistics.median(longest)), ("worst", max(longest))):
+        print(f"longest stall of a client, {name:<8}         {value:6.2f} s{value / floor:8.2f} x")
+
+
+def _median(found: list[tuple[float, float]]) -> float:
+    return statistics.median(said for _, said in found)
+
+
+def restarted(stead: LiveStead, writers: Writers) -> tuple[float, float]:
+    """Restart once; return the longest transaction of a client, and what the command says."""
+    settled(writers)
+    writers.reset()
+    said = stead.json("restart")["seconds"]
+    settled(writers)
+    return writers.longest, said
+
+
+def settled(writers: Writers) -> None:
+    """Wait until each client has written twice more."""
+    wanted = len(writers.acknowledged) + 2 * writers.clients
+    while len(writers.acknowledged) < wanted:
+        assert not writers.errors, writers.errors[:3]
+        time.sleep(0.05)
+
+
+def bare(stead: LiveStead) -> float:
+    """Return what stopping and starting takes where nobody is connected, in seconds."""
+    design = stead.wired.design
+    user, binary = design.host.server_user, Path(design.build.bindir)
+    place = Path(tempfile.mkdtemp(prefix="pgst-floor-", dir="/tmp"))
+    shutil.chown(place, user)
+    server = place / "data"
+    options = f"-c listen_addresses= -c unix_socket_directories={place}"
+
+    def run(program: str, *arguments: str) -> None:
+        command = [str(binary / program), "-D", str(server), *arguments]
+        subprocess.run(command, user=user, cwd="/", check=True, stdout=subprocess.DEVNULL)
+
+    try:
+        run("initdb", "--no-sync")
+        run("pg_ctl", "-w", "-o", options, "-l", str(place / "log"), "start")
+        began = time.perf_counter()
+        run("pg_ctl", "-w", "-m", "fast", "-l", str(place / "log"), "restart")
+        took = time.perf_counter() - began
+        run("pg_ctl", "-w", "-m", "fast", "stop")
+        return took
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

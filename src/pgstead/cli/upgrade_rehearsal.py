@@ -1,0 +1,122 @@
+"""An upgrade rehearsed: a copy of the cluster is upgraded, timed, and compared with what it was."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pgstead.errors import NotRunningError
+from pgstead.host import clock, copied, processes, statistics
+from pgstead.host.pg_upgrade import PgUpgrade, end_strays
+from pgstead.host.restored import LocalRestoredServer
+from pgstead.model.upgrade import RehearsedUpgrade, Seconds
+from pgstead.observe import upgrading as looked
+from pgstead.plan.rehearsing import differences
+
+if TYPE_CHECKING:
+    from pgstead.cli.console import Console
+    from pgstead.cli.wiring import Wired
+    from pgstead.host.copied import Copy
+    from pgstead.host.upgrading import LocalUpgrade
+    from pgstead.model.upgrade import Mode, Release
+    from pgstead.observe.upgrading import Whole
+
+_TO_STOP = 600.0  # seconds
+_TO_START = 600.0
+
+
+def rehearse(
+    old: Wired, new: Wired, host: LocalUpgrade, ends: tuple[Release, Release], mode: Mode,
+    console: Console,
+) -> RehearsedUpgrade:  # fmt: skip
+    """Rehearse on a copy, of which nothing is left. Raises UpgradeError where it fails."""
+    wanted = copied.Wanted(
+        design=old.design,
+        sql=old.ports.sql,
+        database="postgres",
+        prefix="",
+        roles={},
+        headroom=0,  # was reckoned with before
+    )
+    with copied.running(wanted, console) as copy:
+        return _tried(old, new, host, ends, mode, copy, console)
+
+
+def _tried(
+    old: Wired, new: Wired, host: LocalUpgrade, ends: tuple[Release, Release], mode: Mode,
+    copy: Copy, console: Console,
+) -> RehearsedUpgrade:  # fmt: skip
+    place = Path(copy.settings["unix_socket_directories"].strip('"'))
+    source, target = place / "data", place / "next"
+    console.step("reading what is there, to compare it later")
+    before = looked.whole(copy.sql, old.design.build.major)
+    stop = _stopped(copy, place)
+    cluster = old.ports.cluster.inspect()
+    assert cluster is not None
+    console.step("making the new cluster")
+    host.make(target, source, cluster)
+    console.step(f"running pg_upgrade on the copy ({mode})")
+    program = PgUpgrade(old.design.build, new.design.build, new.design, source, target)
+    began = time.monotonic()
+    try:
+        program.run(mode)
+    finally:
+        end_strays(source, target)
+    upgraded = time.monotonic() - began
+    console.step("starting the new version on the copy")
+    began = time.monotonic()
+    with LocalRestoredServer(new.design).start(target, timeout=_TO_START) as server:
+        started = time.monotonic() - began
+        began = time.monotonic()
+        address = server.address
+        statistics.first(new.design, socket=address.directory, port=str(address.port))
+        counted = time.monotonic() - began
+        console.step("comparing it with what it was")
+        after = looked.whole(server.sql, old.design.build.major)
+    return RehearsedUpgrade(
+        *ends,
+        mode,
+        at=clock.stamp(),
+        bytes=copy.backup.bytes,
+        seconds=Seconds(stop, upgraded, started, counted),
+        rows=before.rows,
+        tables=before.tables,
+        objects=before.objects,
+        databases=len(before.databases),
+        differences=tuple(_differences(before, after)),
+        notes=copy.notes,
+    )
+
+
+def _stopped(copy: Copy, place: Path) -> float:
+    """Stop the server of the copy as the real one will be; return the seconds that it took."""
+    with copy.sql.connect() as session:
+        session.execute("SET statement_timeout = 0")
+        session.execute("CHECKPOINT")
+    server = processes.look(int((place / "pid").read_text(encoding="ascii")))
+    if server is None:
+        raise NotRunningError("the server of the copy is gone", hint="rehearse again")
+    began = time.monotonic()
+    processes.send(server, signal.SIGINT)
+    if processes.wait_until_gone([server], _TO_STOP):
+        raise NotRunningError(
+            "the server of the copy does not stop", hint="`pgstead status`; rehearse again"
+        )
+    return time.monotonic() - began
+
+
+def _differences(before: Whole, after: Whole) -> Iterator[str]:
+    """Yield what is not as it was."""
+    for name in sorted(before.shared.keys() | after.shared.keys()):
+        was, is_ = before.shared.get(name), after.shared.get(name)
+        if was != is_:
+            how = "gone" if is_ is None else "new" if was is None else "another"
+            yield f"{name} is {how}"
+    for name in sorted(before.databases.keys() | after.databases.keys()):
+        if name not in before.databases or name not in after.databases:
+            yield f"the database {name} is {'gone' if name in before.databases else 'new'}"
+            continue
+        yield from differences(name, before.databases[name], after.databases[name])

@@ -1,0 +1,130 @@
+"""What stands in the way of a major upgrade, how it is done, and what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pgstead.model.resources import Cluster
+from pgstead.model.upgrade import (
+    ClusterFacts,
+    Ground,
+    Mode,
+    Obstacle,
+    RehearsedUpgrade,
+    Release,
+)
+
+_SPARE = 256 * 2**20  # bytes: the new cluster's catalogs, its WAL, and what is logged
+# What a real one takes besides what a rehearsal measures: the pooler, the supervisor, the names.
+OVERHEAD = 0.6
+
+
+def mode(asked: str, ground: Ground) -> Mode:
+    """Return how files come into the new cluster: cloned where that can be, else copied."""
+    if asked == "auto":
+        return Mode.CLONE if ground.clones else Mode.COPY
+    return Mode(asked)
+
+
+def room(chosen: Mode, found: ClusterFacts) -> int:
+    """Return the bytes that an upgrade needs beside the cluster."""
+    return _SPARE + (found.bytes if chosen is Mode.COPY else 0)
+
+
+def obstacles(
+    found: ClusterFacts, ground: Ground, chosen: Mode, own_slot: str, *, rehearsal: bool = False
+) -> Iterator[Obstacle]:
+    """Yield what must be seen to first; what pg_upgrade itself refuses is asked of it besides."""
+    if found.prepared:
+        yield Obstacle(
+            f"prepared transactions are left: {', '.join(found.prepared)}",
+            "COMMIT PREPARED or ROLLBACK PREPARED them, in their database",
+        )
+    if slots := [name for name in found.slots if name != own_slot]:
+        yield Obstacle(
+            f"replication slots would be lost: {', '.join(slots)}",
+            "end who follows them, then `SELECT pg_drop_replication_slot(...)`; make them anew"
+            " afterwards",
+        )
+    if found.tablespaces:
+        yield Obstacle(
+            f"the cluster has tablespaces: {', '.join(found.tablespaces)}",
+            "move what is in them to pg_default, and drop them",
+        )
+    if found.closed:
+        yield Obstacle(
+            f"databases that nobody can connect to: {', '.join(found.closed)}",
+            "drop them, or `ALTER DATABASE ... ALLOW_CONNECTIONS true`",
+        )
+    for name, databases in found.extensions.items():
+        if name not in ground.available:
+            yield Obstacle(
+                f"the new binaries have no extension {name}, which is in {', '.join(databases)}",
+                f"`DROP EXTENSION {name}` there, or install it for the new version",
+            )
+    needed = room(chosen, found) + (found.bytes if rehearsal and not ground.clones else 0)
+    if ground.free < needed:
+        yield Obstacle(
+            f"there is no room: {needed // 2**20} MB are needed beside the data directory,"
+            f" {ground.free // 2**20} MB are free",
+            "make room there"
+            + ("" if chosen is Mode.LINK else "; `--mode link` needs less, and has no way back"),
+        )
+
+
+def unfit(found: Cluster, wanted: Cluster) -> Iterator[Obstacle]:
+    """Yield in what the cluster differs from what every stead is, and no upgrade changes."""
+    if found.checksums != wanted.checksums:
+        yield Obstacle(
+            f"data checksums are {_onoff(found.checksums)} in the cluster, and"
+            f" {_onoff(wanted.checksums)} in every new one",
+            "`pgstead down`, `pg_checksums --enable` on the data directory, `pgstead up`",
+        )
+    if found.encoding != wanted.encoding:
+        yield Obstacle(
+            f"the cluster's encoding is {found.encoding}, not {wanted.encoding}",
+            "dump, `pgstead destroy`, and load again",
+        )
+
+
+def _onoff(flag: bool) -> str:  # noqa: FBT001  a word for one
+    return "on" if flag else "off"
+
+
+def predicted(shown: RehearsedUpgrade) -> float:
+    """Return the seconds that nobody will be served."""
+    return shown.seconds.total + OVERHEAD
+
+
+def way_back(chosen: Mode, old: Release, *, backed_up: bool) -> str:
+    """Return how the old version is had again, in words."""
+    if chosen.reversible:
+        return (
+            f"the old data directory stays whole: `pgstead upgrade --back` runs {old.version} on it"
+            " again; what was written since is lost then"
+        )
+    if backed_up:
+        return (
+            "none once the new server has started: both have the same files; the base backup made"
+            f" before, of {old.version}, can be restored from the repository that is set aside"
+        )
+    return (
+        "none once the new server has started: both have the same files, and nothing is backed up"
+    )
+
+
+def report(shown: RehearsedUpgrade) -> Iterator[tuple[str, str]]:
+    """Yield what a rehearsal showed, as a table of two columns."""
+    seconds = shown.seconds
+    yield "from, to", f"PostgreSQL {shown.old} to {shown.new}"
+    yield "files", f"{shown.mode}, {shown.bytes / 2**20:.0f} MB"
+    yield "stop", f"{seconds.stop:.2f} s"
+    yield "pg_upgrade", f"{seconds.upgrade:.2f} s"
+    yield "start", f"{seconds.start:.2f} s"
+    yield "statistics", f"{seconds.statistics:.2f} s until the first statement may come"
+    yield "downtime", f"about {predicted(shown):.1f} s"
+    counted = f"{shown.rows} rows in {shown.tables} tables of {shown.databases} databases"
+    if shown.differences:
+        yield "different", "; ".join(shown.differences[:10])
+    else:
+        yield "equal", f"{counted}, and {shown.objects} objects"

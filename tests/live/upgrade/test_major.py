@@ -1,0 +1,84 @@
+"""Major upgrades with the data of all systems: rehearsed, done, equal, proven, and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.fix_stead import LiveStead
+from tests.live.stairway import Contents, Stairway
+from tests.live.test_matrix import MORE, SYSTEMS
+from tests.live.upgrade.both import ask_for, stead_of_two
+
+pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+def broken(stead: LiveStead, *which: str) -> list[str]:
+    report = stead.json("prove", *which, status=None)
+    return [p["id"] for p in report["promises"] if p["verdict"] == "broken"]
+
+
+def rows(stead: LiveStead) -> Mapping[str, Contents]:
+    return {name: Stairway(stead, name).contents() for name in SYSTEMS}
+
+
+def version(stead: LiveStead) -> str:
+    with stead.superuser() as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+    return row["server_version"].split()[0]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("old", [15, 16, 17])
+def test_all_systems_are_taken_to_18_and_back_with_all_that_they_hold(old: int) -> None:
+    with stead_of_two(old, 18, backup="true", extra=MORE) as stead:
+        for name in SYSTEMS:
+            Stairway(stead, name).fill()
+        before = rows(stead)
+        was = version(stead)
+        ask_for(stead, 18)
+        told = stead.json("upgrade", "--rehearse")
+        assert told["rehearsed"]["differences"] == []
+        done = stead.json("upgrade")
+        print(f"{old}: {done['downtime']} s, predicted {done['predicted']} s: {done['seconds']}")
+        assert version(stead).startswith("18.")
+        assert rows(stead) == before
+        assert stead.json("plan")["operations"] == []
+        _has_statistics(stead)
+        drilled = stead.json("drill")
+        assert (drilled["failed"], drilled["lost_rows"]) == ([], 0)
+        assert broken(stead) == []
+        stead.run("upgrade", "--back")
+        ask_for(stead, old)
+        assert version(stead) == was
+        assert rows(stead) == before
+        assert stead.json("plan")["operations"] == []
+        assert stead.json("drill")["failed"] == []
+        assert broken(stead) == []
+
+
+def _has_statistics(stead: LiveStead) -> None:
+    """pg_upgrade to 18 keeps them; whatever was counted before is there."""
+    with stead.superuser("jeex_idea") as connection:
+        row = connection.execute("SELECT count(*) AS n FROM pg_stats").fetchone()
+    assert row["n"] > 0
+
+
+@pytest.mark.parametrize("mode", ["link", pytest.param("copy", marks=pytest.mark.soak)])
+def test_a_stead_of_17_becomes_one_of_18(mode: str) -> None:
+    with stead_of_two(17, 18) as stead:
+        Stairway(stead, "jeex_idea").fill()
+        before = Stairway(stead, "jeex_idea").contents()
+        ask_for(stead, 18)
+        refused = stead.run("upgrade", "--mode", mode, status=3)
+        assert "`pgstead upgrade --rehearse`" in refused.stderr
+        stead.run("upgrade", "--mode", mode, "--unrehearsed")
+        assert version(stead).startswith("18.")
+        assert Stairway(stead, "jeex_idea").contents() == before
+        assert stead.json("plan")["operations"] == []
+        assert not Path(stead.state, "upgrade", "pending.json").exists()
+        assert stead.run("upgrade", "--back", status=None).returncode == (
+            1 if mode == "link" else 0
+        )

@@ -1,0 +1,96 @@
+"""What stands in the way of an upgrade, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pgstead.model.resources import Cluster
+from pgstead.model.upgrade import (
+    ClusterFacts,
+    Ground,
+    Mode,
+    Phase,
+    RehearsedUpgrade,
+    Release,
+    Seconds,
+)
+from pgstead.plan import upgrading
+
+MB = 2**20
+OLD, NEW = Release(15, "15.19", "/a"), Release(18, "18.6", "/b")
+GROUND = Ground(10_000 * MB, clones=False, available=frozenset({"plpgsql", "pgcrypto"}))
+FOUND = ClusterFacts(extensions={"plpgsql": ("a", "b")}, slots=("own",), bytes=1000 * MB)
+SHOWN = RehearsedUpgrade(
+    OLD, NEW, Mode.COPY, "now", 1000 * MB, Seconds(1, 5, 1, 2), 10, 2, 30, 3, ()
+)
+
+
+def texts(found: ClusterFacts, ground: Ground = GROUND, mode: Mode = Mode.COPY) -> str:
+    return "; ".join(o.text for o in upgrading.obstacles(found, ground, mode, "own"))
+
+
+def test_a_sound_cluster_has_nothing_in_its_way() -> None:
+    assert texts(FOUND) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"prepared": ("later",)}, "prepared transactions are left: later"),
+        ({"slots": ("own", "other")}, "replication slots would be lost: other"),
+        ({"tablespaces": ("fast",)}, "tablespaces: fast"),
+        ({"closed": ("broken",)}, "nobody can connect to: broken"),
+        ({"extensions": {"postgis": ("maps",)}}, "no extension postgis, which is in maps"),
+    ],
+)
+def test_what_would_be_lost_or_fail_is_named(changed: dict[str, object], words: str) -> None:
+    assert words in texts(replace(FOUND, **changed))
+
+
+def test_a_copy_needs_room_and_links_do_not() -> None:
+    small = replace(GROUND, free=1000 * MB)
+    assert "1256 MB are needed" in texts(FOUND, small)
+    assert texts(FOUND, small, Mode.LINK) == ""
+
+
+def test_a_rehearsal_needs_room_for_its_copy_too() -> None:
+    ground = replace(GROUND, free=2000 * MB)
+    assert texts(FOUND, ground) == ""
+    found = [*upgrading.obstacles(FOUND, ground, Mode.COPY, "own", rehearsal=True)]
+    assert "2256 MB are needed" in found[0].text
+
+
+def test_files_are_cloned_where_they_can_be() -> None:
+    assert upgrading.mode("auto", GROUND) is Mode.COPY
+    assert upgrading.mode("auto", replace(GROUND, clones=True)) is Mode.CLONE
+    assert upgrading.mode("link", GROUND) is Mode.LINK
+
+
+def test_checksums_that_differ_are_seen_to_first() -> None:
+    wanted = Cluster(18, True, "UTF8", "libc", "C.UTF-8", "id")
+    assert [*upgrading.unfit(wanted, wanted)] == []
+    (obstacle,) = upgrading.unfit(replace(wanted, checksums=False), wanted)
+    assert "checksums are off in the cluster" in obstacle.text
+    assert "pg_checksums --enable" in obstacle.hint
+
+
+def test_a_rehearsal_covers_the_same_versions_and_files_alone() -> None:
+    assert SHOWN.covers(OLD, NEW, Mode.COPY)
+    assert not SHOWN.covers(OLD, NEW, Mode.LINK)
+    assert not SHOWN.covers(replace(OLD, version="15.20"), NEW, Mode.COPY)
+    assert not replace(SHOWN, differences=("x",)).covers(OLD, NEW, Mode.COPY)
+
+
+def test_the_downtime_is_the_sum_of_its_parts_and_what_cannot_be_rehearsed() -> None:
+    assert upgrading.predicted(SHOWN) == pytest.approx(9 + upgrading.OVERHEAD)
+
+
+def test_linked_files_leave_no_way_back() -> None:
+    assert "--back" in upgrading.way_back(Mode.COPY, OLD, backed_up=False)
+    assert upgrading.way_back(Mode.LINK, OLD, backed_up=True).startswith("none once")
+
+
+def test_what_was_killed_before_the_swap_is_taken_back() -> None:
+    assert [phase for phase in Phase if phase.returns] == [Phase.PREPARING, Phase.UPGRADING]
