@@ -30,12 +30,14 @@ from pgstead.host.scratch import ScratchArea
 from pgstead.host.sealing import Sealing
 from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
+from pgstead.host import systemd
 from pgstead.host.supervisor import LocalSupervisor
 from pgstead.host.turns import Turns
 from pgstead.host.vault import RepositoryVault
 from pgstead.host.vitals import MachineVitals
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import Design
+from pgstead.model.file_tree import Units
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
 from pgstead.model.resources import Certificate
@@ -52,11 +54,13 @@ def ports(
     migrations: Migrations,
     progress: Progress,
     new_keys: Callable[[str], str],
+    units: Callable[[], Units],
     provided: Mapping[str, Provided] | None = None,
     tools: BackupTools | None = None,
 ) -> Ports:
     """Return the adapters for a design on this machine.
 
+    `units` returns the stead as systemd would run it.
     `new_keys` returns the document with a database's first keys, given its prefix.
     `tools` are what backups are made with.
     `provided` names the certificates that the user brought: "ca", "server", "pooler".
@@ -74,7 +78,7 @@ def ports(
         files=files,
         sql=SocketSql(layout.socket, int(design.settings["port"]), design.superuser),
         console=SocketConsole(layout.pooler, console_port, host.server_user),
-        supervisor=LocalSupervisor(layout, host),
+        supervisor=systemd.supervising(layout, host, units) or LocalSupervisor(layout, host),
         secrets=secrets,
         keys=KeyFiles(layout, files, new_keys, os.environ),
         certificates=CertificateStore(layout, owner=host.server_user, provided=brought),

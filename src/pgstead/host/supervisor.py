@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pgstead.errors import NotRunningError, SteadError
-from pgstead.host import guard, leftovers, processes, programs
+from pgstead.host import guard, leftovers, processes, programs, readiness
 from pgstead.host.files import LocalFiles
 from pgstead.host.supervisord import Client, RefusedError
 from pgstead.model.design import Program
 from pgstead.model.host import HostFacts
-from pgstead.model.layout import Layout
+from pgstead.model.layout import Layout, file_label
 from pgstead.ports import ProgramState
 
 _POLL = 0.03
@@ -116,11 +115,11 @@ class LocalSupervisor:
         # The script writes its record there. It belongs to the one who starts it, so that root
         # never writes into a directory of somebody else's.
         self._files.make_directory(here, mode=0o755, owner=starter)
-        part = f"programs/{guard.label(program.name)}"
+        part = f"programs/{file_label(program.name)}"
         self._put(f"{part}/name", program.name)
         script = guard.start_script(program, self._layout, self._command(program))
         self._put(f"{part}/start", script)
-        self._prepare_log(guard.log(self._layout, program.name), starter)
+        self._prepare_log(self._layout.log(program.name), starter)
 
     def _prepare_log(self, output: PurePosixPath, owner: str | None) -> None:
         """Make a log that the program can append to, and keep a large one short.
@@ -161,7 +160,7 @@ class LocalSupervisor:
             now = time.monotonic()
             if now > deadline:
                 raise NotRunningError(
-                    f"supervisord did not start: {self._tail('keeper.log', 'supervisord.log')}",
+                    f"supervisord did not start: {readiness.tail(self._layout, 'keeper.log', 'supervisord.log')}",
                     hint=f"its logs are in {self._layout.logs}",
                 )
             if now > again and not leftovers.keepers(self._layout):
@@ -191,7 +190,7 @@ class LocalSupervisor:
 
     def start(self, name: str, *, timeout: float = 60) -> None:
         """Start a program and wait until it runs. Raises SteadError with the log's last lines."""
-        label = guard.label(name)
+        label = file_label(name)
         info = self._info(name)
         if info["statename"] in _AT_REST:
             self._renew(label)
@@ -220,7 +219,7 @@ class LocalSupervisor:
 
     def _info(self, name: str) -> Mapping[str, Any]:
         try:
-            return self._client.call("getProcessInfo", guard.label(name))
+            return self._client.call("getProcessInfo", file_label(name))
         except RefusedError as error:
             if error.word == "BAD_NAME":
                 raise NotRunningError(
@@ -236,8 +235,11 @@ class LocalSupervisor:
         if process is None or process.start != written.start:
             return False
         if self._kind(info["name"]) == "postgres":
-            return self._server_is_ready(written.pid)
-        return info["statename"] == "RUNNING" or self._pooler_listens(info["name"])
+            return readiness.server_is_ready(self._layout, written.pid)
+        if info["statename"] == "RUNNING":
+            return True
+        kind = self._kind(info["name"])
+        return kind == "pgbouncer" and readiness.pooler_listens(self._layout)
 
     def _kind(self, label: str) -> str:
         script = Path(self._layout.run, "programs", label, "start").read_text(encoding="utf-8")
@@ -245,56 +247,21 @@ class LocalSupervisor:
             (line.removeprefix("kind=") for line in script.splitlines() if line[:5] == "kind="), ""
         )
 
-    def _server_is_ready(self, pid: int) -> bool:
-        """Read postmaster.pid: its eighth line says `ready` (miscadmin.h, LOCK_FILE_LINE)."""
-        found = self._files.read(self._layout.data / "postmaster.pid")
-        lines = found.text.split("\n") if found is not None else []
-        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
-
-    def _pooler_listens(self, label: str) -> bool:
-        if self._kind(label) != "pgbouncer":
-            return False
-        for path in Path(self._layout.pooler).glob(".s.PGSQL.*"):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(str(path)) == 0:
-                    return True
-        return False
-
     def _failed(self, name: str, info: Mapping[str, Any], what: str) -> SteadError:
-        log = guard.log(self._layout, name)
-        said = self._tail(log.name)
+        log = self._layout.log(name)
+        said = readiness.tail(self._layout, log.name)
         if self._kind(info["name"]) == "postgres":
-            said = f"{said} {self._server_words()}".strip()
+            said = f"{said} {readiness.server_words(self._layout)}".strip()
         state = f"{info['statename']}: {info['spawnerr'] or info['description']}"
         return SteadError(
             f"{name} {what} ({state}). It said: {said or 'nothing'}",
             hint=f"`pgstead logs {name}`, or {log}",
         )
 
-    def _tail(self, *names: str, lines: int = 4) -> str:
-        parts: list[str] = []
-        for name in names:
-            found = self._files.read(self._layout.logs / name)
-            parts += found.text.splitlines()[-lines:] if found is not None else []
-        return " | ".join(part.strip() for part in parts if part.strip())
-
-    def _server_words(self) -> str:
-        """Return what the server's own log says last, errors only."""
-        logs = sorted(
-            Path(self._layout.server_log).glob("*.log"), key=lambda path: path.stat().st_mtime
-        )
-        if not logs:
-            return ""
-        found = self._files.read(self._layout.server_log / logs[-1].name)
-        lines = found.text.splitlines()[-50:] if found is not None else []
-        grave = [line for line in lines if any(w in line for w in ("FATAL:", "PANIC:", "ERROR:"))]
-        return " | ".join(grave[-3:])
-
     def stop(self, name: str, *, timeout: float = 60) -> None:
         """Stop a program with its own signal and wait."""
         self._info(name)
-        self._halt(guard.label(name), timeout)
+        self._halt(file_label(name), timeout)
 
     def _halt(self, label: str, timeout: float) -> None:
         self._ask("stopProcess", label, _AT_ONCE, tolerate="NOT_RUNNING")
@@ -376,6 +343,9 @@ class LocalSupervisor:
         for directory in (self._layout.socket, self._layout.pooler):
             for path in Path(directory).glob(".s.PGSQL.*"):
                 self._files.remove(directory / path.name)
+
+    def forget(self) -> None:
+        """Keep nothing beyond the state directory: there is nothing to remove."""
 
     def orphans(self) -> Iterator[int]:
         """Yield pids of our servers that run without a living supervisor."""

@@ -28,6 +28,14 @@ class HostFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The Python that has pgstead."""
+
+    path: str
+    places: tuple[str, ...] = ()  # the directories that it reads: its environment, its own
+
+
+@dataclass(frozen=True, slots=True)
 class ServerBuild:
     """One set of PostgreSQL binaries."""
 
@@ -41,6 +49,7 @@ class ServerBuild:
     zstd: bool
     modules: frozenset[str]  # loadable: "auth_delay", "pg_stat_statements", "pgaudit", ...
     library_path: str = ""  # LD_LIBRARY_PATH that it needs, empty for none
+    notifies: bool = False  # it tells systemd when it is ready (sd_notify(3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class PoolerBuild:
     path: str
     origin: str
     library_path: str = ""
+    notifies: bool = False  # it tells systemd when it is ready (sd_notify(3))
 
     @property
     def text(self) -> str:

@@ -219,7 +219,7 @@ class Rig:
 
     def said(self, name: str) -> str:
         """Return a program's own output."""
-        return Path(guard.log(self.layout, name)).read_text()
+        return Path(self.layout.log(name)).read_text()
 
     def remove(self) -> None:
         """End everything, and prove that nothing is left."""
