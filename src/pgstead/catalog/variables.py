@@ -23,7 +23,7 @@ class Variable:
 
 VARIABLES = (
     Variable(
-        "DATABASE_URL", "The application's database, mostly by the pooler; else the connection file.",
+        "DATABASE_URL", "The application's database, mostly by the pooler; else as the file says.",
         "postgresql+asyncpg://{app}@127.0.0.1:{pooler}/{database}?ssl=verify-full",
         "DATABASE_URL", secret=True,
     ),
@@ -55,7 +55,7 @@ VARIABLES = (
         "/etc/{database}/keys.json",
     ),
     Variable(
-        "ENCRYPTION_KMS", "What unwraps the keys, as `module:function`; none: they are not wrapped.",
+        "ENCRYPTION_KMS", "What unwraps the keys, as `module:function`; else they are not wrapped.",
         "orders.keys:kms",
     ),
     Variable(

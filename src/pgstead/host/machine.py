@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pgstead.host import systemd
 from pgstead.host.alert_store import AlertFile
 from pgstead.host.backup_catalog import BackupCatalog
 from pgstead.host.barman import BarmanProgram
@@ -30,7 +31,6 @@ from pgstead.host.scratch import ScratchArea
 from pgstead.host.sealing import Sealing
 from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
-from pgstead.host import systemd
 from pgstead.host.supervisor import LocalSupervisor
 from pgstead.host.turns import Turns
 from pgstead.host.vault import RepositoryVault

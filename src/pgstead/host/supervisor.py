@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pgstead.errors import NotRunningError, SteadError
-from pgstead.host import guard, leftovers, processes, programs, readiness
+from pgstead.host import guard, leftovers, processes, program_logs, programs, readiness
 from pgstead.host.files import LocalFiles
 from pgstead.host.supervisord import Client, RefusedError
 from pgstead.model.design import Program
@@ -21,7 +20,6 @@ from pgstead.model.layout import Layout, file_label
 from pgstead.ports import ProgramState
 
 _POLL = 0.03
-_LOG_LIMIT = 10_000_000
 _AT_ONCE = False  # do not hold the one-threaded supervisord until the program is done
 _AT_REST = frozenset({"STOPPED", "EXITED", "FATAL"})
 # supervisord imports and starts within half a second; a loaded machine takes longer.
@@ -111,7 +109,7 @@ class LocalSupervisor:
 
     def _write_program(self, program: Program) -> None:
         here = guard.folder(self._layout, program.name)
-        starter = None if program.kind == "service" else program.user
+        starter = program_logs.starter(program)
         # The script writes its record there. It belongs to the one who starts it, so that root
         # never writes into a directory of somebody else's.
         self._files.make_directory(here, mode=0o755, owner=starter)
@@ -119,21 +117,7 @@ class LocalSupervisor:
         self._put(f"{part}/name", program.name)
         script = guard.start_script(program, self._layout, self._command(program))
         self._put(f"{part}/start", script)
-        self._prepare_log(self._layout.log(program.name), starter)
-
-    def _prepare_log(self, output: PurePosixPath, owner: str | None) -> None:
-        """Make a log that the program can append to, and keep a large one short.
-
-        It is emptied in place: a program that runs has it open, and appends.
-        """
-        try:
-            size = os.lstat(output).st_size
-        except FileNotFoundError:
-            self._files.write(output, "", mode=0o640, owner=owner)
-            return
-        if size > _LOG_LIMIT:
-            shutil.copyfile(output, f"{output}.1")
-            os.truncate(output, 0)
+        program_logs.prepare(self._layout, program)
 
     def _command(self, program: Program) -> Sequence[str]:
         command = list(program.command)
@@ -159,8 +143,9 @@ class LocalSupervisor:
         while not (leftovers.keepers(self._layout) and self._client.answers()):
             now = time.monotonic()
             if now > deadline:
+                said = program_logs.tail(self._layout, "keeper.log", "supervisord.log")
                 raise NotRunningError(
-                    f"supervisord did not start: {readiness.tail(self._layout, 'keeper.log', 'supervisord.log')}",
+                    f"supervisord did not start: {said}",
                     hint=f"its logs are in {self._layout.logs}",
                 )
             if now > again and not leftovers.keepers(self._layout):
@@ -249,9 +234,9 @@ class LocalSupervisor:
 
     def _failed(self, name: str, info: Mapping[str, Any], what: str) -> SteadError:
         log = self._layout.log(name)
-        said = readiness.tail(self._layout, log.name)
+        said = program_logs.tail(self._layout, log.name)
         if self._kind(info["name"]) == "postgres":
-            said = f"{said} {readiness.server_words(self._layout)}".strip()
+            said = f"{said} {program_logs.server_words(self._layout)}".strip()
         state = f"{info['statename']}: {info['spawnerr'] or info['description']}"
         return SteadError(
             f"{name} {what} ({state}). It said: {said or 'nothing'}",

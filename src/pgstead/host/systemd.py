@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pgstead.errors import HostError, NotRunningError, SteadError
-from pgstead.host import leftovers, programs, readiness
+from pgstead.host import leftovers, program_logs, programs, readiness
 from pgstead.host.files import LocalFiles
 from pgstead.host.processes import Process
 from pgstead.host.supervisor import LocalSupervisor
@@ -109,6 +109,9 @@ class SystemdSupervisor:
             )
         if leftovers.keepers(self._layout) or leftovers.supervisors(self._layout):
             LocalSupervisor(self._layout, self._host).shutdown()
+        for program in programs:
+            # Made here: systemd would make it root's, and an embedded supervisor could not write.
+            program_logs.prepare(self._layout, program)
         changed = [self._put(file.path, file.text, file.mode) for file in self._units.files]
         gone = list(self._stale())
         for path in gone:
@@ -179,9 +182,9 @@ class SystemdSupervisor:
 
     def _failed(self, name: str, what: str, words: str) -> SteadError:
         log = self._layout.log(name)
-        said = readiness.tail(self._layout, log.name)
+        said = program_logs.tail(self._layout, log.name)
         if name == "postgres":
-            said = f"{said} {readiness.server_words(self._layout)}".strip()
+            said = f"{said} {program_logs.server_words(self._layout)}".strip()
         told = " ".join(words.split())
         return SteadError(
             f"{name} {what}. It said: {said or 'nothing'}. systemctl said: {told or 'nothing'}",

@@ -84,9 +84,8 @@ def _backup(design: Design, python: str) -> str:
         "# The agent does the same by `backup.export.schedule`; base backups and WAL are its work.",
         "# backup-postgres.sh [DIRECTORY]; ends with the status of `pgstead backup export`.",
         "set -eu",
-        f"set -- {shlex.quote(python)} -m pgstead -C {manifest} backup export ${{1:+--out}}"
-        ' ${1:+"$1"}',
-        'exec "$@"',
+        f"set -- -m pgstead -C {manifest} backup export ${{1:+--out}} ${{1:+\"$1\"}}",
+        f'exec {shlex.quote(python)} "$@"',
     ]
     return "\n".join(lines) + "\n"
 

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from pgstead.host import binaries, facts, guard, leftovers, pgbouncer, processes, state
+from pgstead.host import binaries, facts, leftovers, pgbouncer, processes, state
 from pgstead.host.cluster import DataDirectory
 from pgstead.host.files import LocalFiles
 from pgstead.host.pgbouncer import SocketConsole

@@ -127,7 +127,8 @@ for address, port, source in (
     ("10.1.0.1", 5220, "10.1.0.2"), ("192.168.7.1", 5220, "192.168.7.2"),
     ("192.168.7.1", 22, "192.168.7.2"),
 ):
-    words = ["nsenter", "-t", sys.argv[1], "-n", sys.executable, "-c", ask, address, str(port), source]
+    words = ["nsenter", "-t", sys.argv[1], "-n", sys.executable, "-c", ask]
+    words += [address, str(port), source]
     print(port, source, subprocess.run(words, capture_output=True, text=True).stdout.strip())
 print(5220, "loopback", "in" if socket.create_connection(("127.0.0.1", 5220), 1) else "")
 END
@@ -136,11 +137,11 @@ kill $peer
 
 
 @pytest.mark.skipif(bool(can_filter()), reason=can_filter())
-def test_only_the_stated_networks_get_through_the_firewall(
-    nft: Fetched, place: Path
-) -> None:
+def test_only_the_stated_networks_get_through_the_firewall(nft: Fetched, place: Path) -> None:
     (place / "pgstead.toml").write_text(
-        (CHECKOUT / "pgstead.toml").read_text().replace(
+        (CHECKOUT / "pgstead.toml")
+        .read_text()
+        .replace(
             'allow = ["127.0.0.1/32", "::1/128"]',
             'allow = ["127.0.0.1/32", "10.1.0.0/16"]\nlisten = ["0.0.0.0"]',
         )

@@ -140,9 +140,11 @@ def test_a_changed_setting_restarts_only_what_it_must(host: Host) -> None:
 
 def test_logs_are_rotated_and_go_on(host: Host) -> None:
     log = f"{STATE}/pooler/pgbouncer.log"
-    host.shell(f"mv {log} {log}.1; systemctl reload pgstead-foundation-pgbouncer; sleep 1")
-    rows(host)
-    host.shell(f"test -s {log}")
+    host.shell(f"mv {log} {log}.1; systemctl reload pgstead-foundation-pgbouncer")
+    stranger = "host=127.0.0.1 port=6432 user=stranger password=x dbname=jeex_idea sslmode=require"
+    psql = f"/usr/lib/postgresql/{major()}/bin/psql"
+    host.run(psql, stranger, "-c", "SELECT 1", status=2)
+    assert "stranger" in host.run("cat", log)
 
 
 def test_a_broken_program_says_why(host: Host) -> None:
@@ -181,12 +183,12 @@ def test_an_administrator_comes_through_the_tunnel_and_gets_nowhere_else(host: H
         mkdir -p /run/sshd /etc/ssh/authorized_keys.d /root/.ssh
         cd /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f key; ssh-keygen -q -t ed25519 -N '' -f host
         cp key.pub /etc/ssh/authorized_keys.d/pgstead-tunnel
-        printf 'HostKey /root/.ssh/host\\nUsePAM no\\nInclude /etc/ssh/sshd_config.d/pgstead-*.conf\\n' > sshd
+        echo 'HostKey /root/.ssh/host' > sshd; echo 'UsePAM yes' >> sshd
+        echo 'Include /etc/ssh/sshd_config.d/pgstead-*.conf' >> sshd
         echo "* $(cat host.pub)" > known_hosts
         LD_LIBRARY_PATH={libraries} {tools.program("sshd")} -f /root/.ssh/sshd -E /root/.ssh/log
-        printf 'Match final all\\n HostName 127.0.0.1\\n' > config
         sed 's/HostName .*/HostName 127.0.0.1/' /client/pgstead-foundation.ssh > config
-        ssh -f -N -i key pgstead-foundation"""
+        ssh -f -N -i key pgstead-foundation || {{ cat log; exit 1; }}"""
     )
     url = pgstead(host, "-q url jeex_idea").strip().replace(":6432", ":16432")
     psql = host.shell(f"ls /usr/lib/postgresql/{major()}/bin/psql").strip()
@@ -199,7 +201,7 @@ def test_an_administrator_comes_through_the_tunnel_and_gets_nowhere_else(host: H
 
 def test_down_stops_it_and_destroy_leaves_nothing_on_the_host(host: Host) -> None:
     pgstead(host, "down")
-    assert host.run("pgrep", "-c", "postgres", status=1).strip() == "0"
+    assert host.run("pgrep", "-cf", "--", f"-D {STATE}/", status=1).strip() == "0"
     pgstead(host, "up")
     pgstead(host, "destroy --yes")
     left = host.shell("find /etc /run -name '*pgstead-foundation*'")
