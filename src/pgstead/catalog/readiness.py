@@ -35,9 +35,7 @@ CHECKLIST: dict[str, tuple[Point, ...]] = {
     ),
     "The roles": (
         _point("no superuser comes over the network", "ROL-003 ROL-023"),
-        _point(
-            "an application taken over owns nothing", "ROL-030 ROL-031 ROL-032 ROL-034"
-        ),
+        _point("an application taken over owns nothing", "ROL-030 ROL-031 ROL-032 ROL-034"),
         _point("no password lies where it should not", "ROL-009 ROL-010 POL-004"),
         _point("refused logins are logged, and slowed at the server", "ROL-021 ROL-022"),
     ),

@@ -47,7 +47,7 @@ VARIABLES = (
     ),
     Variable("DATABASE_ECHO", "Log every statement; in development only.", "no", "DB_ECHO"),
     Variable(
-        "ENCRYPTION_KEYS", "The ring of keys itself, as `pgstead keys show` describes it; one of"
+        "ENCRYPTION_KEYS", "The ring of keys itself (JSON); one of"
         " this and the file.", secret=True,
     ),
     Variable(
@@ -64,7 +64,7 @@ VARIABLES = (
     ),
     Variable(
         "PGSTEAD_CONNECTION", "The connection file, where it is not found upwards.",
-        "{connection}", prefixed=False,
+        ".pgstead/connections/{database}.json", prefixed=False,
     ),
     Variable(
         "NO_COLOR", "Set to anything: the command prints no colours.", "1", prefixed=False

@@ -71,7 +71,6 @@ def _example(variable: Variable, design: Design, database: DatabasePlan | None) 
         overflow=one.max_overflow,
         timeout=f"{one.pool_timeout:g}",
         recycle=one.pool_recycle,
-        connection=design.layout.connection(one.name),
     )
 
 
@@ -84,7 +83,7 @@ def _backup(design: Design, python: str) -> str:
         "# The agent does the same by `backup.export.schedule`; base backups and WAL are its work.",
         "# backup-postgres.sh [DIRECTORY]; ends with the status of `pgstead backup export`.",
         "set -eu",
-        f"set -- -m pgstead -C {manifest} backup export ${{1:+--out}} ${{1:+\"$1\"}}",
+        f'set -- -m pgstead -C {manifest} backup export ${{1:+--out}} ${{1:+"$1"}}',
         f'exec {shlex.quote(python)} "$@"',
     ]
     return "\n".join(lines) + "\n"

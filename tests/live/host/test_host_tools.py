@@ -171,3 +171,7 @@ def test_ssh_reads_the_administrators_part(rendered: Path) -> None:
     )  # fmt: skip
     assert "localforward [127.0.0.1]:15220 [127.0.0.1]:5220" in done.stdout
     assert "exitonforwardfailure yes" in done.stdout
+
+
+def test_the_example_environment_of_the_checkout_is_the_rendered_one(rendered: Path) -> None:
+    assert (CHECKOUT / ".env.example").read_text() == (rendered / ".env.example").read_text()

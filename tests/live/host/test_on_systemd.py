@@ -6,13 +6,13 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.debian_programs import fetched
 from tests.fix_stead import CHECKOUT, toolchain
 from tests.live.host.booted import Host, booted, missing
+from tests.live.host.pages import blocks, command, major
 
 pytestmark = [
     pytest.mark.soak,
@@ -24,23 +24,17 @@ STATE = f"{PLACE}/.pgstead"
 PROGRAMS = {"postgres", "pgbouncer", "api-jeex_idea", "api-ai_agents", "wal-receiver", "agent"}
 
 
-def major() -> int:
-    """Return the major version that the distribution has."""
-    found = [int(p.name) for p in Path("/usr/lib/postgresql").glob("*") if p.name.isdigit()]
-    return max(found, default=18)
-
-
 def prepared(host: Host) -> None:
-    """Do what the how-to tells before `up`."""
+    """Do what the how-to tells, on the root manifest with the distribution's server."""
+    told = f's/^major = 18/major = {major()}/; s/^name = "foundation"/name = "shop"/'
     host.shell(
-        f"""mkdir -p {PLACE}; cd {PLACE}
-        sed 's/^major = 18/major = {major()}/' {CHECKOUT}/pgstead.toml > pgstead.toml
+        f"""mkdir -p {PLACE}; cd {PLACE}; sed '{told}' {CHECKOUT}/pgstead.toml > pgstead.toml
         ln -s {CHECKOUT}/systems systems
-        mkdir -m 755 .pgstead; ln -s {toolchain(major())} .pgstead/toolchain
-        {sys.executable} -m pgstead -q render systemd --out /
-        systemd-sysusers; systemd-tmpfiles --create
-        systemctl daemon-reload"""
+        mkdir -m 755 .pgstead; ln -s {toolchain(major())} .pgstead/toolchain"""
     )
+    command(host)
+    _packages, install, _look = blocks("run-on-a-host.md")
+    host.shell(install)
 
 
 def pgstead(host: Host, words: str, *, status: int | None = 0) -> str:
@@ -64,14 +58,13 @@ def host() -> Iterator[Host]:
     """Give a host with a stead that is up."""
     with booted() as found:
         prepared(found)
-        pgstead(found, "up")
         yield found
 
 
 def test_systemd_runs_every_program_and_a_second_up_finds_nothing_to_do(host: Host) -> None:
     assert set(programs(host)) == PROGRAMS
     assert "nothing to change" in pgstead(host, "up")
-    assert host.run("systemctl", "is-active", "pgstead-foundation.target").strip() == "active"
+    assert host.run("systemctl", "is-active", "pgstead-shop.target").strip() == "active"
     assert host.run("systemctl", "--failed", "--quiet").strip() == ""
 
 
@@ -92,8 +85,10 @@ def test_what_runs_is_confined(host: Host) -> None:
 
 
 def test_every_promise_is_kept_there(host: Host) -> None:
-    told = pgstead(host, "-q prove")
+    _packages, _install, look = blocks("run-on-a-host.md")
+    told = host.shell(f"cd {PLACE}\n{look}")
     assert " 0 broken" in told
+    assert "pgstead-shop-postgres.service" in told
 
 
 def test_what_is_killed_comes_back_and_nothing_is_lost(host: Host) -> None:
@@ -102,7 +97,7 @@ def test_what_is_killed_comes_back_and_nothing_is_lost(host: Host) -> None:
     for name in PROGRAMS:
         host.run("kill", "-9", str(before[name]))
     host.shell(
-        "until systemctl is-active -q pgstead-foundation-postgres pgstead-foundation-pgbouncer;"
+        "until systemctl is-active -q pgstead-shop-postgres pgstead-shop-pgbouncer;"
         " do sleep 0.2; done"
     )
     pgstead(host, "up")  # waits until everything answers
@@ -116,7 +111,7 @@ def test_it_is_there_after_a_restart_of_the_machine(host: Host) -> None:
     """Everything is stopped and started by targets, as at shutdown and boot."""
     there = rows(host)
     before = programs(host)
-    units = " ".join(f"pgstead-foundation-{name}" for name in PROGRAMS)
+    units = " ".join(f"pgstead-shop-{name}" for name in PROGRAMS)
     host.shell(
         f"""systemctl isolate rescue.target
         until ! systemctl is-active -q {units}; do sleep 0.2; done
@@ -140,7 +135,7 @@ def test_a_changed_setting_restarts_only_what_it_must(host: Host) -> None:
 
 def test_logs_are_rotated_and_go_on(host: Host) -> None:
     log = f"{STATE}/pooler/pgbouncer.log"
-    host.shell(f"mv {log} {log}.1; systemctl reload pgstead-foundation-pgbouncer")
+    host.shell(f"mv {log} {log}.1; systemctl reload pgstead-shop-pgbouncer")
     stranger = "host=127.0.0.1 port=6432 user=stranger password=x dbname=jeex_idea sslmode=require"
     psql = f"/usr/lib/postgresql/{major()}/bin/psql"
     host.run(psql, stranger, "-c", "SELECT 1", status=2)
@@ -149,7 +144,7 @@ def test_logs_are_rotated_and_go_on(host: Host) -> None:
 
 def test_a_broken_program_says_why(host: Host) -> None:
     host.shell(
-        f"cd {PLACE}; systemctl stop pgstead-foundation-pgbouncer; "
+        f"cd {PLACE}; systemctl stop pgstead-shop-pgbouncer; "
         f"mv {STATE}/tls/pooler.key {STATE}/tls/pooler.key.away; mkdir -p {STATE}/tls/pooler.key"
     )
     try:
@@ -187,8 +182,8 @@ def test_an_administrator_comes_through_the_tunnel_and_gets_nowhere_else(host: H
         echo 'Include /etc/ssh/sshd_config.d/pgstead-*.conf' >> sshd
         echo "* $(cat host.pub)" > known_hosts
         LD_LIBRARY_PATH={libraries} {tools.program("sshd")} -f /root/.ssh/sshd -E /root/.ssh/log
-        sed 's/HostName .*/HostName 127.0.0.1/' /client/pgstead-foundation.ssh > config
-        ssh -f -N -i key pgstead-foundation || {{ cat log; exit 1; }}"""
+        sed 's/HostName .*/HostName 127.0.0.1/' /client/pgstead-shop.ssh > config
+        ssh -f -N -i key pgstead-shop || {{ cat log; exit 1; }}"""
     )
     url = pgstead(host, "-q url jeex_idea").strip().replace(":6432", ":16432")
     psql = host.shell(f"ls /usr/lib/postgresql/{major()}/bin/psql").strip()
@@ -204,5 +199,5 @@ def test_down_stops_it_and_destroy_leaves_nothing_on_the_host(host: Host) -> Non
     assert host.run("pgrep", "-cf", "--", f"-D {STATE}/", status=1).strip() == "0"
     pgstead(host, "up")
     pgstead(host, "destroy --yes")
-    left = host.shell("find /etc /run -name '*pgstead-foundation*'")
-    assert left.split() == ["/etc/ssh/sshd_config.d/pgstead-foundation.conf"] or not left.strip()
+    left = host.shell("find /etc /run -name '*pgstead-shop*'")
+    assert left.split() == ["/etc/ssh/sshd_config.d/pgstead-shop.conf"] or not left.strip()
