@@ -22,7 +22,6 @@ from pydantic.fields import FieldInfo
 import pgstead
 from pgstead import app
 from pgstead.app import staged
-from pgstead.catalog.variables import VARIABLES
 from pgstead.cli.main import new_program
 from pgstead.errors import ExitStatus, SteadError
 from pgstead.lint.registry import SUBJECTS
@@ -31,7 +30,7 @@ from pgstead.lint.weighing import SMALL
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.quantities import duration, written_duration
 from pgstead.prove.registry import promises
-from pgstead.render import runbooks
+from pgstead.render import runbooks, variables
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 MADE = "<!-- made by `make reference` from {source}; edit that -->\n"
@@ -369,37 +368,13 @@ def staged_page() -> str:
     return page
 
 
-# --------------------------------------------------------------------------- the environment
-
-
-def environment_page() -> str:
-    """Return the page of the variables that programs read."""
-    rows = (
-        (
-            f"`{v.only}{v.name}`" if v.only else f"`{'PREFIX_' if v.prefixed else ''}{v.name}`",
-            f"`{v.alias}`" if v.alias else "",
-            "yes" if v.secret else "",
-            v.meaning,
-        )
-        for v in VARIABLES
-    )
-    return (
-        f"{MADE.format(source='src/pgstead/catalog/variables.py')}\n# Variables of the environment"
-        "\n\nNone has to be set where the connection file of `pgstead up` is found. `PREFIX_` is"
-        " that of the database (`prefix` in the manifest): `JEEX_DATABASE_URL`.\nThe prefixed name"
-        " wins; both set to different values is an error. `pgstead render files` writes an"
-        " `.env.example` with all of them.\n\n"
-        f"{table(('variable', 'also read as', 'secret', 'meaning'), rows)}"
-    )
-
-
 def pages() -> dict[str, str]:
     """Return every page by its file name."""
     return {
         "alerts.md": MADE.format(source="src/pgstead/catalog/alert_rules.py") + runbooks.page(),
         "application.md": application_page(),
         "commands.md": commands_page(),
-        "environment.md": environment_page(),
+        "environment.md": MADE.format(source="src/pgstead/catalog/variables.py") + variables.page(),
         "errors.md": errors_page(),
         "lint.md": lint_page(),
         "manifest.md": manifest_page(),

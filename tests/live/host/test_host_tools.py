@@ -175,3 +175,28 @@ def test_ssh_reads_the_administrators_part(rendered: Path) -> None:
 
 def test_the_example_environment_of_the_checkout_is_the_rendered_one(rendered: Path) -> None:
     assert (CHECKOUT / ".env.example").read_text() == (rendered / ".env.example").read_text()
+
+
+def test_somebody_elses_file_is_left_alone_and_nothing_is_written(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(CHECKOUT / "pgstead.toml", place)
+    settled(place)
+    words = ["-q", "-C", str(place), "render", "systemd", "--out", str(place / "out")]
+    foreign = place / "out/etc/logrotate.d/pgstead-foundation"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("# mine\n")
+    assert main(words) == 2
+    assert "nothing was written" in capsys.readouterr().err
+    assert [path for path in (place / "out").rglob("*") if path.is_file()] == [foreign]
+
+
+def test_another_stead_of_the_same_name_is_not_written_over(place: Path) -> None:
+    shutil.copy(CHECKOUT / "pgstead.toml", place)
+    settled(place)
+    words = ["-q", "-C", str(place), "render", "systemd", "--out", str(place / "out")]
+    assert main(words) == 0
+    assert main(words) == 0
+    target = place / "out/etc/systemd/system/pgstead-foundation.target"
+    target.write_text(target.read_text().replace("X-Pgstead-State=", "X-Pgstead-State=/other"))
+    assert main(words) == 2

@@ -175,20 +175,20 @@ def test_an_administrator_comes_through_the_tunnel_and_gets_nowhere_else(host: H
     pgstead(host, "-q render tunnel --out /")
     host.shell(
         f"""echo 'u sshd - "sshd" /run/sshd' > /etc/sysusers.d/sshd.conf; systemd-sysusers
-        mkdir -p /run/sshd /etc/ssh/authorized_keys.d /root/.ssh
-        cd /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f key; ssh-keygen -q -t ed25519 -N '' -f host
+        mkdir -p /run/sshd /etc/ssh/authorized_keys.d ~/.ssh
+        cd ~/.ssh; ssh-keygen -q -t ed25519 -N '' -f key; ssh-keygen -q -t ed25519 -N '' -f host
         cp key.pub /etc/ssh/authorized_keys.d/pgstead-tunnel
-        echo 'HostKey /root/.ssh/host' > sshd; echo 'UsePAM yes' >> sshd
+        echo "HostKey $PWD/host" > sshd; echo 'UsePAM yes' >> sshd
         echo 'Include /etc/ssh/sshd_config.d/pgstead-*.conf' >> sshd
         echo "* $(cat host.pub)" > known_hosts
-        LD_LIBRARY_PATH={libraries} {tools.program("sshd")} -f /root/.ssh/sshd -E /root/.ssh/log
+        LD_LIBRARY_PATH={libraries} {tools.program("sshd")} -f $PWD/sshd -E $PWD/log
         sed 's/HostName .*/HostName 127.0.0.1/' /client/pgstead-shop.ssh > config
         ssh -f -N -i key pgstead-shop || {{ cat log; exit 1; }}"""
     )
     url = pgstead(host, "-q url jeex_idea").strip().replace(":6432", ":16432")
     psql = host.shell(f"ls /usr/lib/postgresql/{major()}/bin/psql").strip()
     assert host.shell(f"{psql} '{url}' -Atc 'SELECT current_user'").strip() == "jeex_user"
-    refused = "cd /root/.ssh; ssh -i key -F /dev/null pgstead-tunnel@127.0.0.1 "
+    refused = "cd ~/.ssh; ssh -i key -F /dev/null pgstead-tunnel@127.0.0.1 "
     assert "not available" in host.shell(f"{refused} id", status=None)
     elsewhere = "-W 127.0.0.1:22"
     assert "prohibited" in host.shell(f"{refused} {elsewhere} </dev/null", status=None)

@@ -103,7 +103,7 @@ def test_a_server_that_compiles_expressions_may_write_code() -> None:
 
 
 def test_a_stead_below_a_home_directory_sees_it() -> None:
-    there = composed(binaries=replace(build(), bindir="/home/me/pg/bin"))
+    there = composed(binaries=replace(build(), bindir="/run/user/7/pg/bin"))
     assert rendered(composed())[SERVER]["Service"]["ProtectHome"] == "yes"
     assert rendered(there)[SERVER]["Service"]["ProtectHome"] == "read-only"
 
