@@ -122,7 +122,9 @@ def _write(made: Sequence[TreeFile], root: Path) -> None:
         found = files.read(file.path)
         if found is None and not (root / file.path).exists():
             continue
-        if found is None or MARK not in found.text[:400] or file.owner not in found.text:
+        lines = found.text.splitlines() if found is not None else []
+        ours = any(MARK in line for line in lines[:3]) and file.owner in [*lines, ""]
+        if not ours:
             raise UsageError(
                 f"{root / file.path} is there already, and was not made by `pgstead render` for"
                 " this stead",

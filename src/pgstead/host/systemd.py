@@ -47,7 +47,9 @@ def supervising(
         text = Path(_ROOT / made.target.path).read_text(encoding="utf-8")
     except OSError:
         return None
-    return SystemdSupervisor(layout, host, made) if made.target.owner in text else None
+    if made.target.owner not in text.splitlines():
+        return None  # another stead's, of the same name
+    return SystemdSupervisor(layout, host, made)
 
 
 class SystemdSupervisor:

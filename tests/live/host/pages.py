@@ -18,10 +18,11 @@ def blocks(page: str) -> list[str]:
 
 
 def command(host: Host) -> None:
-    """Put `pgstead` where a shell finds it."""
+    """Put `pgstead` where a shell finds it; the distribution's own server makes room."""
     host.shell(
         f"""printf '#!/bin/sh\\nexec {sys.executable} -m pgstead "$@"\\n' > /usr/local/bin/pgstead
-        chmod 755 /usr/local/bin/pgstead"""
+        chmod 755 /usr/local/bin/pgstead
+        systemctl disable --quiet --now postgresql || true"""
     )
 
 

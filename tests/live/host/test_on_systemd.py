@@ -135,7 +135,11 @@ def test_a_changed_setting_restarts_only_what_it_must(host: Host) -> None:
 
 def test_logs_are_rotated_and_go_on(host: Host) -> None:
     log = f"{STATE}/pooler/pgbouncer.log"
-    host.shell(f"mv {log} {log}.1; systemctl reload pgstead-shop-pgbouncer")
+    tools = fetched("logrotate")
+    libraries = tools.environment["LD_LIBRARY_PATH"]
+    rotate = f"{tools.program('logrotate')} --force --state /run/rotated"
+    host.shell(f"LD_LIBRARY_PATH={libraries} {rotate} /etc/logrotate.d/pgstead-shop")
+    host.shell(f"test -s {log}.1; test -e {STATE}/log/agent.log.1")
     stranger = "host=127.0.0.1 port=6432 user=stranger password=x dbname=jeex_idea sslmode=require"
     psql = f"/usr/lib/postgresql/{major()}/bin/psql"
     host.run(psql, stranger, "-c", "SELECT 1", status=2)
