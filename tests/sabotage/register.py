@@ -7,6 +7,7 @@ from tests.sabotage import (
     on_backups,
     on_databases,
     on_encryption,
+    on_hosts,
     on_migrations,
     on_mirror,
     on_pooler,
@@ -29,6 +30,7 @@ MODULES = (
     on_telemetry,
     on_alerts,
     on_mirror,
+    on_hosts,
 )
 
 

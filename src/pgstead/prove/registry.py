@@ -11,6 +11,7 @@ from pgstead.prove import (
     databases,
     encryption,
     grants,
+    hosts,
     logical_dumps,
     migrations,
     mirrored,
@@ -30,6 +31,7 @@ from pgstead.prove.promise import Promise
 
 MODULES = (
     server,
+    hosts,
     tls,
     roles,
     databases,

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -13,6 +14,9 @@ from tests.debian_programs import fetched
 from tests.fix_stead import CHECKOUT, toolchain
 from tests.live.host.booted import Host, booted, missing
 from tests.live.host.pages import blocks, command, major
+from tests.sabotage.damage import Sabotage
+from tests.sabotage.register import sabotages
+from tests.sabotage.scene import Scene
 
 pytestmark = [
     pytest.mark.soak,
@@ -21,6 +25,7 @@ pytestmark = [
 ]
 PLACE = "/srv/shop"
 STATE = f"{PLACE}/.pgstead"
+ON_HOSTS = [s for s in sabotages() if s.where == "host"]
 PROGRAMS = {"postgres", "pgbouncer", "api-jeex_idea", "api-ai_agents", "wal-receiver", "agent"}
 
 
@@ -89,6 +94,16 @@ def test_every_promise_is_kept_there(host: Host) -> None:
     told = host.shell(f"cd {PLACE}\n{look}")
     assert " 0 broken" in told
     assert "pgstead-shop-postgres.service" in told
+
+
+@pytest.mark.parametrize("damage", ON_HOSTS, ids=lambda s: s.name)
+def test_a_damage_of_the_host_breaks_its_promise_and_mended_it_is_kept(
+    host: Host, damage: Sabotage
+) -> None:
+    (code,) = damage.aims_at
+    with damage.damage(cast("Scene", host)):
+        assert f"{code}  BROKEN" in pgstead(host, f"-q prove {code}", status=1)
+    assert f"{code}  kept" in pgstead(host, f"-q prove {code}")
 
 
 def test_what_is_killed_comes_back_and_nothing_is_lost(host: Host) -> None:
