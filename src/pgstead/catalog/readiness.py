@@ -25,6 +25,7 @@ CHECKLIST: dict[str, tuple[Point, ...]] = {
         _point("server and pooler are at their newest minor releases", "SRV-001 SRV-013 POL-005"),
         _point("what runs is what the manifest says", "SRV-002 SRV-003 SRV-004 SRV-007 POL-001"),
         _point("nothing runs as root", "SRV-009"),
+        _point("on a host: units confine the programs, and start at boot", "HST-001 HST-002"),
     ),
     "The doors": (
         _point("every connection is TLS 1.3, and can be verified", "TLS-001 TLS-002 TLS-003"),
