@@ -1,10 +1,10 @@
 #!/bin/bash
-# boot.sh DIRECTORY: boots this machine's own systemd in namespaces of its own, on a copy of the
+# boot.sh DIRECTORY outside PLACE...: boots this machine's own systemd in namespaces of its own, on a copy of the
 # root that is written nowhere (overlay on tmpfs). The network is loopback alone. Needs root.
-# As process 1 there it becomes systemd; on the outside, DIRECTORY/pid is its number.
+# PLACES are shared as they are, to be read: below an overlay nothing may change meanwhile.
 set -euo pipefail
 place=$1
-stage=${2:-outside}
+stage=$2
 
 if [[ $stage == outside ]]; then
   # A control group of its own: systemd takes the one that it finds itself in for the root.
@@ -14,7 +14,7 @@ if [[ $stage == outside ]]; then
   echo $$ >"$group/cgroup.procs"
   echo "$group" >"$place/group"
   exec unshare --mount --pid --fork --cgroup --uts --ipc --net \
-    --kill-child=SIGKILL --propagation private "$0" "$place" inside
+    --kill-child=SIGKILL --propagation private "$0" "$place" inside "${@:3}"
 fi
 
 mount -t tmpfs tmpfs "$place/layers"
@@ -37,10 +37,10 @@ mount -t tmpfs -o mode=1777 tmpfs dev/shm
 mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
-# What is mounted below the root is no part of the overlay.
 for extra in "${@:3}"; do
   mkdir -p ".$extra"
   mount --bind "$extra" ".$extra"
+  mount -o remount,bind,ro ".$extra"
 done
 for unit in console-getty.service getty.target systemd-udevd.service systemd-udev-trigger.service \
   systemd-networkd.service systemd-resolved.service ssh.service cron.service podman.service \

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fix_stead import CHECKOUT
+
 SCRIPT = Path(__file__).with_name("boot.sh")
 PROGRAMS = ("unshare", "nsenter", "pivot_root", "systemctl", "systemd-sysusers")
 SYSTEMD = Path("/lib/systemd/systemd")
@@ -69,7 +71,7 @@ def booted() -> Iterator[Host]:
         (place / name).mkdir()
     with (place / "log").open("w") as log:
         outer = subprocess.Popen(
-            [str(SCRIPT), str(place)],
+            [str(SCRIPT), str(place), "outside", str(CHECKOUT)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
         )  # fmt: skip
     try:
