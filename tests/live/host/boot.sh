@@ -1,6 +1,6 @@
 #!/bin/bash
-# boot.sh DIRECTORY outside PLACE...: boots this machine's own systemd in namespaces of its own, on a copy of the
-# root that is written nowhere (overlay on tmpfs). The network is loopback alone. Needs root.
+# boot.sh DIRECTORY outside PLACE...: boots this machine's own systemd in namespaces of its own, on
+# a copy of the root that is written nowhere (overlay on tmpfs). Its network is loopback. Needs root.
 # PLACES are shared as they are, to be read: below an overlay nothing may change meanwhile.
 set -euo pipefail
 place=$1
