@@ -30,7 +30,7 @@ from pgstead.lint.weighing import SMALL
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.quantities import duration, written_duration
 from pgstead.prove.registry import promises
-from pgstead.render import runbooks
+from pgstead.render import runbooks, variables
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 MADE = "<!-- made by `make reference` from {source}; edit that -->\n"
@@ -374,6 +374,7 @@ def pages() -> dict[str, str]:
         "alerts.md": MADE.format(source="src/pgstead/catalog/alert_rules.py") + runbooks.page(),
         "application.md": application_page(),
         "commands.md": commands_page(),
+        "environment.md": MADE.format(source="src/pgstead/catalog/variables.py") + variables.page(),
         "errors.md": errors_page(),
         "lint.md": lint_page(),
         "manifest.md": manifest_page(),

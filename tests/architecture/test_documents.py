@@ -70,7 +70,8 @@ def test_the_index_lists_every_page() -> None:
     docs = CHECKOUT / "docs"
     listed = re.findall(r"\]\(([a-z-]+/[^)]+\.md)\)", (docs / "README.md").read_text())
     pages = [str(page.relative_to(docs)) for page in docs.glob("[!a]*/*.md")]
-    assert sorted(listed) == sorted(pages)
+    # pages may be named again, where the specifications ask for them
+    assert sorted(set(listed)) == sorted(pages)
 
 
 def test_the_example_of_the_readme_is_part_of_one_that_is_executed() -> None:

@@ -34,10 +34,10 @@ def test_long_files_are_read_from_their_end(tmp_path: Path) -> None:
 
 
 def test_names_are_those_of_the_programs(tmp_path: Path) -> None:
-    from pgstead.host.guard import label
+    from pgstead.model.layout import file_label
 
     for name in ("api-jeex_idea", "api-ünï %x", "api-a=b", "supervisord"):
-        write(tmp_path / "log" / f"{label(name)}.log", "")
+        write(tmp_path / "log" / f"{file_label(name)}.log", "")
     write(tmp_path / "pooler/pgbouncer.log", "")
     names = ["api-a=b", "api-jeex_idea", "api-ünï %x", "pgbouncer", "supervisord"]
     assert list(known(tmp_path)) == names

@@ -7,6 +7,7 @@ from tests.sabotage import (
     on_backups,
     on_databases,
     on_encryption,
+    on_hosts,
     on_migrations,
     on_mirror,
     on_pooler,
@@ -31,6 +32,7 @@ MODULES = (
     on_alerts,
     on_mirror,
     on_upgrades,
+    on_hosts,
 )
 
 

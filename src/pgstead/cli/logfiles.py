@@ -30,7 +30,7 @@ def known(state: Path) -> dict[str, list[Path]]:
 
 
 def _name(path: Path) -> str:
-    """Undo host.guard.label: `=c3a4` stands for a letter that a file name cannot have."""
+    """Undo model.layout.file_label: `=c3a4` stands for a letter that a file name cannot have."""
     head, *rest = path.stem.split("=")
     return head + "".join(_letter(part) for part in rest)
 

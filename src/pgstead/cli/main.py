@@ -41,7 +41,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "restore": "Bring back what was, to any moment, beside the running server.",
         "drill": "Restore the newest backup in a place of its own, and question it.",
         "toolchain": "Fetch PostgreSQL binaries beside the system's.",
-        "render": "Write what runs the same stead in containers.",
+        "render": "Write the design as files for containers, systemd, a firewall, and others.",
     },
     "Look": {
         "status": "Show what runs, where, and what needs attention.",

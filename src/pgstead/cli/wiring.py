@@ -30,7 +30,7 @@ from pgstead.host.migrations import AlembicMigrations
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.load import load
 from pgstead.model.design import Design
-from pgstead.model.host import BackupTools, HostFacts, PoolerBuild, ServerBuild
+from pgstead.model.host import BackupTools, HostFacts, Interpreter, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 
 if TYPE_CHECKING:
@@ -214,6 +214,25 @@ def design_of(
     return _design(survey(read_manifest(given), tolerant=tolerant))
 
 
+def interpreter() -> Interpreter:
+    """Return the Python that this runs by."""
+    return Interpreter(sys.executable, (sys.prefix, sys.base_prefix))
+
+
+def design_for_host(given: Given = None) -> Design:
+    """Return the design as root brings it about on a host that was prepared for it.
+
+    Whoever asks: units name the users that sysusers.d makes, not the one who renders them.
+    """
+    found = survey(read_manifest(given))
+    host = found.ground.host
+    if host.os_user == host.server_user:  # an ordinary user
+        server = found.source.manifest.server.user or "postgres"
+        host = replace(host, os_user="root", server_user=server)
+    host = replace(host, service_user="pgstead")
+    return _design(replace(found, ground=replace(found.ground, host=host)))
+
+
 def compose(manifest: Manifest | Given = None, *, directory: Given = None) -> Design:
     """Return the design of a manifest, read or to be read (`pgstead.design`)."""
     if not isinstance(manifest, Manifest):
@@ -310,9 +329,11 @@ def ports_for(
 ) -> Ports:
     """Return the adapters for a design."""
     from pgstead.host import machine
+    from pgstead.render import host_files
 
     return machine.ports(
         design,
+        units=lambda: host_files.units(design, interpreter()),
         migrations=_migrations(design.layout),
         progress=progress,
         new_keys=_new_keys,

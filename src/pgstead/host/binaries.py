@@ -203,6 +203,7 @@ def probe(bindir: str, origin: str, layout: Layout, host: HostFacts) -> ServerBu
         zstd=links.has("libzstd") or "--with-zstd" in configure,
         modules=_modules(bindir, user, library_path),
         library_path=library_path,
+        notifies="--with-systemd" in configure,
     )
 
 

@@ -6,16 +6,13 @@ relative names alone: its parser takes ` #` for a comment and expands `%`.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import PurePosixPath
 
 from pgstead.model.design import Program
-from pgstead.model.layout import Layout
-
-_SAFE = re.compile(r"[^A-Za-z0-9_.-]")
+from pgstead.model.layout import Layout, file_label
 
 
 def shell_file(name: str) -> str:
@@ -23,19 +20,9 @@ def shell_file(name: str) -> str:
     return (resources.files("pgstead.host") / "shell" / name).read_text(encoding="utf-8")
 
 
-def label(name: str) -> str:
-    """Return a program's name as supervisord and a file system take it (ASCII, no `/`)."""
-    return _SAFE.sub(lambda match: f"={match[0].encode().hex()}", name)
-
-
 def folder(layout: Layout, name: str) -> PurePosixPath:
     """Return where a program's start script and record lie."""
-    return layout.run / "programs" / label(name)
-
-
-def log(layout: Layout, name: str) -> PurePosixPath:
-    """Return the file that a program's own output goes to."""
-    return layout.logs / f"{label(name)}.log"
+    return layout.run / "programs" / file_label(name)
 
 
 def configuration(programs: Sequence[Program], *, as_root: bool) -> str:
@@ -68,8 +55,8 @@ def _section(program: Program, *, as_root: bool) -> list[str]:
     # user may be unable to read, has been loaded.
     changes_user = as_root and program.kind != "service"
     return [
-        f"[program:{label(program.name)}]",
-        f"command = /bin/sh programs/{label(program.name)}/start",
+        f"[program:{file_label(program.name)}]",
+        f"command = /bin/sh programs/{file_label(program.name)}/start",
         *([f"user = {program.user}"] if changes_user else []),
         "autostart = true",
         "autorestart = true",
@@ -92,7 +79,7 @@ def start_script(program: Program, layout: Layout, command: Sequence[str]) -> st
         "digest": program.digest,
         "stop_signal": program.stop_signal,
         "record": str(here / "started"),
-        "log": str(log(layout, program.name)),
+        "log": str(layout.log(program.name)),
         "directory": program.directory,
         "data": str(layout.data),
         "config": str(layout.pooler / "pgbouncer.ini"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pgstead.host import systemd
 from pgstead.host.alert_store import AlertFile
 from pgstead.host.backup_catalog import BackupCatalog
 from pgstead.host.barman import BarmanProgram
@@ -39,6 +40,7 @@ from pgstead.host.vault import RepositoryVault
 from pgstead.host.vitals import MachineVitals
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import Design
+from pgstead.model.file_tree import Units
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
 from pgstead.model.resources import Certificate
@@ -55,11 +57,13 @@ def ports(
     migrations: Migrations,
     progress: Progress,
     new_keys: Callable[[str], str],
+    units: Callable[[], Units],
     provided: Mapping[str, Provided] | None = None,
     tools: BackupTools | None = None,
 ) -> Ports:
     """Return the adapters for a design on this machine.
 
+    `units` returns the stead as systemd would run it.
     `new_keys` returns the document with a database's first keys, given its prefix.
     `tools` are what backups are made with.
     `provided` names the certificates that the user brought: "ca", "server", "pooler".
@@ -84,7 +88,7 @@ def ports(
         hold=PoolerHold(layout, console),
         supervisor=EngineSupervisor(design, sql, console)
         if contained
-        else LocalSupervisor(layout, host),
+        else systemd.supervising(layout, host, units) or LocalSupervisor(layout, host),
         secrets=secrets,
         keys=KeyFiles(layout, files, new_keys, os.environ),
         certificates=HandedCertificates(store, design) if contained else store,

@@ -87,7 +87,8 @@ def probe(path: str, origin: str, layout: Layout, host: HostFacts) -> PoolerBuil
     if match is None:
         raise MissingPoolerError(f"`{path} --version` failed: {outcome.words}", hint=_FIX)
     version = (int(match[1]), int(match[2]), int(match[3]))
-    return PoolerBuild(version, path, origin, library_path)
+    notifies = "systemd: yes" in outcome.out
+    return PoolerBuild(version, path, origin, library_path, notifies)
 
 
 @contextmanager

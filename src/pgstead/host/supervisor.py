@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from pgstead.errors import NotRunningError, SteadError
-from pgstead.host import guard, last_words, leftovers, processes, programs
+from pgstead.host import guard, leftovers, processes, program_logs, programs, readiness
 from pgstead.host.files import LocalFiles
 from pgstead.host.supervisord import Client, RefusedError
 from pgstead.model.design import Program
 from pgstead.model.host import HostFacts
-from pgstead.model.layout import Layout
+from pgstead.model.layout import Layout, file_label
 from pgstead.ports import ProgramState
 
 _POLL = 0.03
-_LOG_LIMIT = 10_000_000
 _AT_ONCE = False  # do not hold the one-threaded supervisord until the program is done
 _AT_REST = frozenset({"STOPPED", "EXITED", "FATAL"})
 # supervisord imports and starts within half a second; a loaded machine takes longer.
@@ -112,29 +109,15 @@ class LocalSupervisor:
 
     def _write_program(self, program: Program) -> None:
         here = guard.folder(self._layout, program.name)
-        starter = None if program.kind == "service" else program.user
+        starter = program_logs.starter(program)
         # The script writes its record there. It belongs to the one who starts it, so that root
         # never writes into a directory of somebody else's.
         self._files.make_directory(here, mode=0o755, owner=starter)
-        part = f"programs/{guard.label(program.name)}"
+        part = f"programs/{file_label(program.name)}"
         self._put(f"{part}/name", program.name)
         script = guard.start_script(program, self._layout, self._command(program))
         self._put(f"{part}/start", script)
-        self._prepare_log(guard.log(self._layout, program.name), starter)
-
-    def _prepare_log(self, output: PurePosixPath, owner: str | None) -> None:
-        """Make a log that the program can append to, and keep a large one short.
-
-        It is emptied in place: a program that runs has it open, and appends.
-        """
-        try:
-            size = os.lstat(output).st_size
-        except FileNotFoundError:
-            self._files.write(output, "", mode=0o640, owner=owner)
-            return
-        if size > _LOG_LIMIT:
-            shutil.copyfile(output, f"{output}.1")
-            os.truncate(output, 0)
+        program_logs.prepare(self._layout, program)
 
     def _command(self, program: Program) -> Sequence[str]:
         command = list(program.command)
@@ -160,7 +143,7 @@ class LocalSupervisor:
         while not (leftovers.keepers(self._layout) and self._client.answers()):
             now = time.monotonic()
             if now > deadline:
-                said = last_words.tail(self._layout, "keeper.log", "supervisord.log")
+                said = program_logs.tail(self._layout, "keeper.log", "supervisord.log")
                 raise NotRunningError(
                     f"supervisord did not start: {said}",
                     hint=f"its logs are in {self._layout.logs}",
@@ -192,7 +175,7 @@ class LocalSupervisor:
 
     def start(self, name: str, *, timeout: float = 60) -> None:
         """Start a program and wait until it runs. Raises SteadError with the log's last lines."""
-        label = guard.label(name)
+        label = file_label(name)
         info = self._info(name)
         if info["statename"] in _AT_REST:
             self._renew(label)
@@ -221,7 +204,7 @@ class LocalSupervisor:
 
     def _info(self, name: str) -> Mapping[str, Any]:
         try:
-            return self._client.call("getProcessInfo", guard.label(name))
+            return self._client.call("getProcessInfo", file_label(name))
         except RefusedError as error:
             if error.word == "BAD_NAME":
                 raise NotRunningError(
@@ -237,8 +220,11 @@ class LocalSupervisor:
         if process is None or process.start != written.start:
             return False
         if self._kind(info["name"]) == "postgres":
-            return self._server_is_ready(written.pid)
-        return info["statename"] == "RUNNING" or self._pooler_listens(info["name"])
+            return readiness.server_is_ready(self._layout, written.pid)
+        if info["statename"] == "RUNNING":
+            return True
+        kind = self._kind(info["name"])
+        return kind == "pgbouncer" and readiness.pooler_listens(self._layout)
 
     def _kind(self, label: str) -> str:
         return self._told(label, "kind")
@@ -249,27 +235,11 @@ class LocalSupervisor:
         lines = script.splitlines()
         return next((line.partition("=")[2] for line in lines if line.startswith(f"{name}=")), "")
 
-    def _server_is_ready(self, pid: int) -> bool:
-        """Read postmaster.pid: its eighth line says `ready` (miscadmin.h, LOCK_FILE_LINE)."""
-        found = self._files.read(self._layout.data / "postmaster.pid")
-        lines = found.text.split("\n") if found is not None else []
-        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
-
-    def _pooler_listens(self, label: str) -> bool:
-        if self._kind(label) != "pgbouncer":
-            return False
-        for path in Path(self._layout.pooler).glob(".s.PGSQL.*"):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(str(path)) == 0:
-                    return True
-        return False
-
     def _failed(self, name: str, info: Mapping[str, Any], what: str) -> SteadError:
-        log = guard.log(self._layout, name)
-        said = last_words.tail(self._layout, log.name)
+        log = self._layout.log(name)
+        said = program_logs.tail(self._layout, log.name)
         if self._kind(info["name"]) == "postgres":
-            said = f"{said} {last_words.of_server(self._layout)}".strip()
+            said = f"{said} {program_logs.server_words(self._layout)}".strip()
         state = f"{info['statename']}: {info['spawnerr'] or info['description']}"
         return SteadError(
             f"{name} {what} ({state}). It said: {said or 'nothing'}",
@@ -279,7 +249,7 @@ class LocalSupervisor:
     def stop(self, name: str, *, timeout: float = 60) -> None:
         """Stop a program with its own signal and wait."""
         self._info(name)
-        self._halt(guard.label(name), timeout)
+        self._halt(file_label(name), timeout)
 
     def _halt(self, label: str, timeout: float) -> None:
         self._ask("stopProcess", label, _AT_ONCE, tolerate="NOT_RUNNING")
@@ -381,6 +351,9 @@ class LocalSupervisor:
         for directory in (self._layout.socket, self._layout.pooler):
             for path in Path(directory).glob(".s.PGSQL.*"):
                 self._files.remove(directory / path.name)
+
+    def forget(self) -> None:
+        """Keep nothing beyond the state directory: there is nothing to remove."""
 
     def orphans(self) -> Iterator[int]:
         """Yield pids of our servers that run without a living supervisor."""

@@ -11,7 +11,8 @@ from pgstead.errors import NoServerUserError
 from pgstead.host import programs
 
 _SERVER = ("postgres", "nobody", "daemon")
-_SERVICE = ("nobody", "daemon", "www-data")
+# A host that was prepared for it has a user of its own for them (sysusers.d of `render systemd`).
+_SERVICE = ("pgstead", "nobody", "daemon", "www-data")
 _HINT = "make one (`useradd --system --shell /usr/sbin/nologin postgres`), or name one: server.user"
 
 

@@ -39,6 +39,14 @@ class ContainerNetwork:
 
 
 @dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The Python that has pgstead."""
+
+    path: str
+    places: tuple[str, ...] = ()  # the directories that it reads: its environment, its own
+
+
+@dataclass(frozen=True, slots=True)
 class ServerBuild:
     """One set of PostgreSQL binaries."""
 
@@ -53,6 +61,7 @@ class ServerBuild:
     modules: frozenset[str]  # loadable: "auth_delay", "pg_stat_statements", "pgaudit", ...
     library_path: str = ""  # LD_LIBRARY_PATH that it needs, empty for none
     born: int = 0  # the major whose initdb decided who sorts in the cluster; 0: its own
+    notifies: bool = False  # it tells systemd when it is ready (sd_notify(3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ class PoolerBuild:
     path: str
     origin: str
     library_path: str = ""
+    notifies: bool = False  # it tells systemd when it is ready (sd_notify(3))
 
     @property
     def text(self) -> str:

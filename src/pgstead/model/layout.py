@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+_SAFE = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+def file_label(name: str) -> str:
+    """Return a program's name as supervisord and a file system take it (ASCII, no `/`)."""
+    return _SAFE.sub(lambda match: f"={match[0].encode().hex()}", name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,10 @@ class Layout:
     def logs(self) -> PurePosixPath:
         """Logs of the supervisor and of supervised programs that have none of their own."""
         return self.state / "log"
+
+    def log(self, program: str) -> PurePosixPath:
+        """Return the file that a program's own output goes to."""
+        return self.logs / f"{file_label(program)}.log"
 
     @property
     def toolchain(self) -> PurePosixPath:

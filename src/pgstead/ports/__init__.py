@@ -160,6 +160,10 @@ class Supervisor(Protocol):
         """Stop all programs and the supervisor itself; leaves no process, socket or pid file."""
         ...
 
+    def forget(self) -> None:
+        """Remove what it keeps beyond the state directory; nothing runs any more."""
+        ...
+
     def orphans(self) -> Iterator[int]:
         """Yield pids of our servers that run without a living supervisor."""
         ...

@@ -11,6 +11,7 @@ from pgstead.prove import (
     databases,
     encryption,
     grants,
+    hosts,
     logical_dumps,
     migrations,
     mirrored,
@@ -31,6 +32,7 @@ from pgstead.prove.promise import Promise
 
 MODULES = (
     server,
+    hosts,
     tls,
     roles,
     databases,

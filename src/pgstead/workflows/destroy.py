@@ -83,6 +83,7 @@ def destroy(design: Design, ports: Ports, *, with_backups: bool = False) -> Dest
             hint="nothing was removed; remove it by hand if that is what you want",
         )
     down(ports)
+    ports.supervisor.forget()
     if with_backups:
         _remove_backups(design, ports)
     outside = backups_outside(design)

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from pgstead.host import binaries, facts, guard, leftovers, pgbouncer, processes, state
+from pgstead.host import binaries, facts, leftovers, pgbouncer, processes, state
 from pgstead.host.cluster import DataDirectory
 from pgstead.host.files import LocalFiles
 from pgstead.host.pgbouncer import SocketConsole
@@ -219,7 +219,7 @@ class Rig:
 
     def said(self, name: str) -> str:
         """Return a program's own output."""
-        return Path(guard.log(self.layout, name)).read_text()
+        return Path(self.layout.log(name)).read_text()
 
     def remove(self) -> None:
         """End everything, and prove that nothing is left."""
