@@ -71,6 +71,7 @@ def main() -> None:
             ("pg_basebackup, zstd, then gpg", "pg_basebackup, zstd"),
             ("pgstead backup now", "pg_basebackup, zstd"),
             ("gpg, zstd, tar, start, by hand", "gpg, zstd, tar, start, by hand"),
+            ("the same with pg_verifybackup", "gpg, zstd, tar, start, by hand"),
             ("pgstead restore", "gpg, zstd, tar, start, by hand"),
             ("pgstead drill, end to end", "gpg, zstd, tar, start, by hand"),
         ):
@@ -97,9 +98,15 @@ def fill(stead: LiveStead, megabytes: int) -> None:
         session.execute("CHECKPOINT")
 
 
-def shell(command: str, stead: LiveStead) -> None:
+def shell(command: str, stead: LiveStead, *, user: str | None = None) -> None:
     """Run a line of shell; its failure is ours."""
-    subprocess.run(["bash", "-c", command], check=True, env=environment(stead), capture_output=True)
+    subprocess.run(
+        ["bash", "-c", command],
+        check=True,
+        env=environment(stead),
+        user=user,
+        capture_output=True,
+    )
 
 
 def environment(stead: LiveStead) -> dict[str, str]:
@@ -131,12 +138,13 @@ def one_round(stead: LiveStead, figures: Figures) -> None:
     figures.took("pg_basebackup, zstd, then gpg", lambda: shell(sealed, stead))
     figures.took("pgstead backup now", lambda: stead.run("backup", "now", timeout=3600))
     figures.took("gpg, zstd, tar, start, by hand", lambda: by_hand(stead, place))
+    figures.took("the same with pg_verifybackup", lambda: by_hand(stead, place, verified=True))
     figures.took("pgstead restore", lambda: restored(stead))
     figures.took("pgstead drill, end to end", lambda: stead.run("drill", timeout=3600))
     shutil.rmtree(place)
 
 
-def by_hand(stead: LiveStead, place: Path) -> None:
+def by_hand(stead: LiveStead, place: Path, *, verified: bool = False) -> None:
     """Restore the newest base backup with the bare tools, up to the last segment."""
     plan = stead.wired.design.backup
     assert plan is not None
@@ -145,11 +153,17 @@ def by_hand(stead: LiveStead, place: Path) -> None:
     made = backup.engine.backups()[-1]
     newest, first = Path(plan.base, made.name), made.begin_wal
     into = place / "restored"
+    checked = (
+        f" {tool(stead, 'pg_verifybackup')} --no-parse-wal --ignore tablespace_map"
+        f" --manifest-path {newest}/data/backup_manifest {into};"
+        if verified
+        else ""
+    )
     shell(
         f"set -e; mkdir -m 0700 {into}; export GNUPGHOME=$(mktemp -d);"
         f" gpg='gpg --quiet --batch --pinentry-mode loopback --passphrase-file {plan.passphrase}';"
         f" $gpg --import {plan.key}/secret.asc;"
-        f" $gpg --decrypt {newest}/data/base.tar.zst.gpg | zstd -d | tar -x -C {into};"
+        f" $gpg --decrypt {newest}/data/base.tar.zst.gpg | zstd -d | tar -x -C {into};{checked}"
         f" for f in {plan.wals}/*/*; do [[ $(basename $f) < {first} ]] ||"
         f" $gpg --decrypt $f | zstd -dq > {into}/pg_wal/$(basename $f); done;"
         f" cp {plan.streaming}/*.partial {into}/pg_wal/ || true;"
@@ -158,6 +172,7 @@ def by_hand(stead: LiveStead, place: Path) -> None:
         stead,
     )
     start_and_stop(stead, into)
+    shutil.rmtree(into)
 
 
 def start_and_stop(stead: LiveStead, data: Path) -> None:

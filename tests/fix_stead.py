@@ -345,12 +345,21 @@ def stead() -> Iterator[LiveStead]:
 
 
 @pytest.fixture(scope="session")
-def sampled() -> Iterator[LiveStead]:
-    """Share one running stead that is sampled each second, with thresholds to be reached."""
+def sampled_stead() -> Iterator[LiveStead]:
+    """Share one stead whose thresholds can be reached."""
     with stead_in(telemetry=SAMPLED) as made:
         made.run("up")
         made.wait_for_service()
         yield made
+
+
+@pytest.fixture(scope="module")
+def sampled(sampled_stead: LiveStead) -> Iterator[LiveStead]:
+    """Give it sampled each second: a tenth of a core, which the tests of other modules need."""
+    supervisor = sampled_stead.wired.ports.supervisor
+    supervisor.start("agent")
+    yield sampled_stead
+    supervisor.stop("agent")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def file_of(scene: Scene) -> Path:
 
 
 @contextmanager
-def nobody_samples(scene: Scene, statement: str) -> Iterator[None]:
+def nobody_samples(scene: Scene, statement: str = "") -> Iterator[None]:
     """Stop the agent, and change what it wrote last."""
     scene.ports.supervisor.stop("agent")
     try:
@@ -94,7 +94,8 @@ def the_monitor_may_read_everything(scene: Scene) -> Iterator[Design | None]:
 @sabotage("TEL-005", where=WHERE)
 def everybody_may_read_the_samples(scene: Scene) -> Iterator[Design | None]:
     """Somebody opened the directory, for a script."""
-    with scene.mode(file_of(scene).parent, 0o755):
+    # the agent closes its directory whenever it opens its file anew
+    with nobody_samples(scene), scene.mode(file_of(scene).parent, 0o755):
         yield None
 
 

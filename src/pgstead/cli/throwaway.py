@@ -39,9 +39,11 @@ def designed(
     from pgstead.design import compose
     from pgstead.render import compose as rendering
 
-    # what lives for a while is not backed up, so nothing of that need be here
-    without = source.manifest.backup.model_copy(update={"enabled": False})
-    source = replace(source, manifest=source.manifest.model_copy(update={"backup": without}))
+    # what lives for a while is neither backed up nor watched: nothing of that need be here
+    given, off = source.manifest, {"enabled": False}
+    parts = {"backup": given.backup, "telemetry": given.telemetry}
+    without = {name: part.model_copy(update=off) for name, part in parts.items()}
+    source = replace(source, manifest=given.model_copy(update=without))
     found = survey(source)
     direct, pooler = _free_ports()
     manifest = likeness.manifest_of(

@@ -121,12 +121,21 @@ def metrics_are_true(w: Witness) -> Iterator[Finding]:
         plain = get(service, "/metrics")
         found = _values(plain, openmetrics=False)
         yield from _agrees(w, plain, found)
-        formal = get(service, "/metrics", _OPEN)
-        same = _values(formal, openmetrics=True)
-        yield formal.shows(
-            holds=same.keys() >= found.keys() and "openmetrics" in formal.value.media_type,
-            expected="OpenMetrics with the same series",
-        )
+        yield _same_in_both(service)
+
+
+def _same_in_both(service: Service) -> Finding:
+    """Compare the two formats; a series that comes or goes meanwhile is no difference."""
+    before = _values(get(service, "/metrics"), openmetrics=False)
+    formal = get(service, "/metrics", _OPEN)
+    after = _values(get(service, "/metrics"), openmetrics=False)
+    missing = (before.keys() & after.keys()) - _values(formal, openmetrics=True).keys()
+    names = ", ".join(sorted({name for name, _ in missing})[:5]) or "none"
+    return formal.shows(
+        holds=bool(before) and not missing and "openmetrics" in formal.value.media_type,
+        expected="OpenMetrics with the same series",
+        said=f"missing: {names}",
+    )
 
 
 def _values(told: Answer[Told], *, openmetrics: bool) -> Mapping[tuple[str, str], float]:

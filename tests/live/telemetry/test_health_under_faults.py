@@ -97,10 +97,8 @@ def answers(stead: LiveStead, fault: Fault) -> None:
     wanted = {"live": 200, "ready": fault.ready, "db": fault.status}
     for path in PATHS:
         address = f"http://127.0.0.1:{stead.api_port}/health/{path}"
-        took = [9.0]
-        for _ in range(5):
-            if min(took) < 1:
-                break
+        took: list[float] = []
+        for _ in range(2):
             before = time.monotonic()
             answer = httpx.get(address, timeout=30)
             took.append(time.monotonic() - before)
