@@ -42,6 +42,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
+        "audit": "Who did what, when, from where, for whom.",
         "alerts": "Show what fires, and have it told or silenced.",
         "top": "Show sessions, waits, rates, pool and statements, live.",
         "inspect": "Find what ails the running server, and the SQL that cures it.",

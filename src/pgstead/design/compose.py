@@ -9,6 +9,7 @@ from pgstead.catalog import gaps
 from pgstead.design import (
     accounts,
     alerts,
+    audit,
     backup,
     budget,
     databases,
@@ -26,6 +27,7 @@ from pgstead.design.reasons import Value, settled
 from pgstead.errors import ManifestError, MissingPoolerError
 from pgstead.manifest.document import Manifest
 from pgstead.model.address import Resource
+from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import (
     DatabasePlan,
@@ -79,11 +81,12 @@ def compose(
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     backed_up = _backed_up(manifest, host, build, layout)
     watched = telemetry.plan(manifest, host, layout, backed_up)
+    audited = audit.plan(manifest, build, layout)
     return Design(
         name=manifest.name,
         stead_id=stead_id,
         environment=manifest.environment,
-        stead=Stead.of(_wanted(manifest, host, build, stead_id, decided, backed_up)),
+        stead=Stead.of(_wanted(manifest, host, build, stead_id, decided, backed_up, audited)),
         layout=layout,
         host=host,
         build=build,
@@ -99,7 +102,7 @@ def compose(
         pooler_databases=_pooled_databases(manifest, decided),
         programs=(
             *programs.programs(manifest, host, build, decided.pooler, layout, services_python),
-            *_keepers(backed_up, watched, host, layout, services_python),
+            *_keepers(backed_up, watched, audited, host, layout, services_python),
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
@@ -114,6 +117,7 @@ def compose(
         backup=backed_up,
         telemetry=watched,
         alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
+        audit=audited,
     )
 
 
@@ -206,13 +210,14 @@ def _cluster_name(manifest: Manifest) -> str:
 def _keepers(
     plan: BackupPlan | None,
     watched: TelemetryPlan | None,
+    audited: AuditPlan | None,
     host: HostFacts,
     layout: Layout,
     python: str,
 ) -> Iterator[Program]:
     if plan is not None and host.backup_tools is not None:
         yield backup.receiver(host.backup_tools, host, layout)
-    if plan is not None or watched is not None:
+    if plan is not None or watched is not None or audited is not None:
         yield programs.agent(host, layout, python)
 
 
@@ -223,6 +228,7 @@ def _wanted(
     stead_id: str,
     decided: Decided,
     backed_up: BackupPlan | None,
+    audited: AuditPlan | None,
 ) -> Iterator[Resource]:
     pooled = decided.pooled
     yield databases.cluster(build, stead_id)
@@ -233,6 +239,8 @@ def _wanted(
     yield from pooler.resources(decided.pooler_settings)
     if backed_up is not None:
         yield from backup.resources(manifest, backed_up)
+    if audited is not None:
+        yield from audit.resources(manifest, audited)
 
 
 def _written(values: Mapping[str, Value]) -> dict[str, str]:

@@ -370,3 +370,19 @@ class Revision(Resource):
     @property
     def key(self) -> str:
         return self.database
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeHistory(Resource):
+    """The change history of a database: its function, and the triggers that feed it."""
+
+    kind = Kind.CHANGE_HISTORY
+    capability = Capability.AUDIT
+    database: str
+    source: str  # prosrc of the trigger function, stripped
+    unfed: tuple[str, ...] = ()  # tables that ought to feed it as they should, and do not
+    surplus: tuple[str, ...] = ()  # tables that feed it, and ought not to
+
+    @property
+    def key(self) -> str:
+        return self.database
