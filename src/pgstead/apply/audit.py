@@ -62,7 +62,7 @@ def _feed(plan: HistoryPlan | None, major: int, session: Session, database: str)
 
 def _triggers(table: sql.Identifier, arguments: tuple[str, str, str]) -> Iterator[Statement]:
     told = sql.SQL(", ").join(map(sql.Literal, arguments))
-    kinds = (
+    kinds: tuple[tuple[sql.Identifier, LiteralString, LiteralString], ...] = (
         (_TRIGGER, "AFTER INSERT OR UPDATE OR DELETE", "ROW"),
         (_TRUNCATE, "AFTER TRUNCATE", "STATEMENT"),
     )

@@ -64,7 +64,9 @@ def _filters(body: Callable[..., Any]) -> Callable[..., Any]:
     kinds = ("read", "write", "ddl", "role", "function", "code", "login", "change", "gap")
     options: Iterable[Option] = (
         click.option("--kind", "kinds", multiple=True, type=click.Choice(kinds), help="Of a kind."),
-        click.option("--outcome", type=click.Choice(("done", "denied", "failed")), default=""),
+        click.option(
+            "--outcome", type=click.Choice(("done", "denied", "failed")), help="What became of it."
+        ),
         click.option("--role", default="", help="By a role of the server."),
         click.option("--database", default="", help="In a database."),
         click.option("--tenant", default="", help="For a tenant."),
@@ -94,7 +96,8 @@ def _span(default: str) -> Option:
 def _question(since: datetime, until: datetime | None, told: Mapping[str, Any]) -> Question:
     from pgstead.workflows.audit_query import Question
 
-    return Question(since, until or datetime.now(UTC), **told)
+    given = {name: value for name, value in told.items() if value}
+    return Question(since, until or datetime.now(UTC), **given)
 
 
 def _print(console: Console, told: Mapping[str, Any]) -> None:
@@ -228,12 +231,12 @@ def _verify(head: str) -> int:
     from pgstead.workflows import audit, change_history
 
     console = Console(invocation_of())
-    wired, plan, ports = _wired(console)
+    wired, _, ports = _wired(console)
     with console.working():
         found = audit.verify(ports, _noted(head))
         flaws, compared = list(found.flaws), 0
         if wired.ports.sql.answers():
-            compared, more = change_history.compare(plan, wired.ports.sql, ports)
+            compared, more = change_history.compare(wired.ports.sql, ports)
             flaws += more
     if console.json:
         told = {"records": found.records, "head": found.head, "seals": compared, "flaws": flaws}

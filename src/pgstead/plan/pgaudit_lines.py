@@ -30,7 +30,7 @@ def read(message: str) -> Audited | None:
     """Return what a message says, None where it is not pgaudit's."""
     if not message.startswith(_BEGINS):
         return None
-    fields = next(csv.reader([message.removeprefix(_BEGINS)]), [])
+    fields = next(csv.reader([message.removeprefix(_BEGINS)]))
     if len(fields) < _FIELDS:
         return None
     _, statement, _, group, _, _, _, text, _ = fields[:_FIELDS]

@@ -29,9 +29,9 @@ _SETTINGS = (
     ("app.current_user_id", "user"),
     ("app.correlation_id", "correlation_id"),
 )
-# PgBouncer's application_name_add_host: "api - 10.0.0.7:41222", in brackets no more than that.
+# PgBouncer's application_name_add_host: "api - 10.0.0.7:41222", or the address alone.
 _ADDED = re.compile(
-    r"^(.*?)(?: - )?((?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]+|unix(?:\(\d+\))?):\d+)$"
+    r"^(?:(.*) - )?((?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:]*|unix(?:\(\d+\))?):\d+)$"
 )
 
 
@@ -235,6 +235,6 @@ def origin(line: Line) -> tuple[str, str]:
     name, host = line.word("application_name"), line.word("remote_host")
     added = _ADDED.match(name)
     if added is not None:
-        return added[1], added[2]
+        return added[1] or "", added[2]
     port = line.word("remote_port")
     return name, f"{host}:{port}" if port else "socket" if host == "[local]" else host

@@ -72,9 +72,7 @@ def collect(plan: AuditPlan, ports: AuditPorts) -> int:
 def _looked(plan: AuditPlan, ports: AuditPorts, reading: _Reading) -> tuple[list[Event], bool]:
     until = datetime.now(UTC) - timedelta(seconds=LAG)
     stretch = ports.server_log.read(reading.server)
-    lines = (
-        [line for line in map(_line, *zip(*stretch.lines, strict=True))] if stretch.lines else []
-    )
+    lines = [_line(mark, text) for mark, text in stretch.lines]
     found = list(_gap(stretch))
     before = reading.server
     if stretch.more and lines:

@@ -191,7 +191,7 @@ def _sealed_up_to(trail: TrailStore, database: str) -> str:
     return last
 
 
-def compare(plan: AuditPlan, port: Sql, ports: AuditPorts) -> tuple[int, tuple[Flaw, ...]]:
+def compare(port: Sql, ports: AuditPorts) -> tuple[int, tuple[Flaw, ...]]:
     """Compare each seal with the rows that it seals; return how many, and what differs."""
     flaws: list[Flaw] = []
     told = list(seals(ports.trail))
