@@ -115,7 +115,8 @@ class TrailFiles:
     def note(self, notes: Mapping[str, Any]) -> None:
         """Replace the notes. Raises StateDirectoryError."""
         try:
-            self._keep("notes.json", notes)
+            # the logs are read again from older notes; what is in the trail is not written twice
+            self._keep("notes.json", notes, sync=False)
         except OSError as error:
             raise problem(error, self._directory, "writing notes to") from error
 
@@ -144,13 +145,14 @@ class TrailFiles:
             return {}
         return told if isinstance(told, dict) else {}  # pyright: ignore[reportUnknownVariableType]
 
-    def _keep(self, name: str, told: Mapping[str, Any]) -> None:
+    def _keep(self, name: str, told: Mapping[str, Any], *, sync: bool = True) -> None:
         path = self._directory / name
         made = path.with_suffix(".new")
         handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             os.write(handle, json.dumps(told, default=str).encode())
-            os.fsync(handle)
+            if sync:
+                os.fsync(handle)
         finally:
             os.close(handle)
         made.replace(path)

@@ -121,6 +121,19 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """What a stretch of a change history adds up to."""
+
+    database: str
+    begin: str  # transaction ids: the first within, the first beyond
+    end: str
+    rows: int
+    first: str  # times of the rows
+    last: str
+    sum: str
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryPlan:
     """Whose changes of rows are kept. Names may hold `*`; `public` need not be said."""
 

@@ -41,6 +41,7 @@ class _Reading:
     pooler: Mark
     journal: Mark
     sessions: Sessions
+    settled: str = ""  # up to when all that was logged is in the trail
     written: Mapping[tuple[str, int], str] = field(default_factory=dict[tuple[str, int], str])
 
     def new(self, event: Event) -> bool:
@@ -79,6 +80,8 @@ def _looked(plan: AuditPlan, ports: AuditPorts, reading: _Reading) -> tuple[list
         # what follows on the last lines is not at hand yet
         until = min(until, lines[-1].at - timedelta(seconds=LAG))
         until = max(until, lines[0].at)
+    elif not stretch.more:
+        reading.settled = until.isoformat()
     for line, event in events(lines, reading.sessions, until, plan):
         reading.server = _mark(stretch, line)
         if event is not None and reading.new(event):
@@ -135,6 +138,7 @@ def _now() -> str:
 def _noted(reading: _Reading, head: Head) -> Mapping[str, Any]:
     return {
         "seq": head.seq,
+        "settled": reading.settled,
         "server": [reading.server.file, reading.server.born, reading.server.offset],
         "pooler": [reading.pooler.file, reading.pooler.born, reading.pooler.offset],
         "journal": [reading.journal.file, reading.journal.born, reading.journal.offset],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from pgstead.model.audit import AuditPlan, Event, Flaw, HistoryPlan, Kind, Outcome
+from pgstead.observe.seals import broken_seals, sealed, seals
 from pgstead.ports import Sql
 from pgstead.ports.audit import AuditPorts
 
@@ -35,32 +36,11 @@ _BOUND = """
     WHERE transaction >= %(from)s::xid8 AND transaction < %(to)s::xid8
     ORDER BY transaction, id OFFSET %(most)s LIMIT 1
 """
-_SUM = """
-    SELECT count(*) AS rows, min(at) AS first, max(at) AS last,
-           encode(sha256(convert_to(coalesce(
-               string_agg(to_jsonb(c)::text, E'\\n' ORDER BY c.transaction, c.id), ''), 'UTF8')),
-               'hex') AS sum
-    FROM pgstead_audit.change AS c
-    WHERE c.transaction >= %(from)s::xid8 AND c.transaction < %(to)s::xid8
-"""
 _ROWS = """
     SELECT at, transaction::text AS transaction, pid, role, application, client, tenant, app_user,
            correlation_id, operation, schema_name, table_name, key, columns, before, after
     FROM pgstead_audit.change WHERE at >= %(since)s AND at < %(until)s ORDER BY at, id
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """What a stretch of a history adds up to."""
-
-    database: str
-    begin: str  # transaction ids, the first within, the last without
-    end: str
-    rows: int
-    first: str
-    last: str
-    sum: str
 
 
 def keep(plan: AuditPlan, port: Sql, ports: AuditPorts) -> int:
@@ -142,17 +122,12 @@ def _seal(
         bounds = {"from": begin, "to": horizon, "most": _SEALED}
         further = connection.execute(_BOUND, bounds).fetchone()
         end = further["bound"] if further is not None and further["bound"] != begin else horizon
-        found = _one(connection, _SUM, {"from": begin, "to": end})
-        if not found["rows"]:
+        seal = sealed(connection, history.database, begin, end)
+        if seal is None:
             return count
-        seal = {
-            "database": history.database, "begin": begin, "end": end, "rows": found["rows"],
-            "first": found["first"].isoformat(), "last": found["last"].isoformat(),
-            "sum": found["sum"],
-        }  # fmt: skip
         told = Event(
             at=datetime.now(UTC).isoformat(timespec="milliseconds"), kind=Kind.SEAL,
-            database=history.database, what=f"{found['rows']} changes sealed", detail=seal,
+            database=history.database, what=f"{seal.rows} changes sealed", detail=asdict(seal),
         )  # fmt: skip
         with ports.trail.writing():
             ports.trail.append([told.told()])
@@ -168,24 +143,9 @@ def _one(
     return row
 
 
-def seals(trail: TrailStore) -> Iterator[Seal]:
-    """Yield the seals in the trail whose rows retention has left."""
-    found: list[Seal] = []
-    before: dict[str, str] = {}
-    for _, record in trail.records():
-        if record is None:
-            continue
-        detail: Mapping[str, Any] = record.body.get("detail") or {}
-        if record.body.get("kind") == Kind.SEAL and "sum" in detail:
-            found.append(Seal(**detail))
-        elif record.body.get("kind") == Kind.EXPIRED and "history" in detail:
-            before[detail["history"]] = max(before.get(detail["history"], ""), detail["before"])
-    return (s for s in found if s.first[:10] >= before.get(s.database, ""))
-
-
 def _sealed_up_to(trail: TrailStore, database: str) -> str:
     last = "0"
-    for seal in seals(trail):
+    for seal in seals(r for _, r in trail.records() if r is not None):
         if seal.database == database:
             last = seal.end
     return last
@@ -194,20 +154,11 @@ def _sealed_up_to(trail: TrailStore, database: str) -> str:
 def compare(port: Sql, ports: AuditPorts) -> tuple[int, tuple[Flaw, ...]]:
     """Compare each seal with the rows that it seals; return how many, and what differs."""
     flaws: list[Flaw] = []
-    told = list(seals(ports.trail))
+    told = seals(r for _, r in ports.trail.records() if r is not None)
     for database in dict.fromkeys(s.database for s in told):
         mine = [s for s in told if s.database == database]
         with port.connect(database, read_only=True) as connection:
-            there = _one(connection, _THERE)["there"]
-            for seal in mine:
-                where = f"{database}, changes of {seal.first} to {seal.last}"
-                if not there:
-                    flaws.append(Flaw(where, "the change history is gone"))
-                    continue
-                found = _one(connection, _SUM, {"from": seal.begin, "to": seal.end})
-                if found["sum"] != seal.sum:
-                    said = f"{seal.rows} rows were sealed, {found['rows']} are there"
-                    flaws.append(Flaw(where, f"not as they were sealed: {said}"))
+            flaws += broken_seals(connection, mine)
     return len(told), tuple(flaws)
 
 
