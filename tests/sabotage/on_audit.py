@@ -14,6 +14,7 @@ from tests.sabotage.damage import sabotage
 from tests.sabotage.scene import Scene
 
 WHERE = "audited_scene"
+LENGTHY = "audited_scene at length"  # each promise waits for what never comes
 
 
 def plan_of(scene: Scene) -> AuditPlan:
@@ -32,21 +33,21 @@ def nobody_collects(scene: Scene) -> Iterator[Path]:
         scene.ports.supervisor.start("agent")
 
 
-@sabotage("AUD-001", where=WHERE)
+@sabotage("AUD-001", where=WHERE, alone=True)
 def statements_of_the_application_are_not_logged(scene: Scene) -> Iterator[Design | None]:
     """Somebody found the log too large, and took the setting from the role."""
     with scene.role_setting(scene.plan.app, "log_statement", "ddl"):
         yield None
 
 
-@sabotage("AUD-002", where=WHERE)
+@sabotage("AUD-002", where=WHERE, alone=True)
 def changes_of_roles_are_not_logged(scene: Scene) -> Iterator[Design | None]:
     """The server logs no statements but those of roles that have a setting of their own."""
     with scene.altered(log_statement="none"):
         yield None
 
 
-@sabotage("AUD-003", where=WHERE)
+@sabotage("AUD-003", where=WHERE, alone=True)
 def refusals_are_not_logged(scene: Scene) -> Iterator[Design | None]:
     """Errors of clients were thought to be noise."""
     with scene.altered(log_min_messages="log"):
@@ -55,7 +56,7 @@ def refusals_are_not_logged(scene: Scene) -> Iterator[Design | None]:
     scene.reconnect()
 
 
-@sabotage("AUD-004", where=WHERE)
+@sabotage("AUD-004", where=WHERE, alone=True)
 def the_application_may_change_its_history(scene: Scene) -> Iterator[Design | None]:
     """A retention job ran as the application, and was given what it asked for."""
     app = scene.plan.app
@@ -104,7 +105,7 @@ def the_last_lines_are_cut_off(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("AUD-001", "AUD-002", "AUD-003", where=WHERE, alone=True)
+@sabotage("AUD-001", "AUD-002", "AUD-003", where=LENGTHY, alone=True)
 def the_agent_collects_nothing(scene: Scene) -> Iterator[Design | None]:
     """It died, and nobody looked."""
     with nobody_collects(scene):

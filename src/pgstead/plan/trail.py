@@ -169,14 +169,11 @@ def _statement(
 ) -> Event | None:  # fmt: skip
     found = meaning(text)
     kind = kind or found.kind
-    outcome, state = Outcome.DONE, ""
-    if kind is not None and after is not None and _belongs(after, line.at, text):
-        state = after.word("state_code")
-        outcome = Outcome.DENIED if state == _DENIED else Outcome.FAILED
-    sessions.last[line.session] = (key, text, outcome is not Outcome.DONE)
+    failure = after if after is not None and _belongs(after, line.at, text) else None
+    sessions.last[line.session] = (key, text, kind is not None and failure is not None)
     if kind is None:
         return None
-    return _known(line, sessions, kind, masked(text), outcome, state, found.objects)
+    return _known(line, sessions, kind, masked(text), found.objects, failure)
 
 
 def _belongs(failure: Line, begun: datetime, text: str) -> bool:
@@ -188,25 +185,32 @@ def _belongs(failure: Line, begun: datetime, text: str) -> bool:
 def _failure(line: Line, sessions: Sessions) -> Event | None:
     state, text = line.word("state_code"), line.word("statement")
     if state[:2] == _NO_WAY_IN and line.word("error_severity") == "FATAL":
-        said = line.word("message")
-        return _known(line, sessions, Kind.LOGIN, said, Outcome.DENIED, state)
+        return _known(line, sessions, Kind.LOGIN, line.word("message"), failure=line)
     if state != _DENIED:
         return None
     _, last, told = sessions.last.get(line.session, ("", "", False))
-    if told and line.word("statement").strip() == last.strip():
+    if told and text.strip() == last.strip():
         return None  # with the statement
-    found = meaning(text) if text else None
-    kind = (found.kind if found else None) or Kind.CODE
-    objects = found.objects if found else ()
-    return _known(
-        line, sessions, kind, masked(text) or line.word("message"), Outcome.DENIED, state, objects
-    )
+    found = meaning(text)
+    what = masked(text) or line.word("message")
+    return _known(line, sessions, found.kind or Kind.CODE, what, found.objects, line)
+
+
+def _outcome(failure: Line | None) -> Outcome:
+    if failure is None:
+        return Outcome.DONE
+    state = failure.word("state_code")
+    refused = state == _DENIED or state[:2] == _NO_WAY_IN
+    return Outcome.DENIED if refused else Outcome.FAILED
 
 
 def _known(
     line: Line, sessions: Sessions, kind: Kind, what: str,
-    outcome: Outcome = Outcome.DONE, sqlstate: str = "", objects: tuple[str, ...] = (),
+    objects: tuple[str, ...] = (), failure: Line | None = None,
 ) -> Event:  # fmt: skip
+    outcome = _outcome(failure)
+    # only of refusals: other messages quote values
+    denied = failure is not None and outcome is Outcome.DENIED
     scope = sessions.scope(line)
     application, client = origin(line)
     return Event(
@@ -224,8 +228,8 @@ def _known(
         transaction=line.word("vxid"),
         what=what,
         objects=objects,
-        sqlstate=sqlstate,
-        detail={"message": line.word("message")} if outcome is Outcome.DENIED else {},
+        sqlstate="" if failure is None else failure.word("state_code"),
+        detail={"message": failure.word("message")} if denied and failure else {},
         source=line.end,
     )
 

@@ -13,7 +13,7 @@ from pgstead.ports.audit import AuditPorts
 from pgstead.prove.finding import Answer, CannotTryError, answer, timed
 from pgstead.prove.witness import Witness
 
-_SPARE = 15.0  # seconds beyond three intervals that the agent may take
+_SPARE = 8.0  # seconds beyond three intervals that the agent may take
 Told = dict[str, Any]
 
 
