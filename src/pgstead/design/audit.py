@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources as packaged
+from types import MappingProxyType
 
 from pgstead.design.names import BACKUP, LOOKUP, MONITOR, SUPERUSER
 from pgstead.manifest.document import DatabaseEntry, Manifest
@@ -15,8 +16,12 @@ from pgstead.model.layout import Layout
 from pgstead.model.resources import ChangeHistory, RoleSetting, Schema
 
 PGAUDIT = "pgaudit"
-_CLASSES = {"all": "read, write, function, ddl, role", "writes": "write, function, ddl, role"}
-_LEVELS = {"all": "all", "writes": "mod"}
+# misc_set: SET ROLE is one, and tells who became whom
+_CLASSES: Mapping[str, str] = MappingProxyType({
+    "all": "read, write, function, ddl, role, misc_set",
+    "writes": "write, function, ddl, role, misc_set",
+})  # fmt: skip
+_LEVELS: Mapping[str, str] = MappingProxyType({"all": "all", "writes": "mod"})
 
 
 def wanted(manifest: Manifest) -> bool:
