@@ -115,16 +115,13 @@ def the_agent_collects_nothing(scene: Scene) -> Iterator[Design | None]:
 @sabotage("AUD-006", also=("AUD-007",), where=WHERE, alone=True)
 def a_table_feeds_no_history(scene: Scene) -> Iterator[Design | None]:
     """A bulk load switched the triggers off, and nobody switched them on again."""
-    tables = [
-        row[0]
-        for row in scene.rows(
-            "SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger"
-            " WHERE tgname = 'pgstead_audit_change'",
-            database=scene.plan.name,
-        )
-    ]
-    off = tuple(f"ALTER TABLE {t} DISABLE TRIGGER pgstead_audit_change" for t in tables)
-    on = tuple(f"ALTER TABLE {t} ENABLE ALWAYS TRIGGER pgstead_audit_change" for t in tables)
+    fed = scene.rows(
+        "SELECT tgrelid::regclass::text, tgname::text FROM pg_trigger"
+        " WHERE tgname ~ '^pgstead_audit_' AND NOT tgisinternal",
+        database=scene.plan.name,
+    )
+    off = tuple(f"ALTER TABLE {table} DISABLE TRIGGER {name}" for table, name in fed)
+    on = tuple(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}" for table, name in fed)
     with scene.done_and_undone(off, on):
         yield None
 

@@ -191,6 +191,64 @@ def test_a_changed_row_is_told_with_its_columns_and_for_whom(audited: LiveStead)
     assert {"name", "updated_at"} <= set(changes[1]["detail"]["columns"])
 
 
+@pytest.mark.parametrize("by_row", [True, False])
+def test_every_way_of_writing_is_told_row_by_row_and_secrets_are_masked(
+    audited: LiveStead, by_row: bool
+) -> None:
+    """Upserts, COPY, keys that change, TRUNCATE; with values, as a manifest may ask for."""
+    arguments = "'values', '{\"id\"}', '{\"token\"}'"
+    events = {
+        "i": "INSERT ON d REFERENCING NEW TABLE AS new_rows",
+        "u": "UPDATE ON d REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+        "d": "DELETE ON d REFERENCING OLD TABLE AS old_rows",
+    }
+    made = [
+        f"CREATE TRIGGER {n} AFTER {e} FOR EACH STATEMENT"
+        f" EXECUTE FUNCTION pgstead_audit.record_changes({arguments})"
+        for n, e in events.items()
+    ]
+    if by_row:
+        made = [
+            (
+                "CREATE TRIGGER r AFTER INSERT OR UPDATE OR DELETE ON d FOR EACH ROW"
+                f" EXECUTE FUNCTION pgstead_audit.record_change({arguments})"
+            )
+        ]
+    with audited.superuser("jeex_idea") as session, session.transaction(force_rollback=True):
+        session.execute("CREATE TABLE d (id int PRIMARY KEY, a text, token text)")
+        for statement in (
+            *made,
+            (
+                "CREATE TRIGGER t AFTER TRUNCATE ON d FOR EACH STATEMENT"
+                f" EXECUTE FUNCTION pgstead_audit.record_change({arguments})"
+            ),
+            "INSERT INTO d SELECT g, 'a' || g, 's3cret' FROM generate_series(1, 3) AS g",
+            (
+                "INSERT INTO d VALUES (3, 'b', 't'), (4, 'c', 'u')"
+                " ON CONFLICT (id) DO UPDATE SET a = 'z', token = 'other'"
+            ),
+            "UPDATE d SET a = a WHERE id = 1",
+            "UPDATE d SET a = 'nobody' WHERE false",
+            "DELETE FROM d WHERE id = 2",
+            "TRUNCATE d",
+        ):
+            session.execute(statement)
+        rows = session.execute(
+            "SELECT operation, key ->> 'id' AS id, columns, before, after FROM pgstead_audit.change"
+            " WHERE transaction = pg_current_xact_id()"
+        ).fetchall()
+    told = sorted((r["operation"], r["id"] or "") for r in rows)
+    assert told == [
+        ("delete", "2"), ("insert", "1"), ("insert", "2"), ("insert", "3"), ("insert", "4"),
+        ("truncate", ""), ("update", "1"), ("update", "3"),
+    ]  # fmt: skip
+    upsert = next(r for r in rows if (r["operation"], r["id"]) == ("update", "3"))
+    assert sorted(upsert["columns"]) == ["a", "token"]
+    assert upsert["before"] == {"a": "a3", "token": "***"}
+    assert upsert["after"] == {"a": "z", "token": "***"}
+    assert "s3cret" not in str(rows)
+
+
 @pytest.mark.parametrize("sabotage", OURS, ids=lambda s: s.name)
 def test_a_sabotage_of_the_trail_breaks_its_promises(
     audited_scene: Scene, sabotage: Sabotage

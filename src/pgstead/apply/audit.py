@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources as packaged
+from types import MappingProxyType
 from typing import LiteralString, cast
 
 from psycopg import sql
@@ -16,9 +17,14 @@ from pgstead.model.resources import ChangeHistory
 from pgstead.observe import audit
 from pgstead.observe.sql_files import query
 
-_FUNCTION = sql.Identifier(HISTORY_SCHEMA, "record_change")
-_TRIGGER = sql.Identifier("pgstead_audit_change")
-_TRUNCATE = sql.Identifier("pgstead_audit_truncate")
+_EVENTS: Mapping[str, LiteralString] = MappingProxyType({
+    "row": "AFTER INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW",
+    "insert": "AFTER INSERT ON {} REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT",
+    "update": "AFTER UPDATE ON {} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows"
+    " FOR EACH STATEMENT",
+    "delete": "AFTER DELETE ON {} REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT",
+    "truncate": "AFTER TRUNCATE ON {} FOR EACH STATEMENT",
+})  # fmt: skip
 # A trigger waits for all writers of its table, and they for it: not for long.
 _PATIENCE = sql.SQL("SET LOCAL lock_timeout = '5s'")
 
@@ -33,42 +39,49 @@ def history(operation: Operation, design: Design, session: Session) -> None:
     if isinstance(operation.after, ChangeHistory) and plan is not None:
         text = (packaged.files("pgstead.apply") / "change_history.sql").read_text("utf-8")
         tables = sql.SQL(cast("LiteralString", text))
-        session.run(tables, *_function(operation.after), database=database)
+        session.run(tables, *_functions(operation.after), database=database)
     _feed(plan, design.build.major, session, database)
 
 
-def _function(wanted: ChangeHistory) -> Iterator[Statement]:
-    yield sql.SQL(
-        "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
-        " SET search_path = pg_catalog, pg_temp AS {}"
-    ).format(_FUNCTION, sql.Literal(f"\n{wanted.source}\n"))
-    yield sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(_FUNCTION)
+def _functions(wanted: ChangeHistory) -> Iterator[Statement]:
+    for name, source in (
+        (audit.ROWS, wanted.for_rows),
+        (audit.STATEMENTS, wanted.for_statements),
+    ):
+        function = sql.Identifier(HISTORY_SCHEMA, name)
+        yield sql.SQL(
+            "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
+            " SET search_path = pg_catalog, pg_temp AS {}"
+        ).format(function, sql.Literal(f"\n{source}\n"))
+        yield sql.SQL("REVOKE ALL ON FUNCTION {}() FROM PUBLIC").format(function)
 
 
 def _feed(plan: HistoryPlan | None, major: int, session: Session, database: str) -> None:
     """Give each table its triggers, or take them; one transaction each, so that none waits long."""
     rows = session.rows(sql.SQL(query("change_history", major)), database)
     for table in audit.tables(rows, plan):
+        if table.right if table.wanted else not table.found:
+            continue
         name = sql.Identifier(table.schema, table.table)
-        if table.wanted and not table.right:
-            session.run(_PATIENCE, *_triggers(name, table.arguments), database=database)
-        elif table.fed and not table.wanted:
-            gone = [
-                sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(trigger, name)
-                for trigger in (_TRIGGER, _TRUNCATE)
-            ]
-            session.run(_PATIENCE, *gone, database=database)
+        changes = [
+            sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(trigger), name)
+            for trigger in table.found
+        ]
+        if table.wanted:
+            changes += _made(table, name)
+        session.run(_PATIENCE, *changes, database=database)
 
 
-def _triggers(table: sql.Identifier, arguments: tuple[str, str, str]) -> Iterator[Statement]:
-    told = sql.SQL(", ").join(map(sql.Literal, arguments))
-    kinds: tuple[tuple[sql.Identifier, LiteralString, LiteralString], ...] = (
-        (_TRIGGER, "AFTER INSERT OR UPDATE OR DELETE", "ROW"),
-        (_TRUNCATE, "AFTER TRUNCATE", "STATEMENT"),
-    )
-    for trigger, events, each in kinds:
-        yield sql.SQL(
-            "CREATE OR REPLACE TRIGGER {} {} ON {} FOR EACH {} EXECUTE FUNCTION {}({})"
-        ).format(trigger, sql.SQL(events), table, sql.SQL(each), _FUNCTION, told)
+def _made(table: audit.Fed, name: sql.Identifier) -> Iterator[Statement]:
+    told = sql.SQL(", ").join(map(sql.Literal, table.arguments))
+    for trigger in table.triggers:
+        made, function = (
+            sql.Identifier(trigger.name),
+            sql.Identifier(HISTORY_SCHEMA, trigger.function),
+        )
+        when = sql.SQL(_EVENTS[trigger.event]).format(name)
+        yield sql.SQL("CREATE TRIGGER {} {} EXECUTE FUNCTION {}({})").format(
+            made, when, function, told
+        )
         # also where session_replication_role is replica
-        yield sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(table, trigger)
+        yield sql.SQL("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}").format(name, made)

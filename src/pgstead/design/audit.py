@@ -76,10 +76,12 @@ def resources(manifest: Manifest, found: AuditPlan) -> Iterator[Resource]:
         yield from _settings(entry.app, told.application, found)
         for role in (entry.admin, entry.readonly, entry.migrator):
             yield from _settings(role, told.people, found)
-    source = (packaged.files("pgstead.design") / "sql" / "record_change.sql").read_text("utf-8")
+    folder = packaged.files("pgstead.design") / "sql"
+    rows = (folder / "record_change.sql").read_text("utf-8").strip()
+    statements = (folder / "record_changes.sql").read_text("utf-8").strip()
     for history in found.histories:
         yield Schema(history.database, HISTORY_SCHEMA, SUPERUSER)
-        yield ChangeHistory(history.database, source.strip())
+        yield ChangeHistory(history.database, rows, statements)
 
 
 def _settings(role: str, level: str, found: AuditPlan) -> Iterator[RoleSetting]:

@@ -374,12 +374,13 @@ class Revision(Resource):
 
 @dataclass(frozen=True, slots=True)
 class ChangeHistory(Resource):
-    """The change history of a database: its function, and the triggers that feed it."""
+    """The change history of a database: its functions, and the triggers that feed it."""
 
     kind = Kind.CHANGE_HISTORY
     capability = Capability.AUDIT
     database: str
-    source: str  # prosrc of the trigger function, stripped
+    for_rows: str  # prosrc of the function of row triggers, stripped
+    for_statements: str  # the same of statement triggers
     unfed: tuple[str, ...] = ()  # tables that ought to feed it as they should, and do not
     surplus: tuple[str, ...] = ()  # tables that feed it, and ought not to
 

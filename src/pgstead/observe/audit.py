@@ -13,23 +13,39 @@ from pgstead.model.resources import ChangeHistory
 from pgstead.observe.reading import Reading
 from pgstead.observe.sql_files import query
 
-_SOURCE = """
-    SELECT p.prosrc AS source FROM pg_catalog.pg_proc AS p
+_SOURCES = """
+    SELECT p.proname::text AS name, p.prosrc AS source FROM pg_catalog.pg_proc AS p
     JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE n.nspname = 'pgstead_audit' AND p.proname = 'record_change' AND p.pronargs = 0
-      AND p.prosecdef AND to_regclass('pgstead_audit.change') IS NOT NULL
+    WHERE n.nspname = 'pgstead_audit' AND p.pronargs = 0 AND p.prosecdef
+      AND to_regclass('pgstead_audit.change') IS NOT NULL
 """
+ROWS, STATEMENTS = "record_change", "record_changes"  # functions of both kinds of trigger
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """One trigger of a table whose changes are kept."""
+
+    name: str
+    event: str  # insert, update, delete, truncate; row: all but the last
+    function: str
+
+    def shown(self, arguments: tuple[str, ...]) -> str:
+        """Return it as the query shows one that is there and fires always."""
+        told = b"".join(a.encode() + b"\0" for a in arguments).hex()
+        return f"{self.name} {self.function} A {told}"
 
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """One table, what its trigger ought to be told, and whether it is."""
+    """One table, what its triggers ought to be told, and whether they are."""
 
     schema: str
     table: str
     wanted: bool
     arguments: tuple[str, str, str]  # names or values, columns of the key, secret columns
-    fed: bool
+    triggers: tuple[Trigger, ...]
+    found: tuple[str, ...]  # names of those that are there
     right: bool
 
     @property
@@ -42,15 +58,17 @@ def histories(design: Design, reading: Reading, database: str) -> Iterator[Chang
     """Yield the history of a database, as far as there is one."""
     plans = design.audit.histories if design.audit is not None else ()
     plan = next((p for p in plans if p.database == database), None)
-    found = reading.rows(_SOURCE, {}, database)
-    if not found:
+    sources = {r["name"]: str(r["source"]).strip() for r in reading.rows(_SOURCES, {}, database)}
+    if not sources:
         return
     told = tables(reading.rows(query("change_history", reading.major), {}, database), plan)
-    surplus = tuple(t.shown for t in told if t.fed and not t.wanted)
+    surplus = tuple(t.shown for t in told if t.found and not t.wanted)
     if plan is None and not surplus:
         return  # what was kept stays until it is dropped by hand; nothing feeds it any more
     unfed = tuple(t.shown for t in told if t.wanted and not t.right)
-    yield ChangeHistory(database, str(found[0]["source"]).strip(), unfed, surplus)
+    yield ChangeHistory(
+        database, sources.get(ROWS, ""), sources.get(STATEMENTS, ""), unfed, surplus
+    )
 
 
 def tables(rows: list[dict[str, Any]], plan: HistoryPlan | None) -> tuple[Fed, ...]:
@@ -65,9 +83,20 @@ def _fed(row: dict[str, Any], plan: HistoryPlan | None) -> Fed:
     if plan is not None:
         secret = [c for c in row["columns"] if c in row["secret"] or _masked(table, c, plan)]
         arguments = ("values" if plan.values else "names", _array(row["key"]), _array(secret))
-    told = b"".join(a.encode() + b"\0" for a in arguments).hex()
-    right = row["arguments"] == told and row["always"]
-    return Fed(schema, table, wanted, arguments, bool(row["fed"]), bool(right))
+    triggers = tuple(_triggers(by_statement=bool(row["by_statement"])))
+    right = list(row["triggers"]) == sorted(t.shown(arguments) for t in triggers)
+    found = tuple(str(t).split(" ", 1)[0] for t in row["triggers"])
+    return Fed(schema, table, wanted, arguments, triggers, found, right)
+
+
+def _triggers(*, by_statement: bool) -> Iterator[Trigger]:
+    """Yield the triggers of a table: one for each statement costs a fraction of one for each row."""
+    if by_statement:
+        for event in ("insert", "update", "delete"):
+            yield Trigger(f"pgstead_audit_{event}", event, STATEMENTS)
+    else:
+        yield Trigger("pgstead_audit_row", "row", ROWS)
+    yield Trigger("pgstead_audit_truncate", "truncate", ROWS)
 
 
 def chosen(schema: str, table: str, plan: HistoryPlan) -> bool:

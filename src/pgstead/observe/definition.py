@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FOLDER = "definitions"
 # What `up` keeps in a database beside what migrations make: the change history (ADR 0032).
-_KEPT = re.compile(r"(^|[ .])pgstead_audit(\W|$)|\.pgstead_audit_(change|truncate)$")
+_KEPT = re.compile(r"(^|[ .])pgstead_audit(\W|$)|\.pgstead_audit_[a-z]+$")
 
 
 def definition(connection: psycopg.Connection[TupleRow], major: int) -> Definition:

@@ -206,8 +206,8 @@ _HISTORY = (
 def _triggers_stay(w: Witness, session: Session, plan: DatabasePlan) -> Iterator[Finding]:
     table = readable_table(w, plan)
     statements: tuple[LiteralString, ...] = (
-        "ALTER TABLE {} DISABLE TRIGGER pgstead_audit_change",
-        "DROP TRIGGER pgstead_audit_change ON {}",
+        "ALTER TABLE {} DISABLE TRIGGER ALL",
+        "DROP TRIGGER pgstead_audit_truncate ON {}",
     )
     for text in statements:
         yield session.must_refuse(sql.SQL(text).format(table), states=_REFUSED)

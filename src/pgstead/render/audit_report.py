@@ -11,7 +11,8 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem;
        color: #1b1b1b; background: #fff }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
-th, td { text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid #ccc }
+th, td { text-align: left; vertical-align: top; padding: .4rem .6rem;
+         border-bottom: 1px solid #ccc }
 code { overflow-wrap: anywhere }
 .kept { color: #0a5c2b } .broken { color: #a3001b; font-weight: bold } .unproven { color: #6b4a00 }
 @media print { body { margin: 0; max-width: none } }

@@ -3,13 +3,18 @@ SELECT n.nspname AS schema, c.relname AS table,
        coalesce(k.columns, '{}') AS key,
        coalesce(s.columns, '{}') AS columns,
        coalesce(s.secret, '{}') AS secret,
-       t.tgname IS NOT NULL AS fed,
-       coalesce(t.tgenabled = 'A' AND u.tgenabled = 'A', false) AS always,
-       coalesce(encode(t.tgargs, 'hex'), '') AS arguments
+       -- rows of partitions may be written past their table: only row triggers follow them there
+       c.relkind = 'r' AND k.columns IS NOT NULL AS by_statement,
+       coalesce(t.triggers, '{}') AS triggers
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN pg_catalog.pg_trigger AS t ON t.tgrelid = c.oid AND t.tgname = 'pgstead_audit_change'
-LEFT JOIN pg_catalog.pg_trigger AS u ON u.tgrelid = c.oid AND u.tgname = 'pgstead_audit_truncate'
+LEFT JOIN LATERAL (
+    -- what fires always is 'A', also where session_replication_role is replica
+    SELECT array_agg(g.tgname || ' ' || p.proname || ' ' || g.tgenabled::text || ' '
+                     || encode(g.tgargs, 'hex') ORDER BY g.tgname) AS triggers
+    FROM pg_catalog.pg_trigger AS g JOIN pg_catalog.pg_proc AS p ON p.oid = g.tgfoid
+    WHERE g.tgrelid = c.oid AND g.tgname ~ '^pgstead_audit_' AND NOT g.tgisinternal
+) AS t ON true
 LEFT JOIN LATERAL (
     SELECT array_agg(a.attname::text ORDER BY a.attnum) AS columns
     FROM pg_catalog.pg_index AS i
