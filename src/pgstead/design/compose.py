@@ -56,6 +56,7 @@ class Decided:
     pooler: PoolerBuild | None  # None where no pooler is wanted
     pooler_settings: Mapping[str, Value]
     plans: tuple[DatabasePlan, ...]
+    audit: AuditPlan | None  # None where nothing is audited
 
     @property
     def pooled(self) -> bool:
@@ -77,16 +78,14 @@ def compose(
 
     Where the machine has no tools for them there are no backups, whatever the manifest says.
     """
-    _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     backed_up = _backed_up(manifest, host, build, layout)
     watched = telemetry.plan(manifest, host, layout, backed_up)
-    audited = audit.plan(manifest, build, layout)
     return Design(
         name=manifest.name,
         stead_id=stead_id,
         environment=manifest.environment,
-        stead=Stead.of(_wanted(manifest, host, build, stead_id, decided, backed_up, audited)),
+        stead=Stead.of(_wanted(manifest, host, build, stead_id, decided, backed_up)),
         layout=layout,
         host=host,
         build=build,
@@ -102,7 +101,7 @@ def compose(
         pooler_databases=_pooled_databases(manifest, decided),
         programs=(
             *programs.programs(manifest, host, build, decided.pooler, layout, services_python),
-            *_keepers(backed_up, watched, audited, host, layout, services_python),
+            *_keepers(backed_up, watched, decided.audit, host, layout, services_python),
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
@@ -117,7 +116,7 @@ def compose(
         backup=backed_up,
         telemetry=watched,
         alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
-        audit=audited,
+        audit=decided.audit,
     )
 
 
@@ -169,6 +168,7 @@ def _decide(
     layout: Layout,
     heads: Mapping[str, tuple[str, ...]],
 ) -> Decided:
+    _check(manifest, build, pooler_build)
     at_hand = pooler_build if manifest.pooler.enabled else None
     connections = budget.solve(manifest)
     divided = server.divided(manifest, host, connections)
@@ -183,6 +183,7 @@ def _decide(
         pooler=at_hand,
         pooler_settings=pooler_values,
         plans=names.plans(manifest, heads),
+        audit=audit.plan(manifest, build, layout),
     )
 
 
@@ -228,7 +229,6 @@ def _wanted(
     stead_id: str,
     decided: Decided,
     backed_up: BackupPlan | None,
-    audited: AuditPlan | None,
 ) -> Iterator[Resource]:
     pooled = decided.pooled
     yield databases.cluster(build, stead_id)
@@ -239,8 +239,8 @@ def _wanted(
     yield from pooler.resources(decided.pooler_settings)
     if backed_up is not None:
         yield from backup.resources(manifest, backed_up)
-    if audited is not None:
-        yield from audit.resources(manifest, audited)
+    if decided.audit is not None:
+        yield from audit.resources(manifest, decided.audit)
 
 
 def _written(values: Mapping[str, Value]) -> dict[str, str]:

@@ -90,7 +90,7 @@ def _fed(row: dict[str, Any], plan: HistoryPlan | None) -> Fed:
 
 
 def _triggers(*, by_statement: bool) -> Iterator[Trigger]:
-    """Yield the triggers of a table: one for each statement costs a fraction of one for each row."""
+    """Yield the triggers of a table: for each statement, which costs less than for each row."""
     if by_statement:
         for event in ("insert", "update", "delete"):
             yield Trigger(f"pgstead_audit_{event}", event, STATEMENTS)
