@@ -9,6 +9,7 @@ virtual transaction id (https://www.postgresql.org/docs/18/runtime-config-loggin
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,9 +75,9 @@ class Sessions:
         default_factory=dict[str, tuple[str, dict[str, str]]]
     )  # session: virtual transaction id, and what it was told
     lasting: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    last: dict[str, tuple[str, str, bool]] = field(
-        default_factory=dict[str, tuple[str, str, bool]]
-    )  # session: key and text of its last statement, and whether its failure was told with it
+    last: dict[str, tuple[str, str, bool]] = field(default_factory=dict[str, tuple[str, str, bool]])
+    # session: key and digest of its last statement (kept on disk: no text), and whether its
+    # failure was told with it
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -154,7 +155,7 @@ def _event(line: Line, after: Line | None, sessions: Sessions, plan: AuditPlan) 
     if (found := _LOGGED.fullmatch(message)) is not None:
         text = found[1]
         sessions.note(line, meaning(text).settings)
-        return None if pgaudit else _statement(line, text, after, sessions, text)
+        return None if pgaudit else _statement(line, text, after, sessions, "")
     if _AUTHORIZED.match(message):
         ours = line.word("user") in plan.own and _OURS in message
         return None if ours else _known(line, sessions, Kind.LOGIN, message)
@@ -170,7 +171,8 @@ def _statement(
     found = meaning(text)
     kind = kind or found.kind
     failure = after if after is not None and _belongs(after, line.at, text) else None
-    sessions.last[line.session] = (key, text, kind is not None and failure is not None)
+    told = kind is not None and failure is not None
+    sessions.last[line.session] = (key, _digest(text), told)
     if kind is None:
         return None
     return _known(line, sessions, kind, masked(text), found.objects, failure)
@@ -189,11 +191,15 @@ def _failure(line: Line, sessions: Sessions) -> Event | None:
     if state != _DENIED:
         return None
     _, last, told = sessions.last.get(line.session, ("", "", False))
-    if told and text.strip() == last.strip():
+    if told and _digest(text) == last:
         return None  # with the statement
     found = meaning(text)
     what = masked(text) or line.word("message")
     return _known(line, sessions, found.kind or Kind.CODE, what, found.objects, line)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.strip().encode()).hexdigest()[:16]
 
 
 def _outcome(failure: Line | None) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from pgstead.model.audit import LAG, AuditPlan, moment
@@ -65,13 +65,17 @@ class TrailTail:
         with timed() as watch:
             found = [
                 dict(record.body)
-                for _, record in self.ports.trail.records()
+                for _, record in self.ports.trail.records(_yesterday())
                 if record is not None
                 and record.seq > self.start
                 and what in json.dumps(dict(record.body), default=str)
             ]
         said = "; ".join(brief(event) for event in found[:6]) or "no such event"
         return answer(f"the audit trail: events that name {what}", said, found, watch)
+
+
+def _yesterday() -> date:
+    return (datetime.now(UTC) - timedelta(days=1)).date()
 
 
 _SHOWN = ("kind", "outcome", "role", "database", "client", "tenant", "correlation_id", "what")

@@ -63,7 +63,7 @@ def collect(plan: AuditPlan, ports: AuditPorts) -> int:
         for _ in range(_MOST):
             found, more = _looked(plan, ports, reading)
             head = ports.trail.append([e.told() for e in found])
-            ports.trail.note(_noted(reading, head))
+            ports.trail.note({**ports.trail.notes(), **_noted(reading, head)})
             count += len(found)
             if not more:
                 break

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 2  # months whose partitions are there before they begin
 _SEALED = 10_000  # rows of one seal, about
+_NOTE = "sealed"  # up to which transaction, by database
 _THERE = "SELECT to_regclass('pgstead_audit.change') IS NOT NULL AS there"
 _PARTITIONS = """
     SELECT c.relname AS name FROM pg_catalog.pg_inherits AS i
@@ -118,6 +119,8 @@ def _seal(
     count = 0
     begin = _sealed_up_to(ports.trail, history.database)
     horizon = _one(connection, _HORIZON)["horizon"]
+    if int(begin) > int(horizon):
+        begin = "0"  # a restore has set the transaction ids back
     while True:
         bounds = {"from": begin, "to": horizon, "most": _SEALED}
         further = connection.execute(_BOUND, bounds).fetchone()
@@ -131,6 +134,9 @@ def _seal(
         )  # fmt: skip
         with ports.trail.writing():
             ports.trail.append([told.told()])
+            notes = ports.trail.notes()
+            sealed_to = {**notes.get(_NOTE, {}), history.database: end}
+            ports.trail.note({**notes, _NOTE: sealed_to})
         count += 1
         begin = end
 
@@ -144,11 +150,13 @@ def _one(
 
 
 def _sealed_up_to(trail: TrailStore, database: str) -> str:
-    last = "0"
-    for seal in seals(r for _, r in trail.records() if r is not None):
-        if seal.database == database:
-            last = seal.end
-    return last
+    """Return where the next seal begins; without notes the trail itself tells."""
+    noted = trail.notes().get(_NOTE, {})
+    if database in noted:
+        return str(noted[database])
+    mine = (s.end for s in seals(r for _, r in trail.records() if r is not None)
+            if s.database == database)  # fmt: skip
+    return max(mine, key=int, default="0")
 
 
 def compare(port: Sql, ports: AuditPorts) -> tuple[int, tuple[Flaw, ...]]:

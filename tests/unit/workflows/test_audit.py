@@ -84,6 +84,14 @@ def test_lines_are_taken_over_once_however_often_one_looks(place: Place) -> None
     assert place.flaws() == ()
 
 
+def test_no_literal_is_left_in_what_is_noted(place: Place) -> None:
+    place.says("ALTER ROLE app PASSWORD 'seen'", "SELECT set_config('a', 'seen', true)")
+    audit.collect(PLAN, place.ports)
+    files = [path.read_text() for path in (place.folder / "audit").iterdir()]
+    assert files
+    assert [text for text in files if "seen" in text] == []
+
+
 def test_a_line_that_is_still_being_written_waits_for_its_end(place: Place) -> None:
     place.says("TABLE a")
     whole = place.log.read_text()
