@@ -63,12 +63,12 @@ def _feed(plan: HistoryPlan | None, major: int, session: Session, database: str)
         if table.right if table.wanted else not table.found:
             continue
         name = sql.Identifier(table.schema, table.table)
-        changes = [
+        changes: list[Statement] = [
             sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(sql.Identifier(trigger), name)
             for trigger in table.found
         ]
         if table.wanted:
-            changes += _made(table, name)
+            changes.extend(_made(table, name))
         session.run(_PATIENCE, *changes, database=database)
 
 

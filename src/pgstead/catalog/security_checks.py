@@ -24,8 +24,9 @@ class SecurityCheck:
 def _check(
     number: int, asks: str, promises: str, controls: str = "", *, sources: str = "", gap: str = ""
 ) -> SecurityCheck:
-    split = promises.split(), controls.split(), sources.split()
-    return SecurityCheck(number, asks, *map(tuple, split), gap)
+    return SecurityCheck(
+        number, asks, tuple(promises.split()), tuple(controls.split()), tuple(sources.split()), gap
+    )
 
 
 CHECKS: tuple[SecurityCheck, ...] = (
