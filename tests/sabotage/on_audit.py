@@ -112,7 +112,7 @@ def the_agent_collects_nothing(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("AUD-006", also=("AUD-007",), where=WHERE, alone=True)
+@sabotage("AUD-006", "AUD-007", where=WHERE, alone=True)
 def a_table_feeds_no_history(scene: Scene) -> Iterator[Design | None]:
     """A bulk load switched the triggers off, and nobody switched them on again."""
     fed = scene.rows(
