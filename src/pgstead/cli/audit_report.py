@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page.")
 @click.option("--disruptive", is_flag=True, help="Also try what interrupts service.")
 def command(html: Path | None, disruptive: bool) -> int:
-    """Try every security check on the running system, and map it to CIS controls.
+    """Try every security check live, and map it to CIS controls.
 
     Each check rests on promises that `pgstead prove` tries as a stranger would. A check that
     nothing tries is unproven, and says what is missing.

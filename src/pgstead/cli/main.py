@@ -43,8 +43,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
         "audit": "Who did what, when, from where, for whom.",
-        "audit-report": "Try every security check on the running system, and map it to CIS"
-        " controls.",
+        "audit-report": "Try every security check live, and map it to CIS controls.",
         "alerts": "Show what fires, and have it told or silenced.",
         "top": "Show sessions, waits, rates, pool and statements, live.",
         "inspect": "Find what ails the running server, and the SQL that cures it.",
