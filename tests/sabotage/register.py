@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.sabotage import (
     on_alerts,
+    on_audit,
     on_backups,
     on_databases,
     on_encryption,
@@ -29,6 +30,7 @@ MODULES = (
     on_telemetry,
     on_alerts,
     on_mirror,
+    on_audit,
 )
 
 

@@ -18,6 +18,7 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from pgstead.agent.alerting import alerting_of
+from pgstead.agent.auditing import Auditing
 from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.mirroring import Mirroring
 from pgstead.agent.sampling import Sampler
@@ -62,6 +63,14 @@ def run(design: Design, ports: Ports) -> None:
             _watching(design, ports, sampler),
             IntervalTrigger(seconds=round(design.telemetry.interval)),
             id="sample",
+            next_run_time=datetime.now(UTC),
+        )
+    if design.audit is not None and ports.audit is not None:
+        auditing = Auditing(design.audit, ports, ports.audit)
+        scheduler.add_job(
+            lambda: _tried(auditing.look, "auditing"),
+            IntervalTrigger(seconds=round(design.audit.interval)),
+            id="audit",
             next_run_time=datetime.now(UTC),
         )
     changed = _manifest_watch(Path(design.layout.applied), ended)

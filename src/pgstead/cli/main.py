@@ -42,6 +42,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
+        "audit": "Who did what, when, from where, for whom.",
+        "audit-report": "Try every security check live, and map it to CIS controls.",
         "alerts": "Show what fires, and have it told or silenced.",
         "top": "Show sessions, waits, rates, pool and statements, live.",
         "inspect": "Find what ails the running server, and the SQL that cures it.",
@@ -80,7 +82,7 @@ class Program(click.Group):
         """Import the command's module, and nothing of the others."""
         if cmd_name not in _short_helps():
             return None
-        module = importlib.import_module(f"pgstead.cli.{cmd_name}")
+        module = importlib.import_module(f"pgstead.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -100,7 +102,7 @@ class Program(click.Group):
         """Write the table of commands without importing one of them."""
         for section, commands in SECTIONS.items():
             with formatter.section(section):
-                formatter.write_dl([*commands.items()], col_max=12)
+                formatter.write_dl([*commands.items()], col_max=14)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """End with how to start, and what the exit statuses mean."""

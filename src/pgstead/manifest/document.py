@@ -15,6 +15,7 @@ from pydantic import model_validator as validator
 
 from pgstead.manifest import names, schedules
 from pgstead.manifest.alerts import Alerts
+from pgstead.manifest.audit import Audit, History
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
@@ -214,6 +215,7 @@ class DatabaseEntry(Part):
     processes: tuple[Process, ...] = Field(default=(), description="Who connects; else one.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Of the application role.")
     service: Service | None = Field(default=None, description="An HTTP service to run.")
+    history: History = Field(default_factory=History, description="Changes of rows that are kept.")
 
     @property
     def imported_from(self) -> str:
@@ -353,6 +355,7 @@ class Manifest(Part):
     migrations: Migrations = Field(default_factory=Migrations)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     alerts: Alerts = Field(default_factory=Alerts)
+    audit: Audit = Field(default_factory=Audit)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

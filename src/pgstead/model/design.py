@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pgstead.model.alerts import AlertPlan
+from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
@@ -200,6 +201,7 @@ class Design:
     backup: BackupPlan | None = None  # None: no backups are made
     telemetry: TelemetryPlan | None = None  # None: nothing is watched
     alerts: AlertPlan | None = None  # None: nothing is watched, or nobody wants to know
+    audit: AuditPlan | None = None  # None: nothing is audited but what the server always logs
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

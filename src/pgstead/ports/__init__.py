@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgstead.model.resources import Certificate, Cluster
     from pgstead.model.revision import Remark, RevisionScript
     from pgstead.ports.alerts import AlertPorts
+    from pgstead.ports.audit import AuditPorts
     from pgstead.ports.backup import BackupPorts
     from pgstead.ports.telemetry import TelemetryPorts
 
@@ -308,3 +309,4 @@ class Ports:
     backup: BackupPorts | None = None  # None where no backups are made
     telemetry: TelemetryPorts | None = None  # None where nothing is watched
     alerts: AlertPorts | None = None  # None where nobody wants to know
+    audit: AuditPorts | None = None  # None where nothing is audited

@@ -7,7 +7,9 @@ from collections import Counter
 from pgstead.errors import UsageError
 from pgstead.prove import (
     alerts,
+    audit,
     backup,
+    change_history,
     databases,
     encryption,
     grants,
@@ -41,6 +43,8 @@ MODULES = (
     tenancy,
     side_doors,
     encryption,
+    audit,
+    change_history,
     backup,
     repository,
     telemetry,
