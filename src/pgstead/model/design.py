@@ -56,6 +56,7 @@ class HbaRule:
     method: str
     options: str = ""
     comment: str = ""
+    standin: str = ""  # may come as well, while the user's password is changed
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,6 +164,14 @@ class Secrets(Protocol):
         """Make a strong password where there is none, and mend the mode."""
         ...
 
+    def make(self) -> str:
+        """Return a strong password that is stored nowhere yet."""
+        ...
+
+    def store(self, name: str, value: str) -> None:
+        """Put a password in the place of the one before, whole or not at all."""
+        ...
+
     def value(self, name: str) -> str:
         """Return the value. Raises SteadError where there is none."""
         ...
@@ -198,6 +206,18 @@ class Certificates(Protocol):
 
     def fingerprint(self, name: str) -> str:
         """Return the SHA-256 of a certificate, for reports."""
+        ...
+
+
+class Visitor(Protocol):
+    """A client of our own at the doors, who sees what every client sees."""
+
+    def log_in(self, role: str, password: str, database: str, door: str) -> str:
+        """Log in and out. Return why that was refused, empty where it was not."""
+        ...
+
+    def certificate(self, door: str) -> str:
+        """Return the SHA-256 of the certificate that a door shows. Raises NotRunningError."""
         ...
 
 
@@ -305,6 +325,7 @@ class Ports:
     migrations: Migrations
     journal: Journal
     progress: Progress
+    visitor: Visitor
     backup: BackupPorts | None = None  # None where no backups are made
     telemetry: TelemetryPorts | None = None  # None where nothing is watched
     alerts: AlertPorts | None = None  # None where nobody wants to know

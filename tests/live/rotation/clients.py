@@ -1,0 +1,115 @@
+"""Clients that work while credentials are rotated: both drivers, both doors, 25 of each."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sqlalchemy import text
+
+from pgstead.app import Database
+from pgstead.app.environment import Settings, settings_of_manifest
+from pgstead.app.target import Driver, Target
+
+DOORS = ("direct", "pooler")
+CLIENTS = 100
+_INSERT = text("INSERT INTO public.rotation_work (client, n) VALUES (:client, :n)")
+
+
+@dataclass
+class Load:
+    """What the clients saw."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    users: set[str] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
+    slowest: float = 0.0
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def total(self) -> int:
+        """How many transactions were committed."""
+        return sum(self.done.values())
+
+    def grows(self, by: int = 200, seconds: float = 60) -> None:
+        """Wait until that many more transactions are done."""
+        wanted, end = self.total + by, time.monotonic() + seconds
+        while self.total < wanted:
+            assert time.monotonic() < end, (self.done, self.errors[:5])
+            time.sleep(0.05)
+
+
+def settings_at(manifest: Path, door: str, driver: Driver, *, size: int) -> Settings:
+    """Return what an application is told, for one door, with connections that live a second."""
+    known = settings_of_manifest(manifest, "jeex_idea", driver=driver)
+    assert known.file is not None
+    target = Target.from_file(known.file, door=door, driver=driver)  # type: ignore[arg-type]
+    figures = replace(known.figures, size=size, max_overflow=0, timeout=30, recycle=1)
+    return replace(known, target=target, figures=figures)
+
+
+async def _client(load: Load, database: Database, name: str, number: int) -> None:
+    n = 0
+    while not load.ended.is_set():
+        n += 1
+        began = time.monotonic()
+        try:
+            async with database.session() as session:
+                await session.execute(_INSERT, {"client": number, "n": n})
+                load.users.add((await session.execute(text("SELECT session_user"))).scalar_one())
+            load.done[name] += 1
+        except Exception as error:
+            load.errors.append(f"{name}: {type(error).__name__}: {error}")
+        load.slowest = max(load.slowest, time.monotonic() - began)
+        await asyncio.sleep(0.05)
+
+
+async def _all(load: Load, manifest: Path, doors: tuple[str, ...], clients: int) -> None:
+    pairs = [(door, driver) for door in doors for driver in Driver]
+    share = clients // len(pairs)
+    opened: list[Database] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            for place, (door, driver) in enumerate(pairs):
+                known = settings_at(manifest, door, driver, size=min(8, share))
+                database = Database(known, program=f"load {door} {driver}")
+                opened.append(database)
+                for number in range(share):
+                    work = _client(load, database, f"{door} {driver}", place * share + number)
+                    group.create_task(work)
+    finally:
+        for database in opened:
+            await database.close()
+
+
+@contextmanager
+def working(
+    manifest: Path, *, doors: tuple[str, ...] = DOORS, clients: int = CLIENTS
+) -> Iterator[Load]:
+    """Let clients work as long as the block lasts."""
+    load = Load()
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(_all(load, manifest, doors, clients))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        load.grows()
+        yield load
+        load.grows()
+    finally:
+        load.ended.set()
+        thread.join(60)
+    assert not failed, failed
+    assert not thread.is_alive()
