@@ -110,9 +110,7 @@ class Opening:
                 if given == before:
                     raise
 
-    def _as(
-        self, given: Credential, record: Any, connect: Callable[[dict[str, Any]], Any]
-    ) -> Any:
+    def _as(self, given: Credential, record: Any, connect: Callable[[dict[str, Any]], Any]) -> Any:
         if record is not None:
             record.info[_USER] = given.user
         login = {"user": given.user, "password": given.password}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
@@ -58,20 +57,6 @@ class Session:
             raise SqlError(
                 f"the server refused a change of database {database!r}: {_said(error)}",
                 hint="look at `pgstead logs postgres`; `pgstead plan` shows what is left to do",
-            ) from error
-
-    def run_then(self, then: Callable[[], None], *statements: Statement) -> None:
-        """Run statements in one transaction, and call `then` before it commits. Raises SqlError."""
-        connection = self._connection("postgres")
-        try:
-            with connection.transaction():
-                for statement in statements:
-                    connection.execute(statement)
-                then()
-        except psycopg.Error as error:
-            raise SqlError(
-                f"the server refused a change that others have to wait for: {_said(error)}",
-                hint="somebody holds a lock on roles for long: run it again",
             ) from error
 
     def rows(self, statement: Statement, database: str = "postgres") -> list[dict[str, Any]]:

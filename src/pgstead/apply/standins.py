@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets as randomness
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from psycopg import sql
 
@@ -15,8 +15,6 @@ from pgstead.model.resources import Role, RoleSetting
 from pgstead.model.standin import standin_of
 
 _SALT_BYTES = 16
-# Seconds in which a login ends that has read its verifier already; all others wait for us.
-_IN_FLIGHT = 0.05
 
 
 def verifier(password: str) -> sql.Literal:
@@ -84,18 +82,3 @@ def remove(role: str, session: Session) -> None:
         ).format(sql.Literal(standin))
     )
     session.run(sql.SQL("DROP ROLE {}").format(sql.Identifier(standin)))
-
-
-def change_at_once(role: str, password: str, session: Session, then: Callable[[], None]) -> None:
-    """Give a role another password and do `then`, while every login waits for both.
-
-    A login reads pg_authid before it asks for a proof: who was made to wait is asked afterwards,
-    and answers with what `then` told it. Sessions that are there look roles up in their caches.
-    """
-    session.run_then(
-        then,
-        sql.SQL("SET LOCAL lock_timeout = '2s'"),
-        sql.SQL("LOCK TABLE pg_catalog.pg_authid IN ACCESS EXCLUSIVE MODE"),
-        sql.SQL("SELECT pg_sleep({})").format(sql.Literal(_IN_FLIGHT)),
-        sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), verifier(password)),
-    )

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
 
 
-
 def span(_ctx: click.Context, _parameter: click.Parameter, value: str) -> float:
     """Read a duration as the manifest has it."""
     from pgstead.manifest.quantities import duration
@@ -68,9 +67,7 @@ def _passwords(roles: tuple[str, ...], watch: float, insist: bool) -> None:
         with locked(wired):
             done = rotate(wired.design, wired.ports, roles, watch=watch, insist=insist)
     if invocation.json:
-        console.data(
-            {"roles": done.roles, "finished": done.finished, "refused": done.insisted_on}
-        )
+        console.data({"roles": done.roles, "finished": done.finished, "refused": done.insisted_on})
         return
     if done.finished:
         console.line(f"finished what an earlier run began: {', '.join(done.finished)}")
@@ -80,9 +77,9 @@ def _passwords(roles: tuple[str, ...], watch: float, insist: bool) -> None:
 
 
 def _must_know(wired: Wired, roles: tuple[str, ...]) -> None:
-    from pgstead.workflows.rotate_passwords import applications, own
+    from pgstead.workflows.rotate_passwords import lent, own
 
-    known = (*applications(wired.design), *own(wired.design))
+    known = (*lent(wired.design), *own(wired.design))
     unknown = [role for role in roles if role not in known]
     if unknown:
         raise UsageError(
@@ -94,9 +91,7 @@ def _must_know(wired: Wired, roles: tuple[str, ...]) -> None:
 command = CommandGroup(
     "rotate",
     help="Change passwords, certificates, the CA and keys while applications work.",
-    examples=(
-        ("pgstead rotate passwords", "of every role; the old ones are refused afterwards"),
-    ),
+    examples=(("pgstead rotate passwords", "of every role; the old ones are refused afterwards"),),
 )
 for each in (_passwords,):
     command.add_command(each)

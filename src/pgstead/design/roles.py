@@ -183,16 +183,11 @@ def _sockets(manifest: Manifest, *, pooled: bool, backed_up: bool) -> Iterator[H
     """Yield the pooler's way in where the build has no TLS."""
     for entry in manifest.databases:
         for role in _of_database(entry, pooled=pooled):
-            yield HbaRule("local", entry.name, role, "", _SCRAM, standin=_standin(role))
+            yield HbaRule("local", entry.name, role, "", _SCRAM, standin=standin_of(role))
     yield HbaRule("local", "all", MONITOR, "", _SCRAM)
     yield HbaRule("local", "replication", BACKUP, "", _SCRAM)
     if backed_up:
         yield HbaRule("local", "postgres", BACKUP, "", _SCRAM)
-
-
-def _standin(role: str) -> str:
-    """Return who logs in for an application's role meanwhile; the pooler's own has nobody."""
-    return "" if role == LOOKUP else standin_of(role)
 
 
 def _of_database(entry: DatabaseEntry, *, pooled: bool) -> tuple[str, ...]:
@@ -219,7 +214,7 @@ def _from(
     told = f"from {ipaddress.ip_network(network)}"
     for entry in manifest.databases:
         for role in _of_database(entry, pooled=pooled and near):
-            standin = _standin(role)
+            standin = standin_of(role)
             yield HbaRule("hostssl", entry.name, role, network, _SCRAM, options, told, standin)
             told = ""
     yield HbaRule("hostssl", "all", MONITOR, network, _SCRAM, options)

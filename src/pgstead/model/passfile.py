@@ -39,12 +39,15 @@ def secret_text(
     """
     if any(mode(role) is None for role in roles):
         return None
-    if folder == "pooler":
-        return "".join(userlist_line(role, value(role)) for role in roles)
     lines: list[str] = []
     for role in roles:
         standin = standin_of(role)
-        if mode(standin) is not None:
+        lent = mode(standin) is not None
+        if folder == "pooler":
+            lines += [userlist_line(standin, value(standin))] if lent else []
+            lines.append(userlist_line(role, value(role)))
+            continue
+        if lent:
             lines.append(f"{STANDIN_MARK}:{_escaped(role)}:{_escaped(standin)}\n")
             lines.append(passfile_line(standin, value(standin)))
         lines.append(passfile_line(role, value(role)))

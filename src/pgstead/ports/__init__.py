@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pgstead.model.gate import Unproven, VerifiedBackup
     from pgstead.model.resources import Certificate, Cluster
     from pgstead.model.revision import Remark, RevisionScript
+    from pgstead.model.rotation import Authority
     from pgstead.ports.alerts import AlertPorts
     from pgstead.ports.backup import BackupPorts
     from pgstead.ports.telemetry import TelemetryPorts
@@ -206,6 +207,22 @@ class Certificates(Protocol):
 
     def fingerprint(self, name: str) -> str:
         """Return the SHA-256 of a certificate, for reports."""
+        ...
+
+    def authority(self) -> Authority:
+        """Say how far a rotation of the CA is. Raises CertificateError where there is none."""
+        ...
+
+    def announce_ca(self) -> None:
+        """Have a coming CA trusted beside the one that signs; again: nothing more."""
+        ...
+
+    def switch_ca(self) -> None:
+        """Let the coming CA sign; where none is announced, nothing."""
+        ...
+
+    def retire_ca(self) -> None:
+        """Trust the CA that signs, and no other."""
         ...
 
 

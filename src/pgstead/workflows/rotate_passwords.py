@@ -19,7 +19,7 @@ from pgstead.apply.session import Session
 from pgstead.errors import NotRunningError, StillInUseError
 from pgstead.model.design import Design
 from pgstead.model.logins import LoginSession
-from pgstead.model.resources import Password, Role, SecretFile
+from pgstead.model.resources import Password, PoolerFile, Role, SecretFile
 from pgstead.model.standin import standin_of
 from pgstead.observe.logins import sessions
 from pgstead.observe.roles import judged
@@ -28,6 +28,8 @@ from pgstead.ports import Ports
 SETTLE = 1.5  # seconds after which everyone who reads the file has read it; the pooler counts whole
 _QUIET = 2.5  # seconds after which a connection that nobody used was given back
 _PATIENCE = 60.0  # seconds that a transaction of a stand-in is waited for
+_INI = "pooler/pgbouncer.ini"
+_WORKING = frozenset({"new", "active"})  # of the pooler's servers: logging in, or at work
 _LOOK = 0.25  # seconds between two looks at who is there
 
 
@@ -40,18 +42,16 @@ class Changed:
     insisted_on: tuple[str, ...] = ()  # who came with the old one to the last
 
 
-def applications(design: Design) -> tuple[str, ...]:
-    """Return the roles that people and applications log in as."""
-    return tuple(
-        role for d in design.databases for role in (d.app, d.readonly, d.admin, d.migrator)
-    )
+def lent(design: Design) -> tuple[str, ...]:
+    """Return the roles that get a stand-in: of applications and people, and of the pooler."""
+    people = [r for d in design.databases for r in (d.app, d.readonly, d.admin, d.migrator)]
+    return (*people, *([design.lookup_role] if design.pooler is not None else []))
 
 
 def own(design: Design) -> tuple[str, ...]:
-    """Return the roles that pgstead's own programs log in as."""
+    """Return the roles of pgstead's own programs, which come again when they are refused once."""
     there = {role.name for role in design.stead.all(Role)}
-    known = (design.monitor_role, design.backup_role, design.lookup_role)
-    return tuple(role for role in known if role in there)
+    return tuple(r for r in (design.monitor_role, design.backup_role) if r in there)
 
 
 def rotate(
@@ -73,7 +73,7 @@ def rotate(
         change = _Change(design, ports, session)
         begun = change.left()
         change.mend_own()
-        wanted = [r for r in applications(design) if not roles or r in roles or r in begun]
+        wanted = [r for r in lent(design) if not roles or r in roles or r in begun]
         wanted = list(dict.fromkeys([*begun, *wanted]))
         for role in wanted:
             change.lend(role)
@@ -86,7 +86,7 @@ def rotate(
         change.take_back(wanted)
         mine = [r for r in own(design) if not roles or r in roles]
         for role in mine:
-            change.replace_at_once(role)
+            change.replace(role)
     return Changed((*wanted, *mine), tuple(begun), tuple(users))
 
 
@@ -139,7 +139,7 @@ class _Change:
             str(row["rolname"])
             for row in self.session.rows(sql.SQL("SELECT rolname FROM pg_catalog.pg_roles"))
         }
-        every = applications(self.design)
+        every = lent(self.design)
         begun = [r for r in every if self.ports.secrets.mode(standin_of(r)) is not None]
         leaving = [r for r in every if r not in begun and standin_of(r) in there]
         if leaving:
@@ -150,11 +150,10 @@ class _Change:
     def mend_own(self) -> tuple[str, ...]:
         """Give our own roles the password of their file, where a killed run left another."""
         found = judged(self.design, self.ports)
-        wrong = tuple(
-            r for r in own(self.design) if found.get(r) not in (None, Password.MATCHES)
-        )
+        wrong = tuple(r for r in own(self.design) if found.get(r) not in (None, Password.MATCHES))
         for role in wrong:
-            self._change_at_once(role, self.ports.secrets.value(role))
+            standins.change(role, self.ports.secrets.value(role), self.session)
+            self._publish(role)
         return wrong
 
     def lend(self, role: str) -> None:
@@ -169,7 +168,7 @@ class _Change:
         standins.make(wanted, password, self.design, self.session)
         if not known:
             self.ports.secrets.store(standin, password)
-        self._write_files(role)
+        self._publish(role)
 
     def left_behind(self, roles: Collection[str], watch: float) -> list[str]:
         """Watch who logs in with the old passwords although the files name others."""
@@ -193,7 +192,7 @@ class _Change:
         self.ports.journal.record("rotating", role=role, step="change")
         self.ports.secrets.store(role, password)
         standins.change(role, password, self.session)
-        self._write_files(role)
+        self._publish(role)
         self._tell_pooler(role, password)
 
     def _tell_pooler(self, role: str, password: str) -> None:
@@ -207,27 +206,12 @@ class _Change:
             if role in (plan.app, plan.readonly, plan.admin, plan.migrator):
                 self.ports.visitor.log_in(role, password, plan.name, "pooler")
 
-    def replace_at_once(self, role: str) -> None:
-        """Change the password of one of our own programs, while logins wait."""
-        self.ports.progress.step(f"changing the password of {role}")
-        self.ports.journal.record("rotating", role=role, step="change")
-        self._change_at_once(role, self.ports.secrets.make())
-
-    def _change_at_once(self, role: str, password: str) -> None:
-        def then() -> None:
-            self.ports.secrets.store(role, password)
-            self._write_files(role)
-            if role in self.design.auth_file_roles:
-                self.ports.console.run("RELOAD")
-
-        standins.change_at_once(role, password, self.session, then)
-
     def take_back(self, roles: Collection[str]) -> None:
         """Let everyone come as the roles themselves again, and end the stand-ins."""
         for role in roles:
             self.ports.journal.record("rotating", role=role, step="take back")
             self.ports.secrets.remove(standin_of(role))
-            self._write_files(role)
+            self._publish(role)
         if not roles:
             return
         self.ports.progress.step("waiting until nobody is logged in as a stand-in")
@@ -257,11 +241,37 @@ class _Change:
                 )
             time.sleep(_LOOK)
 
-    def _write_files(self, role: str) -> None:
-        """Write the files in which other programs find a role's password."""
+    def _publish(self, role: str) -> None:
+        """Write the files in which programs find as whom they log in, and with which password."""
         names = {f"passfiles/{role}"}
         if role in self.design.auth_file_roles:
             names.add("pooler/userlist.txt")
         for wanted in self.design.stead.all(SecretFile):
             if wanted.name in names:
                 local.derived_secret(wanted, self.design, self.ports)
+        if role == self.design.lookup_role:
+            self._point_pooler(role)
+        elif role in self.design.auth_file_roles:
+            self.ports.console.run("RELOAD")
+
+    def _point_pooler(self, role: str) -> None:
+        """Let the pooler look passwords up as its role, or as the stand-in while there is one."""
+        standin = standin_of(role)
+        chosen = standin if self.ports.secrets.mode(standin) is not None else role
+        wanted = self.design.stead.find(PoolerFile, _INI)
+        assert wanted is not None
+        line = f"\nauth_user = {role}\n"
+        text = wanted.text.replace(line, f"\nauth_user = {chosen}\n")
+        path, owner = self.design.layout.state / _INI, self.design.host.server_user
+        self.ports.files.write(path, text, mode=wanted.mode, owner=owner)
+        self.ports.console.run("RELOAD")
+        self._wait_for_pooler(role if chosen == standin else standin)
+
+    def _wait_for_pooler(self, user: str) -> None:
+        """Wait until the pooler is not just logging in, or looking up, as somebody."""
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            servers = self.ports.console.rows("SHOW SERVERS")
+            if not any(s["user"] == user and s["state"] in _WORKING for s in servers):
+                return
+            time.sleep(_LOOK)
