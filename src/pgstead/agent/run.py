@@ -20,6 +20,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from pgstead.agent.alerting import alerting_of
 from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.mirroring import Mirroring
+from pgstead.agent.rotating import Rotating
 from pgstead.agent.sampling import Sampler
 from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
@@ -64,6 +65,8 @@ def run(design: Design, ports: Ports) -> None:
             id="sample",
             next_run_time=datetime.now(UTC),
         )
+    if design.rotation.automatic:
+        Rotating(design, ports).schedule(scheduler)
     changed = _manifest_watch(Path(design.layout.applied), ended)
     scheduler.add_job(changed, IntervalTrigger(seconds=_RELOAD), id="manifest")
     scheduler.start()

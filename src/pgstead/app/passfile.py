@@ -9,6 +9,7 @@ from __future__ import annotations
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -155,10 +156,8 @@ class Password:
         A file that cannot be read for now leaves it as it was: nobody loses a connection by that.
         """
         if time.monotonic() - self._looked >= LOOK_AGAIN:
-            try:
+            with suppress(PasswordError):
                 self._last = self._read()
-            except PasswordError:
-                pass
             self._looked = time.monotonic()
         return self._last.user
 

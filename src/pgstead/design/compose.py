@@ -38,6 +38,7 @@ from pgstead.model.design import (
 )
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
+from pgstead.model.rotation import RotationPlan
 from pgstead.model.stead import Stead
 from pgstead.model.telemetry import TelemetryPlan
 
@@ -114,6 +115,7 @@ def compose(
         backup=backed_up,
         telemetry=watched,
         alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
+        rotation=RotationPlan(**manifest.rotation.model_dump()),
     )
 
 

@@ -51,8 +51,8 @@ class CaFiles:
         trusted = self._trusted()
         if not trusted:
             raise CertificateError("there is no CA", hint="`pgstead up` makes what is missing")
-        stage = CaStage.SETTLED
-        if self._coming() is not None:
+        stage, coming = CaStage.SETTLED, self._coming()
+        if coming is not None and coming[0] in trusted:
             stage = CaStage.ANNOUNCED
         elif len(trusted) > 1 and not provided:
             stage = CaStage.SIGNING

@@ -18,6 +18,7 @@ from pgstead.manifest.alerts import Alerts
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
+from pgstead.manifest.rotation import Rotation
 from pgstead.manifest.telemetry import Telemetry
 from pgstead.model.design import Environment
 
@@ -353,6 +354,7 @@ class Manifest(Part):
     migrations: Migrations = Field(default_factory=Migrations)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     alerts: Alerts = Field(default_factory=Alerts)
+    rotation: Rotation = Field(default_factory=Rotation)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

@@ -11,6 +11,7 @@ from pgstead.model.alerts import AlertPlan
 from pgstead.model.backup import BackupPlan
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
+from pgstead.model.rotation import RotationPlan
 from pgstead.model.stead import Stead
 from pgstead.model.telemetry import TelemetryPlan
 
@@ -201,6 +202,7 @@ class Design:
     backup: BackupPlan | None = None  # None: no backups are made
     telemetry: TelemetryPlan | None = None  # None: nothing is watched
     alerts: AlertPlan | None = None  # None: nothing is watched, or nobody wants to know
+    rotation: RotationPlan = field(default_factory=RotationPlan)
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

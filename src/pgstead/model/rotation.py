@@ -11,12 +11,12 @@ from enum import StrEnum
 class RotationPlan:
     """How old credentials may become, in seconds, and when the agent looks."""
 
-    password_age: float
-    key_age: float
-    ca_window: float
-    watch: float  # how long the agent looks who cannot follow
-    schedule: str  # cron, UTC
-    automatic: bool
+    password_age: float = 90 * 86_400.0
+    key_age: float = 365 * 86_400.0
+    ca_window: float = 7 * 86_400.0
+    watch: float = 60.0  # how long the agent looks who cannot follow
+    schedule: str = "0 4 * * *"  # cron, UTC
+    automatic: bool = True
 
 
 class CaStage(StrEnum):

@@ -90,6 +90,21 @@ def rotate(
     return Changed((*wanted, *mine), tuple(begun), tuple(users))
 
 
+def unfinished(design: Design, ports: Ports) -> tuple[str, ...]:
+    """Return the roles that a killed run left half rotated; the server must answer."""
+    found = judged(design, ports)
+    with ports.sql.connect(read_only=True) as connection:
+        rows = connection.execute("SELECT rolname FROM pg_catalog.pg_roles").fetchall()
+    there = {row["rolname"] for row in rows}
+    begun = [
+        r
+        for r in lent(design)
+        if standin_of(r) in there or ports.secrets.mode(standin_of(r)) is not None
+    ]
+    wrong = [r for r in own(design) if found.get(r) not in (None, Password.MATCHES)]
+    return (*begun, *wrong)
+
+
 def settle(design: Design, ports: Ports) -> tuple[str, ...]:
     """Finish what a run left that was killed; return the roles. Nothing else is changed."""
     _must_answer(ports)
