@@ -19,7 +19,8 @@ from pgstead.app.target import Driver, Target
 
 DOORS = ("direct", "pooler")
 CLIENTS = 100
-_INSERT = text("INSERT INTO public.rotation_work (client, n) VALUES (:client, :n)")
+# a transaction that is given a number, so that its COMMIT is written to the WAL
+_WORK = text("SELECT session_user, current_user, pg_current_xact_id()::text")
 
 
 @dataclass
@@ -27,7 +28,8 @@ class Load:
     """What the clients saw."""
 
     done: Counter[str] = field(default_factory=Counter)
-    users: set[str] = field(default_factory=set)
+    users: set[str] = field(default_factory=set)  # as whom they logged in
+    acting: set[str] = field(default_factory=set)  # as whom they worked
     errors: list[str] = field(default_factory=list)
     slowest: float = 0.0
     ended: threading.Event = field(default_factory=threading.Event)
@@ -54,15 +56,14 @@ def settings_at(manifest: Path, door: str, driver: Driver, *, size: int) -> Sett
     return replace(known, target=target, figures=figures)
 
 
-async def _client(load: Load, database: Database, name: str, number: int) -> None:
-    n = 0
+async def _client(load: Load, database: Database, name: str) -> None:
     while not load.ended.is_set():
-        n += 1
         began = time.monotonic()
         try:
             async with database.session() as session:
-                await session.execute(_INSERT, {"client": number, "n": n})
-                load.users.add((await session.execute(text("SELECT session_user"))).scalar_one())
+                user, acting, _ = (await session.execute(_WORK)).one()
+            load.users.add(user)
+            load.acting.add(acting)
             load.done[name] += 1
         except Exception as error:  # noqa: BLE001 - whatever a client meets is counted
             load.errors.append(f"{name}: {type(error).__name__}: {error}")
@@ -76,13 +77,12 @@ async def _all(load: Load, manifest: Path, doors: tuple[str, ...], clients: int)
     opened: list[Database] = []
     try:
         async with asyncio.TaskGroup() as group:
-            for place, (door, driver) in enumerate(pairs):
+            for door, driver in pairs:
                 known = settings_at(manifest, door, driver, size=min(8, share))
                 database = Database(known, program=f"load {door} {driver}")
                 opened.append(database)
-                for number in range(share):
-                    work = _client(load, database, f"{door} {driver}", place * share + number)
-                    group.create_task(work)
+                for _ in range(share):
+                    group.create_task(_client(load, database, f"{door} {driver}"))
     finally:
         for database in opened:
             await database.close()
