@@ -11,6 +11,7 @@ from tests.sabotage import (
     on_mirror,
     on_pooler,
     on_roles,
+    on_rotation,
     on_server,
     on_telemetry,
     on_tenancy,
@@ -29,6 +30,7 @@ MODULES = (
     on_telemetry,
     on_alerts,
     on_mirror,
+    on_rotation,
 )
 
 

@@ -17,6 +17,7 @@ from pgstead.prove import (
     pooler,
     repository,
     roles,
+    rotation,
     row_writing,
     schema,
     sealed_backups,
@@ -48,6 +49,7 @@ MODULES = (
     sealed_backups,
     logical_dumps,
     mirrored,
+    rotation,
 )
 
 
