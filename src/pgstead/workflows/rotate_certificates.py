@@ -124,9 +124,6 @@ def _announce(design: Design, ports: Ports) -> None:
 def _switch(design: Design, ports: Ports) -> None:
     ports.progress.step("signing with the new CA")
     ports.journal.record("rotating", certificate="ca", step="switch")
-    # Again, where a run was killed after making it: nobody trusts it before this reload.
-    ports.certificates.announce_ca()
-    _reload(design, ports)
     ports.certificates.switch_ca()
     renew(design, ports)
 
