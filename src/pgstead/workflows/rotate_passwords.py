@@ -30,6 +30,8 @@ _QUIET = 2.5  # seconds after which a connection that nobody used was given back
 _PATIENCE = 60.0  # seconds that a transaction of a stand-in is waited for
 _INI = "pooler/pgbouncer.ini"
 _WORKING = frozenset({"new", "active"})  # of the pooler's servers: logging in, or at work
+_LOOKS = 3  # in a row at which somebody is seen who cannot follow
+_GLANCE = 0.1  # seconds between two looks for sessions that may be short
 _LOOK = 0.25  # seconds between two looks at who is there
 
 
@@ -186,16 +188,29 @@ class _Change:
         self._publish(role)
 
     def left_behind(self, roles: Collection[str], watch: float) -> list[str]:
-        """Watch who logs in with the old passwords although the files name others."""
+        """Watch who logs in with the old passwords although the files name others.
+
+        A login that was under way comes once; who comes again and again cannot follow.
+        """
         self.ports.progress.step("watching who still logs in with the old passwords")
-        time.sleep(SETTLE)
-        since = datetime.now(UTC)
-        end = time.monotonic() + watch
-        while time.monotonic() < end:
-            time.sleep(min(_LOOK, watch))
-        # the pooler tells whole seconds, cut off
-        late = [s for s in self._sessions(roles) if s.began > since]
-        return sorted({f"{s.who} as {s.role}" for s in late})
+        users: list[str] = []
+        for _ in range(_LOOKS):
+            time.sleep(SETTLE)
+            users = self._late(roles, watch)
+            if not users:
+                break
+        return users
+
+    def _late(self, roles: Collection[str], watch: float) -> list[str]:
+        """Return whose sessions begin from now on; they may be short."""
+        since, end = datetime.now(UTC), time.monotonic() + watch
+        found: set[str] = set()
+        while True:
+            late = [s for s in self._sessions(roles) if s.began > since]
+            found |= {f"{s.who} as {s.role}" for s in late}
+            if time.monotonic() >= end:
+                return sorted(found)
+            time.sleep(_GLANCE)
 
     def _sessions(self, roles: Collection[str]) -> Iterator[LoginSession]:
         return sessions(self.ports, roles, pooled=self.design.pooler is not None)

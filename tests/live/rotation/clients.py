@@ -39,7 +39,7 @@ class Load:
         """How many transactions were committed."""
         return sum(self.done.values())
 
-    def grows(self, by: int = 200, seconds: float = 60) -> None:
+    def grows(self, by: int = 200, seconds: float = 240) -> None:
         """Wait until that many more transactions are done."""
         wanted, end = self.total + by, time.monotonic() + seconds
         while self.total < wanted:
@@ -48,11 +48,11 @@ class Load:
 
 
 def settings_at(manifest: Path, door: str, driver: Driver, *, size: int) -> Settings:
-    """Return what an application is told, for one door, with connections that live a second."""
+    """Return what an application is told, for one door, with connections that live two seconds."""
     known = settings_of_manifest(manifest, "jeex_idea", driver=driver)
     assert known.file is not None
     target = Target.from_file(known.file, door=door, driver=driver)  # type: ignore[arg-type]
-    figures = replace(known.figures, size=size, max_overflow=0, timeout=30, recycle=1)
+    figures = replace(known.figures, size=size, max_overflow=0, timeout=300, recycle=2)
     return replace(known, target=target, figures=figures)
 
 
@@ -110,6 +110,6 @@ def working(
         load.grows()
     finally:
         load.ended.set()
-        thread.join(60)
+        thread.join(300)
     assert not failed, failed
     assert not thread.is_alive()
