@@ -39,7 +39,8 @@ def kill_and_finish(stead: LiveStead, kills: int, *, clients: int) -> None:
         while done < kills:
             command = COMMANDS[done % len(COMMANDS)]
             done += killed(stead, command, BEGIN + chance.uniform(0, 8))
-            assert stead.connect(direct=True).execute("SELECT 1").fetchone() == (1,)
+            with stead.connect(direct=True) as connection:  # old or new, one is valid
+                assert connection.execute("SELECT 1").fetchone() == (1,)
         stead.run("rotate", "passwords", "--watch", "100ms")
         stead.run("rotate", "ca", "--window", "0s")
     assert load.errors == []
