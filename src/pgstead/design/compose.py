@@ -72,10 +72,7 @@ def compose(
     heads: Mapping[str, tuple[str, ...]],
     services_python: str,
 ) -> Design:
-    """Decide everything. Raises BudgetError, ManifestError or MissingPoolerError.
-
-    Where the machine has no tools for them there are no backups, whatever the manifest says.
-    """
+    """Decide everything. Raises BudgetError, ManifestError or MissingPoolerError."""
     _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     backed_up = _backed_up(manifest, host, build, layout)
@@ -122,6 +119,7 @@ def compose(
 def _backed_up(
     manifest: Manifest, host: HostFacts, build: ServerBuild, layout: Layout
 ) -> BackupPlan | None:
+    # Without the tools for them there are no backups, whatever the manifest says.
     if not host.backup_tools:
         return None
     return backup.plan(manifest, build, layout, server.cpus(manifest, host)[0])
