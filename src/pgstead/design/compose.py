@@ -73,7 +73,6 @@ def compose(
     services_python: str,
 ) -> Design:
     """Decide everything. Raises BudgetError, ManifestError or MissingPoolerError."""
-    _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     backed_up = _backed_up(manifest, host, build, layout)
     watched = telemetry.plan(manifest, host, layout, backed_up)
@@ -165,6 +164,7 @@ def _decide(
     layout: Layout,
     heads: Mapping[str, tuple[str, ...]],
 ) -> Decided:
+    _check(manifest, build, pooler_build)
     at_hand = pooler_build if manifest.pooler.enabled else None
     connections = budget.solve(manifest)
     divided = server.divided(manifest, host, connections)
