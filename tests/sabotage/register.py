@@ -12,6 +12,7 @@ from tests.sabotage import (
     on_mirror,
     on_pooler,
     on_roles,
+    on_rotation,
     on_server,
     on_telemetry,
     on_tenancy,
@@ -31,6 +32,7 @@ MODULES = (
     on_alerts,
     on_mirror,
     on_audit,
+    on_rotation,
 )
 
 

@@ -21,6 +21,7 @@ from pgstead.agent.alerting import alerting_of
 from pgstead.agent.auditing import Auditing
 from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.mirroring import Mirroring
+from pgstead.agent.rotating import Rotating
 from pgstead.agent.sampling import Sampler
 from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
@@ -73,6 +74,8 @@ def run(design: Design, ports: Ports) -> None:
             id="audit",
             next_run_time=datetime.now(UTC),
         )
+    if design.rotation.automatic:
+        Rotating(design, ports).schedule(scheduler)
     changed = _manifest_watch(Path(design.layout.applied), ended)
     scheduler.add_job(changed, IntervalTrigger(seconds=_RELOAD), id="manifest")
     scheduler.start()

@@ -40,6 +40,7 @@ from pgstead.model.design import (
 )
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
+from pgstead.model.rotation import RotationPlan
 from pgstead.model.stead import Stead
 from pgstead.model.telemetry import TelemetryPlan
 
@@ -117,12 +118,14 @@ def compose(
         telemetry=watched,
         alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
         audit=decided.audit,
+        rotation=RotationPlan(**manifest.rotation.model_dump()),
     )
 
 
 def _backed_up(
     manifest: Manifest, host: HostFacts, build: ServerBuild, layout: Layout
 ) -> BackupPlan | None:
+    # Without the tools for them there are no backups, whatever the manifest says.
     if not host.backup_tools:
         return None
     return backup.plan(manifest, build, layout, server.cpus(manifest, host)[0])

@@ -35,6 +35,7 @@ from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
 from pgstead.host.turns import Turns
 from pgstead.host.vault import RepositoryVault
+from pgstead.host.visitor import DoorVisitor
 from pgstead.host.vitals import MachineVitals
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import Design
@@ -85,6 +86,7 @@ def ports(
         migrations=migrations,
         journal=JsonJournal(layout.journal),
         progress=progress,
+        visitor=DoorVisitor(design),
         backup=_backup(design, tools, progress),
         telemetry=_telemetry(design, secrets),
         alerts=_alerts(design),

@@ -19,6 +19,7 @@ from pgstead.manifest.audit import Audit, History
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
+from pgstead.manifest.rotation import Rotation
 from pgstead.manifest.telemetry import Telemetry
 from pgstead.model.design import Environment
 
@@ -356,6 +357,7 @@ class Manifest(Part):
     telemetry: Telemetry = Field(default_factory=Telemetry)
     alerts: Alerts = Field(default_factory=Alerts)
     audit: Audit = Field(default_factory=Audit)
+    rotation: Rotation = Field(default_factory=Rotation)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

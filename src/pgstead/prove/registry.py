@@ -19,6 +19,7 @@ from pgstead.prove import (
     pooler,
     repository,
     roles,
+    rotation,
     row_writing,
     schema,
     sealed_backups,
@@ -52,6 +53,7 @@ MODULES = (
     sealed_backups,
     logical_dumps,
     mirrored,
+    rotation,
 )
 
 
