@@ -6,7 +6,8 @@
     │   └── BudgetError             exit 2  the connection or memory budget does not add up
     ├── DriftError                  exit 3  the plan is not empty
     ├── NotAllowedError             exit 3  the plan holds an impact that was not allowed
-    │   └── GateError               exit 3  a condition for production is not met
+    │   ├── GateError               exit 3  a condition for production is not met
+    │   └── StillInUseError         exit 3  an old credential is still in use
     ├── InitializationError         exit 5  the first initialization failed
     ├── HostError                   exit 1  the machine lacks or refuses something
     │   ├── PortTakenError
@@ -134,6 +135,21 @@ class GateError(NotAllowedError):
     def as_dict(self) -> dict[str, object]:
         """Return what `--json` prints, with every condition."""
         return {**super().as_dict(), "unmet": list(self.unmet)}
+
+
+class StillInUseError(NotAllowedError):
+    """an old credential is still in use, and was not refused"""
+
+    code = "still-in-use"
+
+    def __init__(self, message: str, *, hint: str = "", users: tuple[str, ...] = ()) -> None:
+        """List who comes with it."""
+        super().__init__(message, hint=hint)
+        self.users = users
+
+    def as_dict(self) -> dict[str, object]:
+        """Return what `--json` prints, with everyone."""
+        return {**super().as_dict(), "users": list(self.users)}
 
 
 class InitializationError(SteadError):

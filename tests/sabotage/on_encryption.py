@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,10 +86,23 @@ def the_keys_are_open(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@sabotage("ROT-005", where="vault_scene")
+def the_key_is_old(scene: Scene) -> Iterator[Design | None]:
+    """Nobody made a further version of the key since it was first made."""
+    path = scene.state / "keys" / f"{VAULT}.json"
+
+    def aged(text: str) -> str:
+        return re.sub(r'"created": "20\d\d', '"created": "2001', text)
+
+    with scene.edited(path, aged):
+        yield None
+
+
 SABOTAGES = (
     a_value_is_stored_in_the_clear,
     a_value_is_copied_to_another_row,
     the_check_is_gone,
     a_plaintext_is_written_elsewhere,
     the_keys_are_open,
+    the_key_is_old,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.sabotage import (
     on_alerts,
+    on_audit,
     on_backups,
     on_databases,
     on_encryption,
@@ -12,6 +13,7 @@ from tests.sabotage import (
     on_mirror,
     on_pooler,
     on_roles,
+    on_rotation,
     on_server,
     on_telemetry,
     on_tenancy,
@@ -33,6 +35,8 @@ MODULES = (
     on_mirror,
     on_upgrades,
     on_hosts,
+    on_audit,
+    on_rotation,
 )
 
 

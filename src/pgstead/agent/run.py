@@ -18,8 +18,10 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from pgstead.agent.alerting import alerting_of
+from pgstead.agent.auditing import Auditing
 from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.mirroring import Mirroring
+from pgstead.agent.rotating import Rotating
 from pgstead.agent.sampling import Sampler
 from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
@@ -64,6 +66,16 @@ def run(design: Design, ports: Ports) -> None:
             id="sample",
             next_run_time=datetime.now(UTC),
         )
+    if design.audit is not None and ports.audit is not None:
+        auditing = Auditing(design.audit, ports, ports.audit)
+        scheduler.add_job(
+            lambda: _tried(auditing.look, "auditing"),
+            IntervalTrigger(seconds=round(design.audit.interval)),
+            id="audit",
+            next_run_time=datetime.now(UTC),
+        )
+    if design.rotation.automatic:
+        Rotating(design, ports).schedule(scheduler)
     changed = _manifest_watch(Path(design.layout.applied), ended)
     scheduler.add_job(changed, IntervalTrigger(seconds=_RELOAD), id="manifest")
     scheduler.start()

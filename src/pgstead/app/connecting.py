@@ -15,15 +15,19 @@ from typing import Any, Final
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it ships none
 import psycopg
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import DisconnectionError
 
 from pgstead.app.beginning import AsyncpgConnection, PsycopgAsyncConnection, PsycopgConnection
 from pgstead.app.connection import Pooler
 from pgstead.app.errors import LoginRefusedError, Phase, UnavailableError
+from pgstead.app.passfile import Credential
 from pgstead.app.profile import UNKNOWN, Profile, choose, find_way, told_direct
 from pgstead.app.target import Driver, Target
 
 _untyped: Any = asyncpg
 FAILURES: Final = (OSError, TimeoutError, psycopg.Error, _untyped.PostgresError)
+
+_USER: Final = "pgstead_user"  # in a connection's record: who logged in
 
 Creator = Callable[..., Awaitable[Any]]
 
@@ -49,17 +53,28 @@ async def _asyncpg(*arguments: Any, **keywords: Any) -> Any:
 
 
 def install(engine: Engine, opening: Opening) -> None:
-    """Open an engine's connections with the password as it is now, set up as is right."""
+    """Open an engine's connections with the password as it is now, set up as is right.
+
+    A pooled connection whose user is no longer the one that logs in is replaced when it is taken.
+    """
     creator = connector(opening.target)
 
     @event.listens_for(engine, "do_connect")
-    def _(dialect: Any, _record: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
-        if opening.target.password is not None:
-            keywords["password"] = opening.target.password()
-        if not dialect.is_async:
-            return opening.open(lambda more: _synchronously(opening.target, {**keywords, **more}))
-        keywords["async_creator_fn"] = creator
-        return opening.open(lambda more: dialect.connect(*arguments, **{**keywords, **more}))
+    def _(dialect: Any, record: Any, arguments: list[Any], keywords: dict[str, Any]) -> Any:
+        def connect(more: dict[str, Any]) -> Any:
+            given = {**keywords, **opening.trusted(), **more}
+            if not dialect.is_async:
+                return _synchronously(opening.target, given)
+            return dialect.connect(*arguments, **{**given, "async_creator_fn": creator})
+
+        return opening.logged_in(record, connect)
+
+    if opening.target.password is not None:
+
+        @event.listens_for(engine, "checkout")
+        def _(_connection: Any, record: Any, _proxy: Any) -> None:
+            if opening.left(record):
+                raise DisconnectionError("its user's password is being changed")
 
 
 @dataclass(slots=True)
@@ -71,11 +86,58 @@ class Opening:
     fast: bool
     took: Callable[[float], None] | None = None  # told the seconds of each new connection
     profile: Profile = UNKNOWN
+    context: ssl.SSLContext | None = None  # with the CA as it was read last
+    mark: tuple[int, int] = (0, 0)  # of that file
 
     def __post_init__(self) -> None:
         """Ask nothing at a door that is told to be the server's own."""
         if not self.target.pooled:
             self.profile = told_direct()
+
+    def logged_in(self, record: Any, connect: Callable[[dict[str, Any]], Any]) -> Any:
+        """Open a connection as whoever logs in now.
+
+        A password that was changed between reading and using it is no refusal: it is read again.
+        """
+        if self.target.password is None:
+            return self.open(connect)
+        given = self.target.password.credential()
+        while True:
+            try:
+                return self._as(given, record, connect)
+            except LoginRefusedError:
+                before, given = given, self.target.password.credential()
+                if given == before:
+                    raise
+
+    def _as(self, given: Credential, record: Any, connect: Callable[[dict[str, Any]], Any]) -> Any:
+        if record is not None:
+            record.info[_USER] = given.user
+        login = {"user": given.user, "password": given.password}
+        return self.open(lambda more: connect({**login, **more}))
+
+    def left(self, record: Any) -> bool:
+        """Say whether a pooled connection is of a user who logs in no longer."""
+        password = self.target.password
+        return password is not None and record.info.get(_USER) != password.user()
+
+    def trusted(self) -> dict[str, ssl.SSLContext]:
+        """Return whom asyncpg trusts, read anew where the file was changed; libpq does so itself.
+
+        A CA is rotated while the application runs: for a time its file holds two.
+        """
+        target = self.target
+        if target.driver is not Driver.ASYNCPG or target.ca is None or not target.encrypted:
+            return {}
+        try:
+            seen = target.ca.stat()
+            mark = (seen.st_mtime_ns, seen.st_ino)
+            if mark != self.mark or self.context is None:
+                self.context, self.mark = target.tls(), mark
+        except (OSError, ssl.SSLError):
+            if self.context is None:
+                return {}
+        return {"ssl": self.context}
 
     def open(self, connect: Callable[[dict[str, Any]], Any]) -> Any:
         """Open a connection with `connect`, which takes arguments beside its own."""

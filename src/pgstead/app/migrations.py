@@ -141,7 +141,8 @@ def engine_to(target: Target, program: str, *, filtered: bool = False) -> Engine
     @event.listens_for(engine, "do_connect")
     def _(_dialect: Any, _record: Any, _arguments: list[Any], keywords: dict[str, Any]) -> None:
         if target.password is not None:
-            keywords["password"] = target.password()
+            given = target.password.credential()
+            keywords |= {"user": given.user, "password": given.password}
 
     if filtered:
         return engine

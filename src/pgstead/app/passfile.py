@@ -7,11 +7,17 @@ https://www.postgresql.org/docs/current/libpq-pgpass.html: `host:port:database:u
 from __future__ import annotations
 
 import stat
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
 from pgstead.errors import SteadError
+from pgstead.model.passfile import STANDIN_MARK
+
+LOOK_AGAIN: Final = 0.25  # seconds between two looks at the file on behalf of pooled connections
 
 
 class PasswordError(SteadError):
@@ -50,20 +56,49 @@ def split(line: str) -> tuple[str, ...]:
     return tuple(fields)
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """As whom to log in, and with what."""
+
+    user: str
+    password: str = field(repr=False)
+
+
 def look_up(path: Path, login: Login) -> str:
     """Return the password of the first line that matches. Raises PasswordError without values."""
+    return _matching(path, _lines(path), login)
+
+
+def credential(path: Path, login: Login) -> Credential:
+    """Return who logs in for a user now: itself, or its stand-in while its password is changed.
+
+    Raises PasswordError without values.
+    """
+    lines = _lines(path)
+    for line in lines:
+        fields = split(line)
+        if len(fields) == 3 and fields[:2] == (STANDIN_MARK, login.user):
+            login = replace(login, user=fields[2])
+            break
+    return Credential(login.user, _matching(path, lines, login))
+
+
+def _lines(path: Path) -> list[str]:
     try:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise PasswordError(
                 f"the password file {path} is readable by others",
                 hint=f"chmod 600 {path} (libpq would ignore it in silence)",
             )
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise PasswordError(
             f"the password file {path} cannot be read: {error.strerror}",
             hint="`pgstead up` writes it for the user who runs it",
         ) from error
+
+
+def _matching(path: Path, lines: list[str], login: Login) -> str:
     for line in lines:
         fields = split(line)
         if line.startswith("#") or len(fields) != 5:
@@ -83,31 +118,48 @@ class Password:
     password that it read last.
     """
 
-    __slots__ = ("_last", "_read")
+    __slots__ = ("_last", "_looked", "_read")
 
-    def __init__(self, read: Callable[[], str]) -> None:
+    def __init__(self, read: Callable[[], Credential]) -> None:
         """Keep how to read it; read it once, so that a missing file is found at the start."""
         self._read = read
         self._last = read()
+        self._looked = time.monotonic()
 
     @classmethod
     def of_file(cls, path: Path, login: Login) -> Password:
         """Read it from a passfile."""
-        return cls(lambda: look_up(path, login))
+        return cls(lambda: credential(path, login))
 
     @classmethod
-    def fixed(cls, value: str) -> Password:
+    def fixed(cls, value: str, user: str = "") -> Password:
         """Take it as it was given, in a URL."""
-        return cls(lambda: value)
+        return cls(lambda: Credential(user, value))
 
     def __call__(self) -> str:
         """Return the password as it is now."""
+        return self.credential().password
+
+    def credential(self) -> Credential:
+        """Return who logs in now, and with which password."""
         try:
             self._last = self._read()
         except PasswordError as error:
             if not isinstance(error.__cause__, PermissionError):
                 raise
+        self._looked = time.monotonic()
         return self._last
+
+    def user(self) -> str:
+        """Return who logs in, by a look that is at most `LOOK_AGAIN` old.
+
+        A file that cannot be read for now leaves it as it was: nobody loses a connection by that.
+        """
+        if time.monotonic() - self._looked >= LOOK_AGAIN:
+            with suppress(PasswordError):
+                self._last = self._read()
+            self._looked = time.monotonic()
+        return self._last.user
 
     def __repr__(self) -> str:
         return "Password(...)"

@@ -132,7 +132,7 @@ class Target:
             )
             return {
                 "timeout": CONNECT_TIMEOUT,
-                "ssl": self._tls(),
+                "ssl": self.tls() if self.encrypted else False,
                 "server_settings": {"application_name": application_name},
                 **caches,
             }
@@ -154,9 +154,8 @@ class Target:
         """Whether there is TLS on the way; a Unix socket needs none."""
         return self.sslmode != "disable" and not self.host.startswith("/")
 
-    def _tls(self) -> ssl.SSLContext | bool:
-        if not self.encrypted:
-            return False
+    def tls(self) -> ssl.SSLContext:
+        """Return whom a connection trusts, by the CA as its file is now."""
         context = ssl.create_default_context(cafile=self.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = self.sslmode == "verify-full"
@@ -210,7 +209,7 @@ def _query(url: URL, variable: str) -> dict[str, str]:
 
 def _password(url: URL, query: dict[str, str], login: Login) -> Password | None:
     if url.password is not None:
-        return Password.fixed(str(url.password))
+        return Password.fixed(str(url.password), str(url.username))
     if "passfile" in query:
         return Password.of_file(Path(query["passfile"]), login)
     return None

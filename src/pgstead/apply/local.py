@@ -9,7 +9,7 @@ from pgstead.errors import KeysLostError, SteadError
 from pgstead.model.design import Design
 from pgstead.model.keys import KeyRing
 from pgstead.model.operation import Operation
-from pgstead.model.passfile import passfile_line, userlist_line
+from pgstead.model.passfile import secret_text
 from pgstead.model.resources import (
     Certificate,
     Cluster,
@@ -42,10 +42,19 @@ def secret(operation: Operation, design: Design, ports: Ports) -> None:
     if "/" not in wanted.name:
         ports.secrets.ensure(wanted.name, mode=wanted.mode)
         return
+    derived_secret(wanted, design, ports)
+
+
+def derived_secret(wanted: SecretFile, design: Design, ports: Ports) -> None:
+    """Write the file in which another program reads a password, as the secrets are now."""
     folder, _, file = wanted.name.partition("/")
     roles = design.auth_file_roles if folder == "pooler" else (file,)
-    line = userlist_line if folder == "pooler" else passfile_line
-    text = "".join(line(role, ports.secrets.value(role)) for role in roles)
+    text = secret_text(folder, roles, ports.secrets.value, ports.secrets.mode)
+    if text is None:
+        raise SteadError(
+            f"there is no secret for one of: {', '.join(roles)}",
+            hint="`pgstead up` makes what is missing",
+        )
     path = design.layout.state / wanted.name
     ports.files.write(path, text, mode=wanted.mode, owner=_owner(design, wanted.name))
 

@@ -87,7 +87,7 @@ def setting(operation: Operation, session: Session) -> None:
     name = sql.SQL(".").join(map(sql.Identifier, resource.name.split(".")))
     wanted = operation.after
     if isinstance(wanted, RoleSetting):
-        tail = sql.SQL("SET {} = {}").format(name, _value(wanted))
+        tail = sql.SQL("SET {} = {}").format(name, setting_value(wanted))
     else:
         tail = sql.SQL("RESET {}").format(name)
     session.run(sql.SQL(" ").join([_target(resource), tail]))
@@ -102,7 +102,7 @@ def _target(resource: RoleSetting) -> sql.Composable:
     return sql.SQL("ALTER ROLE {}{}").format(who, place)
 
 
-def _value(wanted: RoleSetting) -> sql.Composable:
+def setting_value(wanted: RoleSetting) -> sql.Composable:
     """Quote a value; the elements of a search_path are identifiers of their own."""
     if wanted.name == "search_path":
         parts = [part.strip().strip('"') for part in wanted.value.split(",")]

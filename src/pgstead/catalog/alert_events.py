@@ -30,6 +30,8 @@ _ROLLBACKS = Increase("pg_stat_database_xact_rollback_total", 10 * _MINUTE)
 _REQUESTED = Increase("pg_stat_checkpointer_num_requested_total", 30 * _MINUTE)
 _TIMED = Increase("pg_stat_checkpointer_num_timed_total", 30 * _MINUTE)
 _DEADLOCKS = Increase("pg_stat_database_deadlocks_total", 10 * _MINUTE)
+_DENIED = Increase("pgstead_server_errors_total", 10 * _MINUTE, (("sqlstate", "42501"),))
+_LOGINS = Increase("pgstead_failed_logins_total", 10 * _MINUTE)
 _DEADLOCK = Runbook(
     "The server ended one of the transactions with 40P01; a client that retries loses time only.",
     "`pgstead logs postgres` shows both statements of each deadlock.",
@@ -119,6 +121,30 @@ RULES: tuple[AlertRule, ...] = (
             "Look at its last release.",
         ),
         "roll back hundreds of transactions",
+    ),
+    AlertRule(
+        "AccessDenied", Beyond(_DENIED, 10.0), 0.0, _W, ("ROL-7",),
+        "somebody is refused what they have no right to, again and again",
+        Runbook(
+            "An application runs with a role or a tenant that is not meant for it, or somebody"
+            " tries doors. `pgstead prove` does so as well.",
+            "`pgstead audit query --outcome denied --since 1h`; without auditing"
+            " `pgstead logs postgres`: SQLSTATE 42501",
+            "Mend the application, or take its login from whoever it is:"
+            " ALTER ROLE ... NOLOGIN.",
+        ),
+        "SELECT FROM pg_authid as the application, twelve times",
+    ),
+    AlertRule(
+        "LoginsRefused", Beyond(_LOGINS, 10.0), 0.0, _W, ("ROL-7",),
+        "logins fail again and again",
+        Runbook(
+            "A password was changed and not told, or somebody guesses.",
+            "`pgstead audit query --kind login --outcome denied --since 1h`; without auditing"
+            " `pgstead logs postgres` and `pgstead logs pgbouncer`",
+            "Give the application its password; narrow networks.allow.",
+        ),
+        "log in with a wrong password, twelve times",
     ),
     AlertRule(
         "TemporaryFiles",

@@ -168,14 +168,14 @@ def _rotate(database: str, batch: int, pause: float, role: str) -> int:
             f"the models of {database} have no encrypted column",
             hint="name: Mapped[Encrypted[str]] = encrypted_column(str)",
         )
-    activated = _activate(ring)
+    activated = activate(ring)
     with engine_of(ring.connection, role) as engine:
-        rotation = Rotation(engine, ring.keys, tables, batch, pause, _teller(console))
+        rotation = Rotation(engine, ring.keys, tables, batch, pause, teller(console))
         result = rotation.run()
     return _told(console, invocation, database, result, activated)
 
 
-def _activate(ring: Ring) -> dict[str, int]:
+def activate(ring: Ring) -> dict[str, int]:
     """Let the newest version of each key write; wait first until every process can read it."""
     from pgstead.app.encryption import keyfile
     from pgstead.app.encryption.rotation import SETTLE
@@ -196,7 +196,7 @@ def _activate(ring: Ring) -> dict[str, int]:
     return activated
 
 
-def _teller(console: Console) -> Any:
+def teller(console: Console) -> Any:
     """Return what tells of each second's progress."""
     told = [0.0]
 

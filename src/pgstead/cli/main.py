@@ -40,11 +40,14 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "backup": "Make, list, verify and let go of backups.",
         "restore": "Bring back what was, to any moment, beside the running server.",
         "drill": "Restore the newest backup in a place of its own, and question it.",
+        "rotate": "Change passwords, certificates, the CA and keys while applications work.",
         "toolchain": "Fetch PostgreSQL binaries beside the system's.",
         "render": "Write the design as files for containers, systemd, a firewall, and others.",
     },
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
+        "audit": "Who did what, when, from where, for whom.",
+        "audit-report": "Try every security check live, and map it to CIS controls.",
         "alerts": "Show what fires, and have it told or silenced.",
         "top": "Show sessions, waits, rates, pool and statements, live.",
         "inspect": "Find what ails the running server, and the SQL that cures it.",
@@ -83,7 +86,7 @@ class Program(click.Group):
         """Import the command's module, and nothing of the others."""
         if cmd_name not in _short_helps():
             return None
-        module = importlib.import_module(f"pgstead.cli.{cmd_name}")
+        module = importlib.import_module(f"pgstead.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 
@@ -103,7 +106,7 @@ class Program(click.Group):
         """Write the table of commands without importing one of them."""
         for section, commands in SECTIONS.items():
             with formatter.section(section):
-                formatter.write_dl([*commands.items()], col_max=12)
+                formatter.write_dl([*commands.items()], col_max=14)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """End with how to start, and what the exit statuses mean."""

@@ -9,6 +9,7 @@ from pgstead.catalog import gaps
 from pgstead.design import (
     accounts,
     alerts,
+    audit,
     backup,
     budget,
     databases,
@@ -26,6 +27,7 @@ from pgstead.design.reasons import Value, settled
 from pgstead.errors import ManifestError, MissingPoolerError
 from pgstead.manifest.document import Manifest
 from pgstead.model.address import Resource
+from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import (
     DatabasePlan,
@@ -39,6 +41,7 @@ from pgstead.model.design import (
 )
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
+from pgstead.model.rotation import RotationPlan
 from pgstead.model.stead import Stead
 from pgstead.model.telemetry import TelemetryPlan
 
@@ -55,6 +58,7 @@ class Decided:
     pooler: PoolerBuild | None  # None where no pooler is wanted
     pooler_settings: Mapping[str, Value]
     plans: tuple[DatabasePlan, ...]
+    audit: AuditPlan | None  # None where nothing is audited
 
     @property
     def pooled(self) -> bool:
@@ -76,7 +80,6 @@ def compose(
 
     Where the machine has no tools for them there are no backups, whatever the manifest says.
     """
-    _check(manifest, build, pooler_build)
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     backed_up = _backed_up(manifest, host, build, layout)
     watched = telemetry.plan(manifest, host, layout, backed_up)
@@ -100,7 +103,7 @@ def compose(
         pooler_databases=_pooled_databases(manifest, decided),
         programs=(
             *programs.programs(manifest, host, build, decided.pooler, layout, services_python),
-            *_keepers(backed_up, watched, host, layout, services_python),
+            *_keepers(backed_up, watched, decided.audit, host, layout, services_python),
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
@@ -115,12 +118,15 @@ def compose(
         backup=backed_up,
         telemetry=watched,
         alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
+        audit=decided.audit,
+        rotation=RotationPlan(**manifest.rotation.model_dump()),
     )
 
 
 def _backed_up(
     manifest: Manifest, host: HostFacts, build: ServerBuild, layout: Layout
 ) -> BackupPlan | None:
+    # Without the tools for them there are no backups, whatever the manifest says.
     if not host.backup_tools:
         return None
     return backup.plan(manifest, build, layout, server.cpus(manifest, host)[0])
@@ -177,6 +183,7 @@ def _decide(
     layout: Layout,
     heads: Mapping[str, tuple[str, ...]],
 ) -> Decided:
+    _check(manifest, build, pooler_build)
     at_hand = pooler_build if manifest.pooler.enabled else None
     connections = budget.solve(manifest)
     divided = server.divided(manifest, host, connections)
@@ -191,6 +198,7 @@ def _decide(
         pooler=at_hand,
         pooler_settings=pooler_values,
         plans=names.plans(manifest, heads),
+        audit=audit.plan(manifest, build, layout),
     )
 
 
@@ -218,13 +226,14 @@ def _cluster_name(manifest: Manifest) -> str:
 def _keepers(
     plan: BackupPlan | None,
     watched: TelemetryPlan | None,
+    audited: AuditPlan | None,
     host: HostFacts,
     layout: Layout,
     python: str,
 ) -> Iterator[Program]:
     if plan is not None and host.backup_tools is not None:
         yield backup.receiver(host.backup_tools, host, layout)
-    if plan is not None or watched is not None:
+    if plan is not None or watched is not None or audited is not None:
         yield programs.agent(host, layout, python)
 
 
@@ -245,6 +254,8 @@ def _wanted(
     yield from pooler.resources(decided.pooler_settings)
     if backed_up is not None:
         yield from backup.resources(manifest, backed_up)
+    if decided.audit is not None:
+        yield from audit.resources(manifest, decided.audit)
 
 
 def _written(values: Mapping[str, Value]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from pgstead.catalog import pooler as catalog
-from pgstead.design import tls
+from pgstead.design import audit, tls
 from pgstead.design.budget import Connections
 from pgstead.design.names import IDLE, LOOKUP, MONITOR
 from pgstead.design.reasons import Value
@@ -38,7 +38,7 @@ def derive(
         *_pools(connections),
         *_times(manifest),
         *_statements(build),
-        *_logging(layout),
+        *_logging(manifest, layout),
     ]
     return {v.name: v for v in values if catalog.exists(v.name, build.version)}
 
@@ -164,7 +164,11 @@ def _statements(build: PoolerBuild) -> Iterator[Value]:
         yield Value("max_prepared_statements", "200", "protocol-level statements", "POL-6")
 
 
-def _logging(layout: Layout) -> Iterator[Value]:
+def _logging(manifest: Manifest, layout: Layout) -> Iterator[Value]:
+    if audit.wanted(manifest):
+        yield Value(
+            "application_name_add_host", "1", "the trail says where a client came from", "AUD-2"
+        )
     yield Value("logfile", str(layout.pooler / "pgbouncer.log"), "in the state directory", "ROL-7")
     for name in ("log_connections", "log_disconnections", "log_stats"):
         yield Value(name, "0", "off by default", "POL-9")

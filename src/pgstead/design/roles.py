@@ -14,6 +14,7 @@ from pgstead.model.address import Resource
 from pgstead.model.design import HbaRule
 from pgstead.model.host import HostFacts, ServerBuild
 from pgstead.model.resources import Membership, Password, Role, RoleSetting, SecretFile
+from pgstead.model.standin import standin_of
 
 _SCRAM = "scram-sha-256"
 
@@ -187,7 +188,7 @@ def _sockets(manifest: Manifest, *, pooled: bool, backed_up: bool) -> Iterator[H
     """Yield the pooler's way in where the build has no TLS."""
     for entry in manifest.databases:
         for role in _of_database(entry, pooled=pooled):
-            yield HbaRule("local", entry.name, role, "", _SCRAM)
+            yield HbaRule("local", entry.name, role, "", _SCRAM, standin=standin_of(role))
     yield HbaRule("local", "all", MONITOR, "", _SCRAM)
     yield HbaRule("local", "replication", BACKUP, "", _SCRAM)
     if backed_up:
@@ -220,7 +221,8 @@ def _from(
     told = f"from {ipaddress.ip_network(network)}"
     for entry in manifest.databases:
         for role in _of_database(entry, pooled=pooled and near):
-            yield HbaRule("hostssl", entry.name, role, network, _SCRAM, options, told)
+            standin = standin_of(role)
+            yield HbaRule("hostssl", entry.name, role, network, _SCRAM, options, told, standin)
             told = ""
     yield HbaRule("hostssl", "all", MONITOR, network, _SCRAM, options)
     if near:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from pgstead.catalog import lookup
+from pgstead.design import audit
 from pgstead.design import memory as memory_bound
 from pgstead.design.budget import Connections
 from pgstead.design.logging import settings as logging_settings
@@ -297,13 +298,14 @@ def _autovacuum() -> Iterator[Value]:
 
 
 def _libraries(manifest: Manifest, build: ServerBuild) -> Iterator[Value]:
-    loaded = [name for name in PRELOADED if name in build.modules]
-    missing = [name for name in PRELOADED if name not in build.modules]
+    asked = (*PRELOADED, audit.PGAUDIT) if audit.wanted(manifest) else PRELOADED
+    loaded = [name for name in asked if name in build.modules]
+    missing = [name for name in asked if name not in build.modules]
     yield Value(
         "shared_preload_libraries",
         ", ".join(loaded),
-        "what the build has of pg_stat_statements, auto_explain, auth_delay, passwordcheck",
-        "ROL-4, TEL-5",
+        f"what the build has of {', '.join(asked)}",
+        "ROL-4, TEL-5, AUD-1",
         {"missing": ", ".join(missing) or "none"},
     )
     if "auth_delay" in loaded:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,19 +12,18 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
 from pgstead.errors import CertificateError
 from pgstead.host import clock
+from pgstead.host.authority import CaFiles, certificate_pem, key_pem
 from pgstead.host.files import LocalFiles
+from pgstead.host.minting import Mint
 from pgstead.model.layout import Layout
 from pgstead.model.resources import Certificate
+from pgstead.model.rotation import Authority
 
 RENEWAL = timedelta(days=30)
-_CA_LIFE = timedelta(days=3650)
-_LEAF_LIFE = timedelta(days=397)
-# Clocks of clients differ; a certificate that is valid from now on is refused by some of them.
-_SKEW = timedelta(hours=1)
 _CA = "ca"
 
 
@@ -64,6 +62,8 @@ class CertificateStore:
         self._owner = owner
         self._provided = dict(provided or {})
         self._now = now
+        self._mint = Mint(now)
+        self._ca = CaFiles(layout, self._files, self._mint)
 
     def path(self, name: str) -> PurePosixPath:
         """Return the path of a certificate; its key's ends in `.key`."""
@@ -100,7 +100,7 @@ class CertificateStore:
         if given is not None:
             self._take(wanted.name, given)
         elif wanted.name == _CA:
-            self._make_ca()
+            self._ca.make()
         else:
             self._sign(wanted)
 
@@ -112,6 +112,24 @@ class CertificateStore:
                 f"there is no certificate {name!r}", hint="`pgstead up` makes what is missing"
             )
         return pair.certificate.fingerprint(hashes.SHA256()).hex()
+
+    # -- the CA's rotation ---------------------------------------------------------------------
+
+    def authority(self) -> Authority:
+        """Say how far a rotation of the CA is. Raises CertificateError where there is none."""
+        return self._ca.look(provided=_CA in self._provided)
+
+    def announce_ca(self) -> None:
+        """Have a coming CA trusted beside the one that signs."""
+        self._ca.announce()
+
+    def switch_ca(self) -> None:
+        """Let the coming CA sign."""
+        self._ca.switch()
+
+    def retire_ca(self) -> None:
+        """Trust the CA that signs, and no other."""
+        self._ca.retire()
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -218,79 +236,17 @@ class CertificateStore:
         self, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
     ) -> None:
         """Write key and certificate; a crash between them shows as a key that does not match."""
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        self._write_key(name, pem.decode("ascii"))
-        text = certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
-        self._files.write(self.path(name), text, mode=0o644)
-
-    def _make_ca(self) -> None:
-        key = ec.generate_private_key(ec.SECP384R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"pgstead CA {_mark()}")])
-        usage = _usage(signs_certificates=True)
-        certificate = (
-            self._builder(name, name, key.public_key(), _CA_LIFE)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
-            .add_extension(
-                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-            )
-            .sign(key, hashes.SHA384())
-        )
-        self._store(_CA, certificate, key)
+        self._write_key(name, key_pem(key))
+        self._files.write(self.path(name), certificate_pem(certificate), mode=0o644)
 
     def _sign(self, wanted: Certificate) -> None:
         ca, ca_key = self._signer(wanted.name)
-        key = ec.generate_private_key(ec.SECP256R1())
-        client = wanted.name.startswith("client/")
-        common = wanted.name.removeprefix("client/") if client else f"pgstead {wanted.name}"
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.public_key())  # pyright: ignore[reportArgumentType]
-        purposes = [ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH]
-        builder = (
-            self._builder(subject, ca.subject, key.public_key(), _LEAF_LIFE, ca)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-            .add_extension(
-                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-            )
-            .add_extension(authority, critical=False)
-        )
-        if wanted.names and not client:
-            alternatives = x509.SubjectAlternativeName([_general_name(n) for n in wanted.names])
-            builder = builder.add_extension(alternatives, critical=False)
-        self._store(wanted.name, builder.sign(ca_key, hashes.SHA256()), key)
-
-    def _builder(
-        self,
-        subject: x509.Name,
-        issuer: x509.Name,
-        key: ec.EllipticCurvePublicKey,
-        life: timedelta,
-        ca: x509.Certificate | None = None,
-    ) -> x509.CertificateBuilder:
-        now = self._now()
-        ends = now + life
-        if ca is not None:  # a leaf that outlives its issuer only misleads
-            ends = min(ends, ca.not_valid_after_utc)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _SKEW)
-            .not_valid_after(ends)
-        )
+        self._store(wanted.name, *self._mint.leaf(wanted, ca, ca_key))
 
     def _signer(self, name: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         pair = self._load(_CA)
         if pair is None:
-            self._make_ca()
+            self._ca.make()
             pair = self._load(_CA)
         assert pair is not None
         if not isinstance(pair.key, ec.EllipticCurvePrivateKey):
@@ -300,38 +256,6 @@ class CertificateStore:
                 hint=f"bring the {name} certificate and its key too, or leave the CA to pgstead",
             )
         return pair.certificate, pair.key
-
-
-def _mark() -> str:
-    """Return something that tells two CAs apart in a list."""
-    return f"{x509.random_serial_number():x}"[:8]
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _general_name(text: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(text))
-    except ValueError:
-        pass
-    try:
-        return x509.DNSName(text.encode("idna").decode("ascii") if not text.isascii() else text)
-    except ValueError:
-        raise CertificateError(
-            f"{text!r} cannot be a name in a certificate", hint="check tls.names"
-        ) from None
 
 
 def _names(name: str, certificate: x509.Certificate) -> tuple[str, ...]:

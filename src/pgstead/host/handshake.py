@@ -16,6 +16,11 @@ _PATIENCE = 1.0  # seconds
 
 def not_after(host: str, port: int) -> datetime:
     """Return when the certificate of a door ends. Raises OSError (ssl.SSLError too)."""
+    return shown(host, port).not_valid_after_utc
+
+
+def shown(host: str, port: int) -> x509.Certificate:
+    """Return the certificate of a door. Raises OSError (ssl.SSLError too)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # an expired certificate has to be seen, not refused; nothing is sent over this connection
     context.check_hostname = False
@@ -25,7 +30,7 @@ def not_after(host: str, port: int) -> datetime:
         if plain.recv(1) != b"S":
             raise ConnectionError("it offers no TLS")
         with context.wrap_socket(plain) as secured:
-            shown = secured.getpeercert(binary_form=True)
-    if shown is None:
+            seen = secured.getpeercert(binary_form=True)
+    if seen is None:
         raise ConnectionError("it shows no certificate")
-    return x509.load_der_x509_certificate(shown).not_valid_after_utc
+    return x509.load_der_x509_certificate(seen)

@@ -22,6 +22,7 @@ OTHER = "other"
 _SEVERE = re.compile(rb'"error_severity":"(?:ERROR|FATAL|PANIC)"')
 # Class 28 is "Invalid Authorization Specification" (the manual, appendix A).
 _REFUSED = "28"
+_DENIED = "42501"  # insufficient_privilege; refused by a policy, too
 _REFUSED_BY_POOLER = re.compile(
     rb"pooler error: (?:password|SASL|SCRAM|certificate|peer|PAM|ldap|login|auth)",
     re.IGNORECASE,
@@ -88,7 +89,8 @@ class LogCounts:
             self._pooler = Tail(Path(design.layout.pooler), "pgbouncer.log")
         # a client may name any database: only those that there are make series
         self._known = {"postgres", *(database.name for database in design.databases)}
-        self._errors: Counter[tuple[str, str]] = Counter()
+        # from 0 on: what a counter that appears has grown by nobody can tell
+        self._errors = Counter({(d.name, _DENIED): 0 for d in design.databases})
         self._logins = {"direct": 0, "pooler": 0}
 
     def look(self) -> Iterator[Sample]:

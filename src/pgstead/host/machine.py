@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pgstead.host import systemd
 from pgstead.host.alert_store import AlertFile
+from pgstead.host.audit_logs import RotatedLog
+from pgstead.host.audit_trail import TrailFiles
 from pgstead.host.backup_catalog import BackupCatalog
 from pgstead.host.barman import BarmanProgram
 from pgstead.host.certificates import CertificateStore, Provided
@@ -37,6 +39,7 @@ from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
 from pgstead.host.turns import Turns
 from pgstead.host.vault import RepositoryVault
+from pgstead.host.visitor import DoorVisitor
 from pgstead.host.vitals import MachineVitals
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import Design
@@ -46,6 +49,7 @@ from pgstead.model.layout import Layout
 from pgstead.model.resources import Certificate
 from pgstead.ports import Migrations, Ports, Progress, Secrets
 from pgstead.ports.alerts import AlertPorts
+from pgstead.ports.audit import AuditPorts
 from pgstead.ports.backup import BackupPorts
 from pgstead.ports.mirror import MirrorPorts
 from pgstead.ports.telemetry import TelemetryPorts
@@ -96,9 +100,11 @@ def ports(
         migrations=migrations,
         journal=JsonJournal(layout.journal),
         progress=progress,
+        visitor=DoorVisitor(design),
         backup=_backup(design, tools, progress),
         telemetry=_telemetry(design, secrets),
         alerts=_alerts(design),
+        audit=_audit(design),
     )
 
 
@@ -148,3 +154,16 @@ def _alerts(design: Design) -> AlertPorts | None:
     if plan is None or watched is None:
         return None
     return AlertPorts(AlertFile(Path(plan.file), watched.readers), TargetCouriers(plan))
+
+
+def _audit(design: Design) -> AuditPorts | None:
+    plan = design.audit
+    if plan is None:
+        return None
+    pooler, journal = Path(plan.pooler_log), Path(plan.journal)
+    return AuditPorts(
+        trail=TrailFiles(Path(plan.directory), JsonJournal(design.layout.journal)),
+        server_log=RotatedLog(Path(plan.server_log), "*.json"),
+        pooler_log=RotatedLog(pooler.parent, pooler.name) if plan.pooler_log else None,
+        journal=RotatedLog(journal.parent, journal.name),
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,7 @@ _FIX = "`pgstead doctor --fix` fetches it without root, or name another: pooler.
 # Debian installs it in /usr/sbin, which is not on an ordinary user's PATH.
 _SYSTEM = ("/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer")
 # The server's own user may log in to the console as this one, with no password (usage.md).
+_CALM = 3.0  # seconds
 _CONSOLE = "pgbouncer"
 
 
@@ -160,6 +162,8 @@ class SocketConsole:
         """Run RELOAD, PAUSE, RESUME, RECONNECT, KILL, SET ... Raises NotRunningError."""
         with self._cursor() as cursor:
             try:
+                if command == "RELOAD":
+                    _await_calm(cursor)
                 cursor.execute(command.encode())
             except psycopg.Error as error:
                 raise _refused(command, error) from error
@@ -170,6 +174,21 @@ class SocketConsole:
             return bool(self.rows("SHOW VERSION"))
         except (NotRunningError, HostError):
             return False
+
+
+def _await_calm(cursor: psycopg.ClientCursor[dict[str, Any]]) -> None:
+    """Wait until no server connection is being opened, for a moment at most.
+
+    Before 1.24 a RELOAD lets go of every server connection where TLS leads to the server, also of
+    one that is logging in; that counts as a failed login, and for `server_login_retry` nobody is
+    let in (PgBouncer, src/objects.c: disconnect_server, check_fast_fail).
+    """
+    end = time.monotonic() + _CALM
+    while time.monotonic() < end:
+        cursor.execute(b"SHOW SERVERS")
+        if not any(row["state"] == "new" for row in cursor.fetchall()):
+            return
+        time.sleep(0.01)
 
 
 def _refused(command: str, error: psycopg.Error) -> NotRunningError | HostError:

@@ -55,19 +55,32 @@ class SecretFiles:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.parent.chmod(0o700)
             if not path.is_file() or path.is_symlink() or path.stat().st_size == 0:
-                self._make(path)
+                self._write(path, self.make())
             if stat.S_IMODE(path.lstat().st_mode) != mode:
                 path.chmod(mode, follow_symlinks=os.chmod not in os.supports_follow_symlinks)
         except OSError as error:
             raise problem(error, path, "writing") from error
 
-    def _make(self, path: Path) -> None:
-        """Write a new password beside its place and move it there: never half of one."""
+    def make(self) -> str:
+        """Return a strong password that is stored nowhere yet."""
+        return secrets.token_urlsafe(_BYTES)
+
+    def store(self, name: str, value: str) -> None:
+        """Put a password in the place of the one before, whole or not at all."""
+        path = self._path(name)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._write(path, value)
+        except OSError as error:
+            raise problem(error, path, "writing") from error
+
+    def _write(self, path: Path, value: str) -> None:
+        """Write a password beside its place and move it there: never half of one."""
         temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.new")
         temporary.unlink(missing_ok=True)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(_BYTES) + "\n")
+            file.write(value + "\n")
             file.flush()
             os.fsync(handle)
         temporary.replace(path)

@@ -15,10 +15,12 @@ from pydantic import model_validator as validator
 
 from pgstead.manifest import names, schedules
 from pgstead.manifest.alerts import Alerts
+from pgstead.manifest.audit import Audit, History
 from pgstead.manifest.containers import Containers
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
+from pgstead.manifest.rotation import Rotation
 from pgstead.manifest.telemetry import Telemetry
 from pgstead.model.design import Environment
 
@@ -215,6 +217,7 @@ class DatabaseEntry(Part):
     processes: tuple[Process, ...] = Field(default=(), description="Who connects; else one.")
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Of the application role.")
     service: Service | None = Field(default=None, description="An HTTP service to run.")
+    history: History = Field(default_factory=History, description="Changes of rows that are kept.")
 
     @property
     def imported_from(self) -> str:
@@ -355,6 +358,8 @@ class Manifest(Part):
     telemetry: Telemetry = Field(default_factory=Telemetry)
     containers: Containers = Field(default_factory=Containers)
     alerts: Alerts = Field(default_factory=Alerts)
+    audit: Audit = Field(default_factory=Audit)
+    rotation: Rotation = Field(default_factory=Rotation)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

@@ -19,6 +19,7 @@ class Capability(StrEnum):
     MIGRATIONS = "migrations"
     TENANCY = "tenancy"
     ENCRYPTION = "encryption"
+    AUDIT = "audit"
     BACKUP = "backup"
     TELEMETRY = "telemetry"
 
@@ -46,6 +47,7 @@ class Kind(StrEnum):
     GRANT = "grant"
     POOLER_SETTING = "pooler-setting"
     REVISION = "revision"
+    CHANGE_HISTORY = "change-history"
     SLOT = "slot"
 
 

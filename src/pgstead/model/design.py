@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pgstead.model.alerts import AlertPlan
+from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
+from pgstead.model.rotation import RotationPlan
 from pgstead.model.stead import Stead
 from pgstead.model.telemetry import TelemetryPlan
 
@@ -56,6 +58,7 @@ class HbaRule:
     method: str
     options: str = ""
     comment: str = ""
+    standin: str = ""  # may come as well, while the user's password is changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +203,8 @@ class Design:
     backup: BackupPlan | None = None  # None: no backups are made
     telemetry: TelemetryPlan | None = None  # None: nothing is watched
     alerts: AlertPlan | None = None  # None: nothing is watched, or nobody wants to know
+    audit: AuditPlan | None = None  # None: nothing is audited but what the server always logs
+    rotation: RotationPlan = field(default_factory=RotationPlan)
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

@@ -150,6 +150,11 @@ class Layout:
         return self.telemetry / "alerts.db"
 
     @property
+    def audit(self) -> PurePosixPath:
+        """The audit trail, one file a day, and how far logs were read; 0700."""
+        return self.state / "audit"
+
+    @property
     def baseline(self) -> PurePosixPath:
         """What the load took when `bench baseline` was run last (JSON)."""
         return self.state / "bench" / "baseline.json"

@@ -370,3 +370,20 @@ class Revision(Resource):
     @property
     def key(self) -> str:
         return self.database
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeHistory(Resource):
+    """The change history of a database: its functions, and the triggers that feed it."""
+
+    kind = Kind.CHANGE_HISTORY
+    capability = Capability.AUDIT
+    database: str
+    for_rows: str  # prosrc of the function of row triggers, stripped
+    for_statements: str  # the same of statement triggers
+    unfed: tuple[str, ...] = ()  # tables that ought to feed it as they should, and do not
+    surplus: tuple[str, ...] = ()  # tables that feed it, and ought not to
+
+    @property
+    def key(self) -> str:
+        return self.database

@@ -6,6 +6,7 @@ ACCESS SHARE, and all of it is one snapshot.
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from psycopg.rows import TupleRow
 
 _FOLDER = "definitions"
+# What `up` keeps in a database beside what migrations make: the change history (ADR 0032).
+_KEPT = re.compile(r"(^|[ .])pgstead_audit(\W|$)|\.pgstead_audit_[a-z]+$")
 
 
 def definition(connection: psycopg.Connection[TupleRow], major: int) -> Definition:
@@ -31,7 +34,8 @@ def definition(connection: psycopg.Connection[TupleRow], major: int) -> Definiti
         connection.execute("SET LOCAL search_path = pg_catalog")
         for what in _subjects():
             for kind, name, facets in connection.execute(query(what, major)):
-                objects[Name(str(kind), str(name))] = facets
+                if not _KEPT.search(str(name)):
+                    objects[Name(str(kind), str(name))] = facets
     return Definition(objects)
 
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from pgstead.model.address import Resource
 from pgstead.model.design import Design
-from pgstead.model.passfile import passfile_line, userlist_line
+from pgstead.model.passfile import secret_text
 from pgstead.model.resources import Certificate, ConfigFile, SecretFile, ServerProcess
 from pgstead.observe import keys
 from pgstead.ports import Ports
@@ -48,10 +48,7 @@ def expected_text(design: Design, ports: Ports, name: str) -> str | None:
     """Return what a derived secret file must hold, or None where its secret is missing."""
     folder, _, file = name.partition("/")
     roles = design.auth_file_roles if folder == "pooler" else (file,)
-    if any(ports.secrets.mode(role) is None for role in roles):
-        return None
-    line = userlist_line if folder == "pooler" else passfile_line
-    return "".join(line(role, ports.secrets.value(role)) for role in roles)
+    return secret_text(folder, roles, ports.secrets.value, ports.secrets.mode)
 
 
 def _derived_mode(design: Design, ports: Ports, wanted: SecretFile) -> int | None:

@@ -9,7 +9,7 @@ from pgstead.model.address import Kind, Resource
 from pgstead.model.design import Design
 from pgstead.model.resources import Cluster, Database, PoolerSetting
 from pgstead.model.stead import Stead
-from pgstead.observe import backup, databases, keys, local, pooler, roles, schema, server
+from pgstead.observe import audit, backup, databases, keys, local, pooler, roles, schema, server
 from pgstead.observe.reading import Reading
 from pgstead.ports import Ports
 
@@ -27,6 +27,7 @@ SERVER_KINDS = (
     Kind.DEFAULT_PRIVILEGE,
     Kind.GRANT,
     Kind.REVISION,
+    Kind.CHANGE_HISTORY,
     Kind.SLOT,
 )
 
@@ -67,3 +68,4 @@ def _on_the_server(design: Design, reading: Reading, ports: Ports) -> Iterator[R
     for database in (d.name for d in there if isinstance(d, Database)):
         yield from databases.inside(design, reading, database)
         yield from schema.resources(reading, database)
+        yield from audit.histories(design, reading, database)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pgstead.model.gate import Unproven, VerifiedBackup
     from pgstead.model.resources import Certificate, Cluster
     from pgstead.model.revision import Remark, RevisionScript
+    from pgstead.model.rotation import Authority
     from pgstead.ports.alerts import AlertPorts
+    from pgstead.ports.audit import AuditPorts
     from pgstead.ports.backup import BackupPorts
     from pgstead.ports.telemetry import TelemetryPorts
 
@@ -188,6 +190,14 @@ class Secrets(Protocol):
         """Make a strong password where there is none, and mend the mode."""
         ...
 
+    def make(self) -> str:
+        """Return a strong password that is stored nowhere yet."""
+        ...
+
+    def store(self, name: str, value: str) -> None:
+        """Put a password in the place of the one before, whole or not at all."""
+        ...
+
     def value(self, name: str) -> str:
         """Return the value. Raises SteadError where there is none."""
         ...
@@ -222,6 +232,34 @@ class Certificates(Protocol):
 
     def fingerprint(self, name: str) -> str:
         """Return the SHA-256 of a certificate, for reports."""
+        ...
+
+    def authority(self) -> Authority:
+        """Say how far a rotation of the CA is. Raises CertificateError where there is none."""
+        ...
+
+    def announce_ca(self) -> None:
+        """Have a coming CA trusted beside the one that signs; again: nothing more."""
+        ...
+
+    def switch_ca(self) -> None:
+        """Let the coming CA sign; where none is announced, nothing."""
+        ...
+
+    def retire_ca(self) -> None:
+        """Trust the CA that signs, and no other."""
+        ...
+
+
+class Visitor(Protocol):
+    """A client of our own at the doors, who sees what every client sees."""
+
+    def log_in(self, role: str, password: str, database: str, door: str) -> str:
+        """Log in and out. Return why that was refused, empty where it was not."""
+        ...
+
+    def certificate(self, door: str) -> str:
+        """Return the SHA-256 of the certificate that a door shows. Raises NotRunningError."""
         ...
 
 
@@ -330,6 +368,8 @@ class Ports:
     migrations: Migrations
     journal: Journal
     progress: Progress
+    visitor: Visitor
     backup: BackupPorts | None = None  # None where no backups are made
     telemetry: TelemetryPorts | None = None  # None where nothing is watched
     alerts: AlertPorts | None = None  # None where nobody wants to know
+    audit: AuditPorts | None = None  # None where nothing is audited

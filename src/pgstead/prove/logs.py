@@ -137,7 +137,14 @@ def slow_statement(w: Witness) -> Logged:
 def slow_statements_are_logged(w: Witness) -> Iterator[Finding]:
     ran = slow_statement(w)
     yield ran.ran.kept()
-    line = re.compile(rf".*duration: [0-9.]+ ms .*{ran.mark}.*")
+    # whose statements are all logged is told the duration without the text again
+    # (https://www.postgresql.org/docs/18/runtime-config-logging.html, log_min_duration_statement)
+    line = re.compile(
+        rf".*duration: [0-9.]+ ms .*{ran.mark}.*"
+        rf"|.*\[{ran.backend}\].*(?:statement|execute \S+): .*{ran.mark}.*\n"
+        rf"(?:.*\n)*?.*\[{ran.backend}\].*duration: [0-9.]+ ms$",
+        re.MULTILINE,
+    )
     told = ran.tail.awaited(w, line)
     yield told.shows(
         holds=bool(told.value), expected="the statement", hint="log_min_duration_statement"

@@ -7,7 +7,9 @@ from collections import Counter
 from pgstead.errors import UsageError
 from pgstead.prove import (
     alerts,
+    audit,
     backup,
+    change_history,
     databases,
     encryption,
     grants,
@@ -18,6 +20,7 @@ from pgstead.prove import (
     pooler,
     repository,
     roles,
+    rotation,
     row_writing,
     schema,
     sealed_backups,
@@ -44,6 +47,8 @@ MODULES = (
     tenancy,
     side_doors,
     encryption,
+    audit,
+    change_history,
     backup,
     repository,
     telemetry,
@@ -52,6 +57,7 @@ MODULES = (
     logical_dumps,
     mirrored,
     upgrades,
+    rotation,
 )
 
 

@@ -50,6 +50,11 @@ class Witness:
             "backup": (lambda: self.design.backup, "this stead makes no backups"),
             "telemetry": (lambda: self.design.telemetry, "this stead is not watched"),
             "alerts": (lambda: self.design.alerts, "this stead evaluates no alerts"),
+            "audit": (lambda: self.design.audit, "this stead is not audited"),
+            "history": (
+                lambda: self.design.audit and self.design.audit.histories,
+                "no changes of rows are kept here",
+            ),
             "service": (lambda: self.design.services, "this stead runs no service"),
             "mirror": (
                 lambda: self.design.backup and self.design.backup.mirror,

@@ -13,7 +13,8 @@ def quoted(name: str) -> str:
 
 
 def _line(rule: HbaRule) -> str:
-    fields = [rule.type, quoted(rule.database), quoted(rule.user)]
+    users = ",".join(quoted(name) for name in (rule.user, rule.standin) if name)
+    fields = [rule.type, quoted(rule.database), users]
     fields += [rule.address] if rule.address else []
     fields += [rule.method]
     fields += [rule.options] if rule.options else []

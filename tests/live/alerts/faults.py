@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 import psycopg
 
@@ -152,6 +152,16 @@ def sequence(stead: LiveStead) -> Iterator[None]:
 def deadlocks(stead: LiveStead) -> Iterator[None]:
     for _ in range(7):
         _deadlock(stead)
+    yield
+
+
+@contextmanager
+def refusals(stead: LiveStead) -> Iterator[None]:
+    for _ in range(12):
+        with stead.connect() as session, suppress(psycopg.Error):
+            session.execute("SELECT 1 FROM pg_authid")
+        with suppress(psycopg.Error):
+            stead.connect("jeex_readonly", password="wrong")
     yield
 
 

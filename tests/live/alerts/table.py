@@ -63,6 +63,7 @@ COUNTED: tuple[Fault, ...] = (
     Fault(faults.deadlocks, ("Deadlocks", "DeadlocksCritical")),
     Fault(faults.checkpoints, ("CheckpointsRequested",)),
     Fault(faults.spilling, ("TemporaryFiles",)),
+    Fault(faults.refusals, ("AccessDenied", "LoginsRefused")),
 )
 # One after the other: what they stop others need, or it takes long.
 ALONE: tuple[Fault, ...] = (

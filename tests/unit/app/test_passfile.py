@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgstead.app.passfile import Login, Password, PasswordError, look_up, split
-from pgstead.model.passfile import passfile_line
+from pgstead.app.passfile import Credential, Login, Password, PasswordError, look_up, split
+from pgstead.model.passfile import passfile_line, secret_text
+from pgstead.model.standin import standin_of
 
 # a line of a file: no line break of any kind
 words = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), min_size=1)
@@ -90,3 +91,31 @@ def test_who_may_not_read_it_any_more_goes_on_with_what_was_read(tmp_path: Path)
     password = Password.of_file(path, Login("h", 1, "d", "u"))
     path.chmod(0)
     assert password() == "x"
+
+
+def test_who_logs_in_follows_the_file_while_a_password_is_changed(tmp_path: Path) -> None:
+    login = Login("h", 1, "d", "u:1")
+    values = {"u:1": "own", "u:1_standin": "lent"}
+    own, both = (
+        secret_text("passfiles", ["u:1"], values.__getitem__, known)
+        for known in ({"u:1": 0o600}.get, dict.fromkeys(values, 0o600).get)
+    )
+    assert own is not None
+    assert both is not None
+    path = write(tmp_path / "pass", both)
+    assert look_up(path, login) == "own"  # libpq goes on as the role
+    password = Password.of_file(path, login)
+    assert password.credential() == Credential("u:1_standin", "lent")
+    assert password.user() == "u:1_standin"
+    path.write_text(own)
+    assert password.credential() == Credential("u:1", "own")
+    assert "own" not in repr(password.credential())
+
+
+@pytest.mark.parametrize("role", ["shop_app", "a" * 63, "ü" * 31, "a" * 62 + "b"])
+def test_a_stand_in_has_a_name_of_its_own_that_fits(role: str) -> None:
+    standin = standin_of(role)
+    assert standin != role
+    assert standin.endswith("_standin")
+    assert len(standin.encode()) <= 63
+    assert standin != standin_of(role[:-1] + "c")

@@ -1,0 +1,66 @@
+"""A rotation that is killed, at whatever moment, is finished or undone by the next run."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.fix_stead import PGSTEAD, LiveStead
+from tests.live.rotation.clients import working
+
+COMMANDS = (("passwords", "--watch", "100ms"), ("ca", "--window", "0s"))
+BEGIN = 1.0  # seconds until the program has read the manifest, at least
+
+
+def killed(stead: LiveStead, command: tuple[str, ...], after: float) -> bool:
+    """Run a rotation and kill it; say whether it was killed before its end."""
+    program = subprocess.Popen(
+        [*PGSTEAD, "rotate", *command],
+        cwd=stead.directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        program.wait(after)
+    except subprocess.TimeoutExpired:
+        program.send_signal(signal.SIGKILL)
+    return program.wait(30) == -signal.SIGKILL
+
+
+def kill_and_finish(stead: LiveStead, kills: int, *, clients: int) -> None:
+    chance = random.Random(kills)
+    passwords = stead.password("jeex_user")
+    done = 0
+    with working(stead.manifest, clients=clients) as load:
+        while done < kills:
+            command = COMMANDS[done % len(COMMANDS)]
+            done += killed(stead, command, BEGIN + chance.uniform(0, 8))
+            with stead.connect(direct=True) as connection:  # old or new, one is valid
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+        stead.run("rotate", "passwords", "--watch", "100ms")
+        stead.run("rotate", "ca", "--window", "0s")
+    assert load.errors == []
+    assert load.acting == {"jeex_user"}
+    assert stead.password("jeex_user") != passwords
+    assert stead.ca.read_text().count("BEGIN CERTIFICATE") == 1
+    assert not list((stead.state / "secrets").glob("*_standin"))
+    with stead.superuser() as connection:
+        query = "SELECT count(*) AS n FROM pg_roles WHERE rolname LIKE '%%standin'"
+        assert connection.execute(query).fetchone()["n"] == 0
+    assert stead.json("plan")["operations"] == []
+    assert stead.run("rotate", "status").returncode == 0
+
+
+def test_rotations_killed_at_three_moments_are_finished(stead: LiveStead) -> None:
+    kill_and_finish(stead, 3, clients=20)
+
+
+@pytest.mark.soak
+def test_rotations_killed_at_twenty_moments_are_finished(stead: LiveStead) -> None:
+    began = time.monotonic()
+    kill_and_finish(stead, 20, clients=100)
+    print(f"20 kills in {time.monotonic() - began:.0f} s")

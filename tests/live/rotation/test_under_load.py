@@ -1,0 +1,108 @@
+"""Credentials are changed while 100 clients work, by both doors and with both drivers."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.fix_stead import LiveStead
+from tests.live.rotation.clients import working
+
+PEOPLE = ("jeex_user", "jeex_readonly", "jeex_admin", "jeex_migrator")
+OWN = ("pgstead_monitor", "pgstead_backup", "pgstead_pooler")
+DOORS = ("direct", "pooler")
+
+
+def shown(stead: LiveStead) -> set[str]:
+    """Return the certificates that both doors show now."""
+    return {stead.wired.ports.visitor.certificate(door) for door in DOORS}
+
+
+def trusted(stead: LiveStead) -> int:
+    return stead.ca.read_text().count("BEGIN CERTIFICATE")
+
+
+def trusts(stead: LiveStead, ca: Path, *, direct: bool) -> bool:
+    """Say whether a client that holds a CA is content with whom it meets."""
+    try:
+        stead.connect(direct=direct, sslrootcert=str(ca)).close()
+    except psycopg.OperationalError as error:
+        return "certificate verify failed" not in str(error)
+    return True
+
+
+def refused(stead: LiveStead, role: str, password: str, *, direct: bool) -> bool:
+    with pytest.raises(psycopg.OperationalError) as caught:
+        stead.connect(role, direct=direct, password=password).close()
+    return "authentication failed" in str(caught.value)
+
+
+def test_all_credentials_change_under_load_and_the_old_ones_are_refused(
+    stead: LiveStead, tmp_path: Path
+) -> None:
+    passwords = {role: stead.password(role) for role in (*PEOPLE, *OWN)}
+    certificates, old = shown(stead), tmp_path / "old.crt"
+    old.write_text(stead.ca.read_text())
+    with working(stead.manifest) as load:
+        told = stead.json("rotate", "passwords", "--watch", "200ms")
+        assert stead.json("rotate", "ca", "--window", "1h")["done"] == ["announced"]
+        assert trusted(stead) == 2
+        assert trusts(stead, old, direct=True)  # nothing is signed by the new one yet
+        assert stead.json("rotate", "ca", "--window", "0s")["done"] == ["signing", "settled"]
+    assert load.errors == []
+    # both logins were valid and used; whoever logged in, the role worked
+    assert load.users == {"jeex_user", "jeex_user_standin"}
+    assert load.acting == {"jeex_user"}
+    assert set(told["roles"]) == set(passwords)
+    for role in PEOPLE:
+        for direct in (True, False):
+            assert refused(stead, role, passwords[role], direct=direct)
+        stead.connect(role, direct=True).close()
+    assert all(stead.password(role) != before for role, before in passwords.items())
+    assert not certificates & shown(stead)
+    assert trusted(stead) == 1
+    assert not trusts(stead, old, direct=True)
+    assert not trusts(stead, old, direct=False)
+    assert trusts(stead, stead.ca, direct=False)
+    assert not (stead.state / "tls" / "next").exists()
+    assert stead.json("plan")["operations"] == []
+
+
+def test_a_client_that_comes_with_the_old_password_holds_it_up(stead: LiveStead) -> None:
+    before, ended = stead.password("jeex_readonly"), threading.Event()
+
+    def stubborn() -> None:
+        name = "old report"
+        while not ended.wait(0.1):
+            with (
+                suppress(psycopg.Error),  # told by what the command says
+                stead.connect("jeex_readonly", application_name=name, password=before),
+            ):
+                ended.wait(0.4)
+
+    thread = threading.Thread(target=stubborn)
+    thread.start()
+    try:
+        done = stead.run(
+            "rotate", "passwords", "--role", "jeex_readonly", "--watch", "3s", status=3
+        )
+    finally:
+        ended.set()
+        thread.join(30)
+    assert "old report from 127.0.0.1 by pooler as jeex_readonly" in done.stderr
+    assert stead.password("jeex_readonly") == before
+    stead.connect("jeex_readonly").close()
+    with stead.superuser() as connection:
+        query = "SELECT count(*) AS n FROM pg_roles WHERE rolname LIKE '%%standin'"
+        assert connection.execute(query).fetchone()["n"] == 0
+
+
+def test_what_is_not_there_is_named(stead: LiveStead) -> None:
+    done = stead.run("rotate", "certificates", "--name", "nobody", status=2)
+    assert "there is: pooler, server" in done.stderr
+    done = stead.run("rotate", "passwords", "--role", "nobody", status=2)
+    assert "there is: jeex_user" in done.stderr

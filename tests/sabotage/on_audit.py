@@ -1,0 +1,166 @@
+"""Sabotages of the audit trail, on a stead that is audited (test_audit.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pgstead.model.audit import AuditPlan
+from pgstead.model.design import Design
+from pgstead.workflows import change_history
+from tests.sabotage.damage import sabotage
+from tests.sabotage.scene import Scene
+
+WHERE = "audited_scene"
+LENGTHY = "audited_scene at length"  # each promise waits for what never comes
+
+
+def plan_of(scene: Scene) -> AuditPlan:
+    """Return how the stead is audited."""
+    assert scene.design.audit is not None
+    return scene.design.audit
+
+
+@contextmanager
+def nobody_collects(scene: Scene) -> Iterator[Path]:
+    """Stop the agent; give the newest file of the trail."""
+    scene.ports.supervisor.stop("agent")
+    try:
+        yield max(Path(plan_of(scene).directory).glob("trail-*.jsonl"))
+    finally:
+        scene.ports.supervisor.start("agent")
+
+
+@sabotage("AUD-001", where=WHERE, alone=True)
+def statements_of_the_application_are_not_logged(scene: Scene) -> Iterator[Design | None]:
+    """Somebody found the log too large, and took the setting from the role."""
+    with scene.role_setting(scene.plan.app, "log_statement", "ddl"):
+        yield None
+
+
+@sabotage("AUD-002", where=WHERE, alone=True)
+def changes_of_roles_are_not_logged(scene: Scene) -> Iterator[Design | None]:
+    """The server logs no statements but those of roles that have a setting of their own."""
+    with scene.altered(log_statement="none"):
+        yield None
+
+
+@sabotage("AUD-003", where=WHERE, alone=True)
+def refusals_are_not_logged(scene: Scene) -> Iterator[Design | None]:
+    """Errors of clients were thought to be noise."""
+    with scene.altered(log_min_messages="log"):
+        scene.reconnect()
+        yield None
+    scene.reconnect()
+
+
+@sabotage("AUD-004", where=WHERE, alone=True)
+def the_application_may_change_its_history(scene: Scene) -> Iterator[Design | None]:
+    """A retention job ran as the application, and was given what it asked for."""
+    app = scene.plan.app
+    given = (
+        f"GRANT USAGE ON SCHEMA pgstead_audit TO {app}",
+        f"GRANT SELECT, DELETE ON pgstead_audit.change TO {app}",
+    )
+    taken = (
+        f"REVOKE ALL ON pgstead_audit.change FROM {app}",
+        f"REVOKE ALL ON SCHEMA pgstead_audit FROM {app}",
+    )
+    with scene.done_and_undone(given, taken):
+        yield None
+
+
+@contextmanager
+def edited_trail(scene: Scene, *, cut: bool) -> Iterator[None]:
+    """Change the trail's file as its owner could."""
+    with nobody_collects(scene) as path:
+        before = path.read_text()
+        lines = before.splitlines(keepends=True)
+        if cut:
+            del lines[-3:]
+        else:
+            middle = len(lines) // 2
+            told = json.loads(lines[middle])
+            lines[middle] = json.dumps({**told, "role": "somebody_else"}) + "\n"
+        path.write_text("".join(lines))
+        try:
+            yield
+        finally:
+            path.write_text(before)
+
+
+@sabotage("AUD-005", where=WHERE, alone=True)
+def a_line_is_edited(scene: Scene) -> Iterator[Design | None]:
+    """It was somebody else."""
+    with edited_trail(scene, cut=False):
+        yield None
+
+
+@sabotage("AUD-005", where=WHERE, alone=True)
+def the_last_lines_are_cut_off(scene: Scene) -> Iterator[Design | None]:
+    """It never happened."""
+    with edited_trail(scene, cut=True):
+        yield None
+
+
+@sabotage("AUD-001", "AUD-002", "AUD-003", where=LENGTHY, alone=True)
+def the_agent_collects_nothing(scene: Scene) -> Iterator[Design | None]:
+    """It died, and nobody looked."""
+    with nobody_collects(scene):
+        yield None
+
+
+@sabotage("AUD-006", "AUD-007", where=WHERE, alone=True)
+def a_table_feeds_no_history(scene: Scene) -> Iterator[Design | None]:
+    """A bulk load switched the triggers off, and nobody switched them on again."""
+    fed = scene.rows(
+        "SELECT tgrelid::regclass::text, tgname::text FROM pg_trigger"
+        " WHERE tgname ~ '^pgstead_audit_' AND NOT tgisinternal",
+        database=scene.plan.name,
+    )
+    off = tuple(f"ALTER TABLE {table} DISABLE TRIGGER {name}" for table, name in fed)
+    on = tuple(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}" for table, name in fed)
+    with scene.done_and_undone(off, on):
+        yield None
+
+
+@sabotage("AUD-008", where=WHERE, alone=True)
+def a_change_is_rewritten(scene: Scene) -> Iterator[Design | None]:
+    """An administrator with the superuser's socket made it somebody else's change."""
+    name = scene.plan.name
+    scene.does(
+        "INSERT INTO pgstead_audit.change"
+        " (role, application, client, operation, schema_name, table_name)"
+        " VALUES ('sabotage', '', 'socket', 'insert', 'public', 'nowhere')"
+    )
+    assert scene.ports.audit is not None
+
+    def sealed() -> bool:
+        assert scene.ports.audit is not None
+        change_history.keep(plan_of(scene), scene.ports.sql, scene.ports.audit)
+        return any(
+            r is not None and r.body.get("kind") == "seal" and r.body["database"] == name
+            for _, r in scene.ports.audit.trail.records()
+        )
+
+    scene.wait(sealed)
+    change = "UPDATE pgstead_audit.change SET role = '{}' WHERE role = '{}'"
+    with scene.done_and_undone(
+        change.format("nobody", "sabotage"), change.format("sabotage", "nobody")
+    ):
+        yield None
+
+
+SABOTAGES = (
+    statements_of_the_application_are_not_logged,
+    changes_of_roles_are_not_logged,
+    refusals_are_not_logged,
+    the_application_may_change_its_history,
+    a_line_is_edited,
+    the_last_lines_are_cut_off,
+    the_agent_collects_nothing,
+    a_table_feeds_no_history,
+    a_change_is_rewritten,
+)
