@@ -30,6 +30,7 @@ from tests.fix_stead import LiveStead, stead_in
 
 _LIMIT = "auto"  # the manifest's default
 _QUIET = subprocess.DEVNULL
+SETTLES = 5.0  # seconds after which what one stretch left is written
 
 
 @dataclass
@@ -207,7 +208,8 @@ def restored(stead: LiveStead) -> None:
 def load(stead: LiveStead, seconds: int, rounds: int) -> None:
     """Print the p95 of transactions without a backup, and with one as the schedule makes it.
 
-    The load never stops; both kinds of stretch follow each other, as a disk has its moods.
+    The load never stops; both kinds of stretch follow each other, as a disk has its moods, and
+    last as long: half a minute behind a checkpoint the kernel begins to write what it kept.
     """
     directory = stead.wired.design.layout.socket
     base = f"{tool(stead, 'pgbench')} -h {directory} -p {stead.direct_port} -U postgres"
@@ -225,11 +227,14 @@ def load(stead: LiveStead, seconds: int, rounds: int) -> None:
         try:
             time.sleep(seconds)  # what is cold is no floor
             for _ in range(rounds):
+                made = backed_up(stead)
+                stretches["with a backup"].append(made)
+                time.sleep(SETTLES)
                 checkpoint(stead)  # with which a backup begins as well
                 began = time.time()
-                time.sleep(seconds)
+                time.sleep(made[1] - made[0])
                 stretches["without a backup"].append((began, time.time()))
-                stretches["with a backup"].append(backed_up(stead))
+                time.sleep(SETTLES)
         finally:
             running.terminate()
     show(logs, stretches)

@@ -15,6 +15,7 @@ from tests.sabotage.damage import sabotage
 from tests.sabotage.scene import Scene
 
 WHERE = "watched_scene"
+STALE = ("TEL-001", "TEL-002")  # where the machine is so busy that a trial outlasts a sample
 
 
 def file_of(scene: Scene) -> Path:
@@ -48,7 +49,7 @@ def the_agent_is_gone(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TEL-002", where=WHERE)
+@sabotage("TEL-002", shakes=("TEL-001",), where=WHERE)
 def a_metric_lies(scene: Scene) -> Iterator[Design | None]:
     """The moment of the server's start is told an hour off, as one without its zone would be."""
     false = "UPDATE series SET value = value + 3600 WHERE metric LIKE 'pg_postmaster_start%'"
@@ -91,7 +92,7 @@ def the_monitor_may_read_everything(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TEL-005", where=WHERE)
+@sabotage("TEL-005", shakes=STALE, where=WHERE)
 def everybody_may_read_the_samples(scene: Scene) -> Iterator[Design | None]:
     """Somebody opened the directory, for a script."""
     # the agent closes its directory whenever it opens its file anew
@@ -99,7 +100,7 @@ def everybody_may_read_the_samples(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TEL-006", where=WHERE)
+@sabotage("TEL-006", shakes=STALE, where=WHERE)
 def a_field_is_missing(scene: Scene) -> Iterator[Design | None]:
     """What the agent judges lost a line."""
     with nobody_samples(scene, "DELETE FROM verdict WHERE name = 'disk'"):

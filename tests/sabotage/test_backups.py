@@ -78,3 +78,14 @@ def test_a_sabotage_of_backups_breaks_its_promises_and_no_other(
     backed_up_scene: Scene, sabotage: Sabotage
 ) -> None:
     sabotaged(backed_up_scene, sabotage, *related(sabotage))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "sabotage", [s for s in sabotages() if s.where == "backed_up_scene"], ids=lambda s: s.name
+)
+def test_a_sabotage_of_backups_breaks_no_promise_of_any_capability(
+    backed_up_scene: Scene, sabotage: Sabotage
+) -> None:
+    sabotaged(backed_up_scene, sabotage)

@@ -115,7 +115,7 @@ def test_applications_that_encrypt_keep_every_promise(vault_scene: Scene) -> Non
 def test_a_sabotage_of_them_breaks_its_promises_and_no_other(
     vault_scene: Scene, sabotage: Sabotage
 ) -> None:
-    sabotaged(vault_scene, sabotage, *related(sabotage))
+    sabotaged(vault_scene, sabotage, *related(sabotage, every=1))
 
 
 def test_no_report_of_a_proof_holds_a_plaintext_or_a_key(vault_scene: Scene) -> None:

@@ -89,14 +89,13 @@ class BarmanProgram:
         if (setpriv := shutil.which("setpriv", path="/usr/bin:/bin")) is not None:
             # it ends with us, as after a Ctrl-C: what it was making is failed then, not half done
             command = [setpriv, "--pdeathsig", "INT", "--", *command]
-        if gentle and (nice := shutil.which("nice", path="/usr/bin:/bin")):
-            command = [nice, "-n", "19", *command]
+        around, directory = self.environment(home, room), str(self._layout.backup)
+        if gentle:
+            return programs.run_gently(
+                command, environment=around, directory=directory, timeout=timeout
+            )
         return programs.run(
-            command,
-            environment=self.environment(home, room),
-            directory=str(self._layout.backup),
-            timeout=timeout,
-            umask=0o077,
+            command, environment=around, directory=directory, timeout=timeout, umask=0o077
         )
 
     def _done(

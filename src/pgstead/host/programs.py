@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pgstead.errors import HostError
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SECONDS_TO_END = 20.0  # what a program has for its own tidying after a Ctrl-C
+
+# Where sched_autogroup_enabled is set each session gets the same share of the processors, and
+# `nice` counts within one only (sched(7), "The autogroup feature").
+_LAST_OF_ALL = """
+{ echo 19 >/proc/self/autogroup; } 2>/dev/null
+nice=$(command -v nice) && exec "$nice" -n 19 "$@"
+exec "$@"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,7 @@ def my_name() -> str:
 def plain_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment that depends on nobody's shell: C messages, UTC, system PATH."""
     return {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": _PATH,
         "LC_ALL": "C",
         "TZ": "UTC",
         **(extra or {}),
@@ -116,3 +129,47 @@ def run(
         done.stdout.decode("utf-8", "replace"),
         done.stderr.decode("utf-8", "replace"),
     )
+
+
+def run_gently(
+    command: Sequence[str], *, environment: Mapping[str, str], directory: str, timeout: float
+) -> Outcome:
+    """Run a program on what nobody else wants of the processors, and wait.
+
+    It has a session of its own, so a Ctrl-C of the terminal is passed on. Its files are nobody
+    else's to read. Status 124 stands for one that took too long.
+    """
+    shell = shutil.which("sh", path=_PATH)
+    with subprocess.Popen(
+        [shell, "-c", _LAST_OF_ALL, "sh", *command] if shell else list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=directory,
+        env=plain_environment(environment),
+        umask=0o077,
+        start_new_session=True,
+    ) as running:
+        try:
+            out, err = running.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            _end(running)
+            return Outcome(124, "", f"{command[0]}: no answer within {timeout:g} s")
+        except BaseException:
+            _end(running)
+            raise
+    return Outcome(
+        running.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+    )
+
+
+def _end(running: subprocess.Popen[bytes]) -> None:
+    """Interrupt a program and what it started, as a terminal does; kill what stays."""
+    for how, seconds in ((signal.SIGINT, _SECONDS_TO_END), (signal.SIGKILL, None)):
+        try:
+            os.killpg(running.pid, how)
+            running.communicate(timeout=seconds)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue

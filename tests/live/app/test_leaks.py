@@ -62,7 +62,7 @@ def check(counts: Counter[str]) -> None:
 
 
 def test_no_tenant_sees_another_s_row(way: str, scratch: Scratch, driver: Driver) -> None:
-    check(strike(scratch, driver, way, 720))
+    check(strike(scratch, driver, way, 480))
 
 
 @pytest.mark.soak

@@ -30,10 +30,11 @@ COMMANDS = {
 
 
 def interrupted(
-    stead: LiveStead, task: Task, *, after: float, alone: bool
+    stead: LiveStead, task: Task, *further: str, after: float, alone: bool
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and stop it so many seconds after it tells of its long step."""
     arguments, step = COMMANDS[task]
+    arguments = (*arguments, *further)
     said: list[str] = []
     with subprocess.Popen(
         [*PGSTEAD, *arguments],
@@ -116,6 +117,16 @@ def test_what_is_interrupted_leaves_nothing_and_says_so(quiet: LiveStead, task: 
     settled(quiet, task, ended=False)
 
 
+@pytest.mark.parametrize("alone", [True, False], ids=["kill", "terminal"])
+def test_what_runs_gently_in_a_session_of_its_own_is_interrupted_as_well(
+    quiet: LiveStead, *, alone: bool
+) -> None:
+    done = interrupted(quiet, Task.BACKUP, "--gentle", after=0.5, alone=alone)
+    assert done.returncode == 130, done.stderr
+    assert "interrupted; what it had begun is removed" in done.stderr
+    settled(quiet, Task.BACKUP, ended=False)
+
+
 def test_after_interrupts_the_next_runs_pass_and_none_of_them_counts_as_a_failure(
     quiet: LiveStead,
 ) -> None:
@@ -135,7 +146,9 @@ def test_wherever_it_is_interrupted_nothing_is_left(quiet: LiveStead) -> None:
     chance = random.Random(7)
     for _ in range(60):
         task = chance.choice(list(COMMANDS))
-        done = interrupted(quiet, task, after=chance.uniform(0, 4), alone=chance.random() < 0.5)
+        gently = ["--gentle"] if task is Task.BACKUP and chance.random() < 0.5 else []
+        alone, after = chance.random() < 0.5, chance.uniform(0, 4)
+        done = interrupted(quiet, task, *gently, after=after, alone=alone)
         # a Python that is leaving has given SIGINT back: it is ended by the signal, its work done
         assert done.returncode in (0, 130, -signal.SIGINT), done.stderr
         assert "Traceback" not in done.stderr
