@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgstead.errors import NotRunningError
-from pgstead.host import clock, copied, processes, statistics
+from pgstead.host import clock, copied, processes, reprinting, statistics
 from pgstead.host.pg_upgrade import PgUpgrade, end_strays
 from pgstead.host.restored import LocalRestoredServer
 from pgstead.model.upgrade import RehearsedUpgrade, Seconds
 from pgstead.observe import upgrading as looked
+from pgstead.plan import upgrading
 from pgstead.plan.rehearsing import differences
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pgstead.host.upgrading import LocalUpgrade
     from pgstead.model.upgrade import Mode, Release
     from pgstead.observe.upgrading import Whole
+    from pgstead.ports import Sql
 
 _TO_STOP = 600.0  # seconds
 _TO_START = 600.0
@@ -76,6 +78,7 @@ def _tried(
         counted = time.monotonic() - began
         console.step("comparing it with what it was")
         after = looked.whole(server.sql, old.design.build.major)
+        found = tuple(_differences(before, after, server.sql, ends))
     return RehearsedUpgrade(
         *ends,
         mode,
@@ -86,7 +89,8 @@ def _tried(
         tables=before.tables,
         objects=before.objects,
         databases=len(before.databases),
-        differences=tuple(_differences(before, after)),
+        statistics=(after.statistics, before.statistics),
+        differences=found,
         notes=copy.notes,
     )
 
@@ -108,15 +112,21 @@ def _stopped(copy: Copy, place: Path) -> float:
     return time.monotonic() - began
 
 
-def _differences(before: Whole, after: Whole) -> Iterator[str]:
-    """Yield what is not as it was."""
-    for name in sorted(before.shared.keys() | after.shared.keys()):
-        was, is_ = before.shared.get(name), after.shared.get(name)
+def _differences(
+    before: Whole, after: Whole, server: Sql, ends: tuple[Release, Release]
+) -> Iterator[str]:
+    """Yield what is not as it was. `server` is of the newer version."""
+    for name in sorted(before.single.keys() | after.single.keys()):
+        was, is_ = before.single.get(name), after.single.get(name)
         if was != is_:
             how = "gone" if is_ is None else "new" if was is None else "another"
             yield f"{name} is {how}"
+    old, new = (end.major for end in ends)
     for name in sorted(before.databases.keys() | after.databases.keys()):
         if name not in before.databases or name not in after.databases:
             yield f"the database {name} is {'gone' if name in before.databases else 'new'}"
             continue
-        yield from differences(name, before.databases[name], after.databases[name])
+        (wanted, rows), (found, more) = before.databases[name], after.databases[name]
+        wanted, found = upgrading.expected(wanted, old, new), upgrading.comparable(found, old)
+        wanted = reprinting.reprinted(server, name, wanted, found)
+        yield from differences(name, (wanted, rows), (found, more))

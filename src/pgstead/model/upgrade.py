@@ -93,6 +93,7 @@ class RehearsedUpgrade:
     databases: int
     differences: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    statistics: tuple[int, int] = (0, 0)  # columns that the planner knows of: now, of how many
 
     def covers(self, old: Release, new: Release, mode: Mode) -> bool:
         """Say whether it shows that this upgrade goes well."""

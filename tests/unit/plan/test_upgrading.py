@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pgstead.model.definition import Definition, Name
 from pgstead.model.resources import Cluster
 from pgstead.model.upgrade import (
     ClusterFacts,
@@ -94,3 +95,34 @@ def test_linked_files_leave_no_way_back() -> None:
 
 def test_what_was_killed_before_the_swap_is_taken_back() -> None:
     assert [phase for phase in Phase if phase.returns] == [Phase.PREPARING, Phase.UPGRADING]
+
+
+ALL = "DELETE, INSERT, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE"
+MORE = "DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE"
+GRANTS, OTHER = Name("grants", "table public.t"), Name("constraint", "public.t.c")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "was", "is_"),
+    [
+        (15, 18, ALL, MORE),
+        (16, 17, ALL, MORE),
+        (15, 18, ALL.replace(",", "*,") + "*", MORE.replace(",", "*,") + "*"),
+        (15, 18, "SELECT, UPDATE", "SELECT, UPDATE"),
+        (15, 18, ALL.replace("SELECT", "SELECT*"), ALL.replace("SELECT", "SELECT*")),
+        (15, 16, ALL, ALL),
+        (17, 18, ALL, ALL),
+    ],
+)
+def test_who_had_all_privileges_may_maintain_since_17_and_nobody_else(
+    old: int, new: int, was: str, is_: str
+) -> None:
+    before = Definition({GRANTS: {"owner": was}, OTHER: {"definition": ALL}})
+    found = upgrading.expected(before, old, new)
+    assert found.objects == {GRANTS: {"owner": is_}, OTHER: {"definition": ALL}}
+
+
+def test_not_null_is_a_facet_of_the_column_before_18() -> None:
+    after = Definition({OTHER: {"definition": "NOT NULL id"}, GRANTS: {}})
+    assert upgrading.comparable(after, 17).objects == {GRANTS: {}}
+    assert upgrading.comparable(after, 18) == after
