@@ -130,3 +130,4 @@ class Ground:
     free: int  # bytes on the file system of the data directory
     clones: bool  # files can share their blocks
     available: frozenset[str]  # extensions of the new binaries
+    apart: bool = False  # the data directory is on another file system than what it is in

@@ -67,6 +67,12 @@ def obstacles(
                 f"the new binaries have no extension {name}, which is in {', '.join(databases)}",
                 f"`DROP EXTENSION {name}` there, or install it for the new version",
             )
+    if ground.apart:
+        yield Obstacle(
+            "the data directory is a file system of its own, which can get no other name, and the"
+            " new one comes beside it: files can be neither linked nor swapped",
+            "`pgstead down`, mount it one directory higher with `data` in it, `pgstead up`",
+        )
     needed = room(chosen, found) + (found.bytes if rehearsal and not ground.clones else 0)
     if ground.free < needed:
         yield Obstacle(

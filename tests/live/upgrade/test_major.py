@@ -43,6 +43,7 @@ def test_all_systems_are_taken_to_18_and_back_with_all_that_they_hold(old: int) 
         assert told["rehearsed"]["differences"] == []
         done = stead.json("upgrade")
         print(f"{old}: {done['downtime']} s, predicted {done['predicted']} s: {done['seconds']}")
+        print(f"rehearsed: {told['rehearsed']['seconds']}, {told['rehearsed']['statistics']}")
         assert version(stead).startswith("18.")
         assert rows(stead) == before
         assert stead.json("plan")["operations"] == []

@@ -50,6 +50,10 @@ def test_what_would_be_lost_or_fail_is_named(changed: dict[str, object], words: 
     assert words in texts(replace(FOUND, **changed))
 
 
+def test_a_data_directory_that_is_mounted_cannot_be_swapped() -> None:
+    assert "a file system of its own" in texts(FOUND, replace(GROUND, apart=True), Mode.LINK)
+
+
 def test_a_copy_needs_room_and_links_do_not() -> None:
     small = replace(GROUND, free=1000 * MB)
     assert "1256 MB are needed" in texts(FOUND, small)
