@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgstead.errors import NotRunningError
+from pgstead.errors import BusyError, NotRunningError
 from pgstead.host import clock, copied, processes, reprinting, statistics
 from pgstead.host.pg_upgrade import PgUpgrade, end_strays
 from pgstead.host.restored import LocalRestoredServer
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from pgstead.host.upgrading import LocalUpgrade
     from pgstead.model.upgrade import Mode, Release
     from pgstead.observe.upgrading import Whole
-    from pgstead.ports import Sql
+    from pgstead.ports import Ports, Sql
+    from pgstead.ports.backup import SocketAddress
 
 _TO_STOP = 600.0  # seconds
 _TO_START = 600.0
+_TURN = 600.0
 
 
 def rehearse(
@@ -55,30 +58,25 @@ def _tried(
     source, target = place / "data", place / "next"
     console.step("reading what is there, to compare it later")
     before = looked.whole(copy.sql, old.design.build.major)
-    stop = _stopped(copy, place)
-    cluster = old.ports.cluster.inspect()
-    assert cluster is not None
-    console.step("making the new cluster")
-    host.make(target, source, cluster)
-    console.step(f"running pg_upgrade on the copy ({mode})")
-    program = PgUpgrade(old.design.build, new.design.build, new.design, source, target)
-    began = time.monotonic()
-    try:
-        program.run(mode)
-    finally:
-        end_strays(source, target)
-    upgraded = time.monotonic() - began
-    console.step("starting the new version on the copy")
-    began = time.monotonic()
-    with LocalRestoredServer(new.design).start(target, timeout=_TO_START) as server:
-        started = time.monotonic() - began
+    with ExitStack() as timed:
+        notes = timed.enter_context(_nothing_else(old.ports))
+        stop = _stopped(copy, place)
+        cluster = old.ports.cluster.inspect()
+        assert cluster is not None
+        console.step("making the new cluster")
+        host.make(target, source, cluster)
+        console.step(f"running pg_upgrade on the copy ({mode})")
+        program = PgUpgrade(old.design.build, new.design.build, new.design, source, target)
+        upgraded = _ran(program, mode)
+        console.step("starting the new version on the copy")
         began = time.monotonic()
-        address = server.address
-        statistics.first(new.design, socket=address.directory, port=str(address.port))
-        counted = time.monotonic() - began
-        console.step("comparing it with what it was")
-        after = looked.whole(server.sql, old.design.build.major)
-        found = tuple(_differences(before, after, server.sql, ends))
+        with LocalRestoredServer(new.design).start(target, timeout=_TO_START) as server:
+            started = time.monotonic() - began
+            counted = _counted(new, server.address)
+            timed.close()
+            console.step("comparing it with what it was")
+            after = looked.whole(server.sql, old.design.build.major)
+            found = tuple(_differences(before, after, server.sql, ends))
     return RehearsedUpgrade(
         *ends,
         mode,
@@ -91,8 +89,40 @@ def _tried(
         databases=len(before.databases),
         statistics=(after.statistics, before.statistics),
         differences=found,
-        notes=copy.notes,
+        notes=(*copy.notes, *notes),
     )
+
+
+@contextmanager
+def _nothing_else(ports: Ports) -> Generator[list[str]]:
+    """Have no backup, verification or drill begin while something is timed.
+
+    An upgrade waits for these, too, and then stops the agent that would begin them.
+    """
+    notes: list[str] = []
+    with ExitStack() as held:
+        try:
+            if ports.backup is not None:
+                held.enter_context(ports.backup.turns.making(patience=_TURN))
+                held.enter_context(ports.backup.turns.letting_go(patience=_TURN))
+        except BusyError:
+            notes.append("a backup, verification or drill ran meanwhile: the times are too long")
+        yield notes
+
+
+def _ran(program: PgUpgrade, mode: Mode) -> float:
+    began = time.monotonic()
+    try:
+        program.run(mode)
+    finally:
+        end_strays(program.source, program.target)
+    return time.monotonic() - began
+
+
+def _counted(new: Wired, address: SocketAddress) -> float:
+    began = time.monotonic()
+    statistics.first(new.design, socket=address.directory, port=str(address.port))
+    return time.monotonic() - began
 
 
 def _stopped(copy: Copy, place: Path) -> float:
