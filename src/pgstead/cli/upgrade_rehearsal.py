@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Generator, Iterator
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from pgstead.host.upgrading import LocalUpgrade
     from pgstead.model.upgrade import Mode, Release
     from pgstead.observe.upgrading import Whole
-    from pgstead.ports import Ports, Sql
+    from pgstead.ports import Sql
     from pgstead.ports.backup import SocketAddress
 
 _TO_STOP = 600.0  # seconds
 _TO_START = 600.0
 _TURN = 600.0
+_BUSY = 2.0  # waiting for each processor: the copying that went before counts, too
 
 
 def rehearse(
@@ -59,14 +61,14 @@ def _tried(
     console.step("reading what is there, to compare it later")
     before = looked.whole(copy.sql, old.design.build.major)
     with ExitStack() as timed:
-        notes = timed.enter_context(_nothing_else(old.ports))
+        notes = timed.enter_context(_nothing_else(old))
         stop = _stopped(copy, place)
         cluster = old.ports.cluster.inspect()
         assert cluster is not None
         console.step("making the new cluster")
         host.make(target, source, cluster)
         console.step(f"running pg_upgrade on the copy ({mode})")
-        program = PgUpgrade(old.design.build, new.design.build, new.design, source, target)
+        program = PgUpgrade(old.design, new.design, source, target)
         upgraded = _ran(program, mode)
         console.step("starting the new version on the copy")
         began = time.monotonic()
@@ -94,17 +96,22 @@ def _tried(
 
 
 @contextmanager
-def _nothing_else(ports: Ports) -> Generator[list[str]]:
+def _nothing_else(old: Wired) -> Generator[list[str]]:
     """Have no backup, verification or drill begin while something is timed.
 
-    An upgrade waits for these, too, and then stops the agent that would begin them.
+    An upgrade waits for these, too, and then stops the agent that would begin them. Gives what is
+    to be said of the times, which nothing keeps short where others need the processors.
     """
     notes: list[str] = []
+    cpus, load = old.design.host.cpus, os.getloadavg()[0]
+    if load > _BUSY * cpus:
+        told = f"the machine was busy, a load of {load:.0f} on {cpus:g} processors"
+        notes.append(f"{told}: all times may be far off")
     with ExitStack() as held:
         try:
-            if ports.backup is not None:
-                held.enter_context(ports.backup.turns.making(patience=_TURN))
-                held.enter_context(ports.backup.turns.letting_go(patience=_TURN))
+            if (backup := old.ports.backup) is not None:
+                held.enter_context(backup.turns.making(patience=_TURN))
+                held.enter_context(backup.turns.letting_go(patience=_TURN))
         except BusyError:
             notes.append("a backup, verification or drill ran meanwhile: the times are too long")
         yield notes

@@ -39,7 +39,7 @@ class LocalUpgrade:
 
     @property
     def _program(self) -> PgUpgrade:
-        return PgUpgrade(self._old.build, self._new.build, self._new, self._data, self._next)
+        return PgUpgrade(self._old, self._new, self._data, self._next)
 
     # -- looking --------------------------------------------------------------------------------
 

@@ -36,10 +36,8 @@ def room(chosen: Mode, found: ClusterFacts) -> int:
     return _SPARE + (found.bytes if chosen is Mode.COPY else 0)
 
 
-def obstacles(
-    found: ClusterFacts, ground: Ground, chosen: Mode, own_slot: str, *, rehearsal: bool = False
-) -> Iterator[Obstacle]:
-    """Yield what must be seen to first; what pg_upgrade itself refuses is asked of it besides."""
+def _lost(found: ClusterFacts, ground: Ground, own_slot: str) -> Iterator[Obstacle]:
+    """Yield what the new cluster would not have, or pg_upgrade cannot take."""
     if found.prepared:
         yield Obstacle(
             f"prepared transactions are left: {', '.join(found.prepared)}",
@@ -67,6 +65,13 @@ def obstacles(
                 f"the new binaries have no extension {name}, which is in {', '.join(databases)}",
                 f"`DROP EXTENSION {name}` there, or install it for the new version",
             )
+
+
+def obstacles(
+    found: ClusterFacts, ground: Ground, chosen: Mode, own_slot: str, *, rehearsal: bool = False
+) -> Iterator[Obstacle]:
+    """Yield what must be seen to first; what pg_upgrade itself refuses is asked of it besides."""
+    yield from _lost(found, ground, own_slot)
     if ground.apart:
         yield Obstacle(
             "the data directory is a file system of its own, which can get no other name, and the"
@@ -180,3 +185,4 @@ def report(shown: RehearsedUpgrade) -> Iterator[tuple[str, str]]:
         yield "different", "; ".join(shown.differences[:10])
     else:
         yield "equal", f"{counted}, and {shown.objects} objects"
+    yield from (("note", note) for note in shown.notes)

@@ -41,7 +41,7 @@ def refused(stead: LiveStead, *words: str, status: int = 3, also: tuple[str, ...
     assert not (stead.state / "server" / "data.next").exists()
 
 
-def test_prepared_transactions(old: LiveStead) -> None:
+def test_prepared_transactions_stop_an_upgrade(old: LiveStead) -> None:
     with old.superuser() as connection:
         connection.execute("BEGIN")
         connection.execute("CREATE TABLE later (n int)")
@@ -53,7 +53,7 @@ def test_prepared_transactions(old: LiveStead) -> None:
             connection.execute("ROLLBACK PREPARED 'later'")
 
 
-def test_replication_slots(old: LiveStead) -> None:
+def test_replication_slots_stop_an_upgrade(old: LiveStead) -> None:
     with old.superuser() as connection:
         connection.execute("SELECT pg_create_physical_replication_slot('follower', true)")
     try:
@@ -124,7 +124,7 @@ def test_a_way_down(old: LiveStead) -> None:
         old.manifest.write_text(text)
 
 
-def test_no_rehearsal(old: LiveStead) -> None:
+def test_an_upgrade_without_a_rehearsal_is_refused(old: LiveStead) -> None:
     done = old.run("upgrade", status=3)
     assert "no rehearsal has shown" in done.stderr
 

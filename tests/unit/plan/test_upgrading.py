@@ -92,6 +92,15 @@ def test_the_downtime_is_the_sum_of_its_parts_and_what_cannot_be_rehearsed() -> 
     assert upgrading.predicted(SHOWN) == pytest.approx(9 + upgrading.OVERHEAD)
 
 
+def test_a_report_tells_what_is_kept_and_what_to_know_of_the_times() -> None:
+    shown = replace(SHOWN, statistics=(7, 8), notes=("busy",))
+    told = [*upgrading.report(shown)]
+    assert ("carried over", "the planner's statistics of 7 columns out of 8") in told
+    assert told[-1] == ("note", "busy")
+    before = replace(shown, new=replace(NEW, major=17))
+    assert "carried over" not in dict(upgrading.report(before))
+
+
 def test_linked_files_leave_no_way_back() -> None:
     assert "--back" in upgrading.way_back(Mode.COPY, OLD, backed_up=False)
     assert upgrading.way_back(Mode.LINK, OLD, backed_up=True).startswith("none once")
