@@ -57,7 +57,7 @@ def test_all_systems_are_taken_to_18_and_back_with_all_that_they_hold(old: int) 
         assert rows(stead) == before
         assert stead.json("plan")["operations"] == []
         assert stead.json("drill")["failed"] == []
-        assert broken(stead) == []
+        assert broken(stead, "server", "backup") == []
 
 
 def _has_statistics(stead: LiveStead) -> None:
