@@ -73,13 +73,15 @@ def test_a_stead_of_17_becomes_one_of_18(mode: str) -> None:
         Stairway(stead, "jeex_idea").fill()
         before = Stairway(stead, "jeex_idea").contents()
         ask_for(stead, 18)
-        refused = stead.run("upgrade", "--mode", mode, status=3)
-        assert "`pgstead upgrade --rehearse`" in refused.stderr
         stead.run("upgrade", "--mode", mode, "--unrehearsed")
         assert version(stead).startswith("18.")
         assert Stairway(stead, "jeex_idea").contents() == before
         assert stead.json("plan")["operations"] == []
         assert not Path(stead.state, "upgrade", "pending.json").exists()
-        assert stead.run("upgrade", "--back", status=None).returncode == (
-            1 if mode == "link" else 0
-        )
+        back = stead.run("upgrade", "--back", status=1 if mode == "link" else 0)
+        if mode == "link":
+            assert "has the same files" in back.stderr
+            return
+        ask_for(stead, 17)
+        assert version(stead).startswith("17.")
+        assert Stairway(stead, "jeex_idea").contents() == before
