@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgstead.errors import NotRunningError
-from pgstead.host import clock, copied, processes, statistics
+from pgstead.errors import BusyError, NotRunningError
+from pgstead.host import clock, copied, processes, reprinting, statistics
 from pgstead.host.pg_upgrade import PgUpgrade, end_strays
 from pgstead.host.restored import LocalRestoredServer
 from pgstead.model.upgrade import RehearsedUpgrade, Seconds
 from pgstead.observe import upgrading as looked
+from pgstead.plan import upgrading
 from pgstead.plan.rehearsing import differences
 
 if TYPE_CHECKING:
@@ -23,9 +26,13 @@ if TYPE_CHECKING:
     from pgstead.host.upgrading import LocalUpgrade
     from pgstead.model.upgrade import Mode, Release
     from pgstead.observe.upgrading import Whole
+    from pgstead.ports import Sql
+    from pgstead.ports.backup import SocketAddress
 
 _TO_STOP = 600.0  # seconds
 _TO_START = 600.0
+_TURN = 600.0
+_BUSY = 2.0  # waiting for each processor: the copying that went before counts, too
 
 
 def rehearse(
@@ -53,29 +60,25 @@ def _tried(
     source, target = place / "data", place / "next"
     console.step("reading what is there, to compare it later")
     before = looked.whole(copy.sql, old.design.build.major)
-    stop = _stopped(copy, place)
-    cluster = old.ports.cluster.inspect()
-    assert cluster is not None
-    console.step("making the new cluster")
-    host.make(target, source, cluster)
-    console.step(f"running pg_upgrade on the copy ({mode})")
-    program = PgUpgrade(old.design.build, new.design.build, new.design, source, target)
-    began = time.monotonic()
-    try:
-        program.run(mode)
-    finally:
-        end_strays(source, target)
-    upgraded = time.monotonic() - began
-    console.step("starting the new version on the copy")
-    began = time.monotonic()
-    with LocalRestoredServer(new.design).start(target, timeout=_TO_START) as server:
-        started = time.monotonic() - began
+    with ExitStack() as timed:
+        notes = timed.enter_context(_nothing_else(old))
+        stop = _stopped(copy, place)
+        cluster = old.ports.cluster.inspect()
+        assert cluster is not None
+        console.step("making the new cluster")
+        host.make(target, source, cluster)
+        console.step(f"running pg_upgrade on the copy ({mode})")
+        program = PgUpgrade(old.design, new.design, source, target)
+        upgraded = _ran(program, mode)
+        console.step("starting the new version on the copy")
         began = time.monotonic()
-        address = server.address
-        statistics.first(new.design, socket=address.directory, port=str(address.port))
-        counted = time.monotonic() - began
-        console.step("comparing it with what it was")
-        after = looked.whole(server.sql, old.design.build.major)
+        with LocalRestoredServer(new.design).start(target, timeout=_TO_START) as server:
+            started = time.monotonic() - began
+            counted = _counted(new, server.address)
+            timed.close()
+            console.step("comparing it with what it was")
+            after = looked.whole(server.sql, old.design.build.major)
+            found = tuple(_differences(before, after, server.sql, ends))
     return RehearsedUpgrade(
         *ends,
         mode,
@@ -86,9 +89,47 @@ def _tried(
         tables=before.tables,
         objects=before.objects,
         databases=len(before.databases),
-        differences=tuple(_differences(before, after)),
-        notes=copy.notes,
+        statistics=(after.statistics, before.statistics),
+        differences=found,
+        notes=(*copy.notes, *notes),
     )
+
+
+@contextmanager
+def _nothing_else(old: Wired) -> Generator[list[str]]:
+    """Have no backup, verification or drill begin while something is timed.
+
+    An upgrade waits for these, too, and then stops the agent that would begin them. Gives what is
+    to be said of the times, which nothing keeps short where others need the processors.
+    """
+    notes: list[str] = []
+    cpus, load = old.design.host.cpus, os.getloadavg()[0]
+    if load > _BUSY * cpus:
+        told = f"the machine was busy, a load of {load:.0f} on {cpus:g} processors"
+        notes.append(f"{told}: all times may be far off")
+    with ExitStack() as held:
+        try:
+            if (backup := old.ports.backup) is not None:
+                held.enter_context(backup.turns.making(patience=_TURN))
+                held.enter_context(backup.turns.letting_go(patience=_TURN))
+        except BusyError:
+            notes.append("a backup, verification or drill ran meanwhile: the times are too long")
+        yield notes
+
+
+def _ran(program: PgUpgrade, mode: Mode) -> float:
+    began = time.monotonic()
+    try:
+        program.run(mode)
+    finally:
+        end_strays(program.source, program.target)
+    return time.monotonic() - began
+
+
+def _counted(new: Wired, address: SocketAddress) -> float:
+    began = time.monotonic()
+    statistics.first(new.design, socket=address.directory, port=str(address.port))
+    return time.monotonic() - began
 
 
 def _stopped(copy: Copy, place: Path) -> float:
@@ -108,15 +149,21 @@ def _stopped(copy: Copy, place: Path) -> float:
     return time.monotonic() - began
 
 
-def _differences(before: Whole, after: Whole) -> Iterator[str]:
-    """Yield what is not as it was."""
-    for name in sorted(before.shared.keys() | after.shared.keys()):
-        was, is_ = before.shared.get(name), after.shared.get(name)
+def _differences(
+    before: Whole, after: Whole, server: Sql, ends: tuple[Release, Release]
+) -> Iterator[str]:
+    """Yield what is not as it was. `server` is of the newer version."""
+    for name in sorted(before.single.keys() | after.single.keys()):
+        was, is_ = before.single.get(name), after.single.get(name)
         if was != is_:
             how = "gone" if is_ is None else "new" if was is None else "another"
             yield f"{name} is {how}"
+    old, new = (end.major for end in ends)
     for name in sorted(before.databases.keys() | after.databases.keys()):
         if name not in before.databases or name not in after.databases:
             yield f"the database {name} is {'gone' if name in before.databases else 'new'}"
             continue
-        yield from differences(name, before.databases[name], after.databases[name])
+        (wanted, rows), (found, more) = before.databases[name], after.databases[name]
+        wanted, found = upgrading.expected(wanted, old, new), upgrading.comparable(found, old)
+        wanted = reprinting.reprinted(server, name, wanted, found)
+        yield from differences(name, (wanted, rows), (found, more))

@@ -29,6 +29,14 @@ _HOURS = 3600.0
 _MAP = "upgrade"
 # Libraries that do nothing by themselves and that functions or settings of a database may need.
 _LOADED = ("pg_stat_statements", "auto_explain", "pgaudit")
+# A server writes them to its WAL when they change, and whoever replays that must have as much: a
+# base backup that was made before could not be recovered any more, once the old server is back.
+_REPLAYED = frozenset(
+    {
+        "max_connections", "max_worker_processes", "max_wal_senders", "max_prepared_transactions",
+        "max_locks_per_transaction", "wal_level",
+    }
+)  # fmt: skip
 _OUTPUT = "pg_upgrade_output.d"
 _PROGRAMS = frozenset({"postgres", "pg_upgrade", "pg_dump", "pg_dumpall", "pg_restore", "psql"})
 _CALLED = re.compile(rf"/\S*/{MARK}[^/\s]+")
@@ -39,11 +47,18 @@ _NOISE = re.compile(r"^(Performing|Checking|Setting|Finding|-+$|\s*$)|\bok$")
 class PgUpgrade:
     """One way from a data directory to another."""
 
-    old: ServerBuild
-    new: ServerBuild
-    design: Design  # whose users and limits count
+    before: Design  # of what is in `source`
+    design: Design  # of what comes to `target`; its users and limits count
     source: Path
     target: Path
+
+    @property
+    def _old(self) -> ServerBuild:
+        return self.before.build
+
+    @property
+    def _new(self) -> ServerBuild:
+        return self.design.build
 
     def check(self, mode: Mode) -> None:
         """Have it look at the running server, and change nothing. Raises UpgradeError."""
@@ -57,10 +72,10 @@ class PgUpgrade:
         user = self.design.host.server_user
         with self._place(user) as place:
             command = [str(place / "new-bin" / "pg_upgrade"), *self._arguments(place)]
-            command += [*_flags(mode, self.new.major), *more]
+            command += [*_flags(mode, self._new.major), *more]
             if (setpriv := shutil.which("setpriv", path="/usr/bin:/bin")) is not None:
                 command = [setpriv, "--pdeathsig", "KILL", "--", *command]
-            library = self.new.library_path or self.old.library_path
+            library = self._new.library_path or self._old.library_path
             done = programs.run(
                 command,
                 user=user,
@@ -93,13 +108,13 @@ class PgUpgrade:
             links = {
                 "old": self.source,
                 "new": self.target,
-                "old-bin": Path(self.old.bindir),
-                "new-bin": Path(self.new.bindir),
+                "old-bin": Path(self._old.bindir),
+                "new-bin": Path(self._new.bindir),
             }
             for name, target in links.items():
                 (place / name).symlink_to(target)
-            for name, build in (("old", self.old), ("new", self.new)):
-                (place / f"{name}.conf").write_text(self._configuration(place, build))
+            for name, design in (("old", self.before), ("new", self.design)):
+                (place / f"{name}.conf").write_text(self._configuration(place, design))
             (place / "pg_hba.conf").write_text(f"local all all peer map={_MAP}\n")
             superuser = self.design.superuser
             (place / "pg_ident.conf").write_text(f'{_MAP} "{user}" "{superuser}"\n')
@@ -110,11 +125,11 @@ class PgUpgrade:
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
-    def _configuration(self, place: Path, build: ServerBuild) -> str:
+    def _configuration(self, place: Path, design: Design) -> str:
         settings = {
             "hba_file": str(place / "pg_hba.conf"),
             "ident_file": str(place / "pg_ident.conf"),
-            "shared_preload_libraries": ",".join(n for n in _LOADED if n in build.modules),
+            "shared_preload_libraries": ",".join(n for n in _LOADED if n in design.build.modules),
             "shared_buffers": "128MB",
             "maintenance_work_mem": "128MB",
             "max_locks_per_transaction": "512",
@@ -125,6 +140,9 @@ class PgUpgrade:
             "lc_messages": "C",
             "jit": "off",
         }
+        if design is self.before:
+            settings = {name: v for name, v in settings.items() if name not in _REPLAYED}
+            settings |= {name: design.settings[name] for name in _REPLAYED & design.settings.keys()}
         return "".join(f"{name} = '{value}'\n" for name, value in settings.items())
 
     def _words(self, done: programs.Outcome) -> str:

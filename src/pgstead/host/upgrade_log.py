@@ -63,6 +63,7 @@ class UpgradeFiles:
                 "seconds": Seconds(**told["seconds"]),
                 "differences": tuple(told["differences"]),
                 "notes": tuple(told["notes"]),
+                "statistics": tuple(told["statistics"]),
             }
             return RehearsedUpgrade(**told)
         except (KeyError, TypeError, ValueError):

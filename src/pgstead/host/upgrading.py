@@ -39,7 +39,7 @@ class LocalUpgrade:
 
     @property
     def _program(self) -> PgUpgrade:
-        return PgUpgrade(self._old.build, self._new.build, self._new, self._data, self._next)
+        return PgUpgrade(self._old, self._new, self._data, self._next)
 
     # -- looking --------------------------------------------------------------------------------
 
@@ -48,9 +48,11 @@ class LocalUpgrade:
         user = self._new.host.server_user
         try:
             free = shutil.disk_usage(self._layout.server).free
+            apart = self._data.stat().st_dev != self._data.parent.stat().st_dev
         except OSError as error:
             raise problem(error, self._layout.server, "looking for room in") from error
-        return Ground(free, self._clones(), pg_upgrade.extensions(self._new.build, user))
+        available = pg_upgrade.extensions(self._new.build, user)
+        return Ground(free, self._clones(), available, apart)
 
     def _clones(self) -> bool:
         """Say whether files of the data directory can share their blocks with a copy."""
@@ -124,20 +126,28 @@ class LocalUpgrade:
         self.discard()
 
     def remember(self, upgrade: Upgrade, *, back: bool = False) -> None:
-        """Have state and manifest say which version counts from now on."""
-        layout, release = self._layout, upgrade.old if back else upgrade.new
-        before, text = layout.upgrade / BEFORE, self._manifest
-        known = state.stored(layout)
+        """Have state and manifest say which version counts from now on; killed, do it again.
+
+        The state is what tells how far it came: it changes before the manifest on the way up,
+        and after it on the way back.
+        """
+        layout, known = self._layout, state.stored(self._layout)
+        reached = (upgrade.old if back else upgrade.new).major
+        if back and known is not None and known.major == reached:
+            return
         if back:
-            found = self._files.read(before)
-            text = found.text if found is not None else text
+            self._put_manifest(layout.upgrade / BEFORE, layout.applied)
         elif known is None or known.major == upgrade.old.major:
             # else a killed run has come further, and what counts now is the new one
-            applied = self._files.read(layout.applied)
-            self._files.write(before, applied.text if applied is not None else text, mode=0o644)
+            self._put_manifest(layout.applied, layout.upgrade / BEFORE)
         if known is not None:
-            state.remember(layout, replace(known, major=release.major))
-        self._files.write(layout.applied, text, mode=0o644)
+            state.remember(layout, replace(known, major=reached))
+        if not back:
+            self._files.write(layout.applied, self._manifest, mode=0o644)
+
+    def _put_manifest(self, source: PurePosixPath, target: PurePosixPath) -> None:
+        found = self._files.read(source)
+        self._files.write(target, self._manifest if found is None else found.text, mode=0o644)
 
     # -- statistics -----------------------------------------------------------------------------
 

@@ -93,6 +93,7 @@ class RehearsedUpgrade:
     databases: int
     differences: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    statistics: tuple[int, int] = (0, 0)  # columns that the planner knows of: now, of how many
 
     def covers(self, old: Release, new: Release, mode: Mode) -> bool:
         """Say whether it shows that this upgrade goes well."""
@@ -129,3 +130,4 @@ class Ground:
     free: int  # bytes on the file system of the data directory
     clones: bool  # files can share their blocks
     available: frozenset[str]  # extensions of the new binaries
+    apart: bool = False  # the data directory is on another file system than what it is in

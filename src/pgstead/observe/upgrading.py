@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from psycopg import sql as composed
 from psycopg.rows import tuple_row
 
-from pgstead.model.definition import Definition, Facet, Facets, Name
 from pgstead.model.upgrade import ClusterFacts
 from pgstead.observe.contents import contents, shapes
 from pgstead.observe.definition import definition
 
 if TYPE_CHECKING:
+    from typing import LiteralString
+
+    from psycopg import Connection
+    from psycopg.sql import Composed
+
+    from pgstead.model.definition import Definition
     from pgstead.model.rehearsal import Contents
     from pgstead.ports import Sql
 
@@ -44,9 +49,13 @@ _SHARED = """
             md5(coalesce(rolpassword, ''))) AS facets
     FROM pg_authid WHERE rolname !~ '^pg_'
     UNION ALL
-    SELECT 'membership ' || r.rolname || '/' || m.rolname, a.admin_option::text
+    -- since 16 a membership says itself whether it is inherited; before, the member did
+    SELECT 'membership ' || r.rolname || '/' || m.rolname, string_agg(concat_ws(' ',
+            a.admin_option, coalesce((to_jsonb(a) ->> 'inherit_option')::bool, m.rolinherit),
+            coalesce((to_jsonb(a) ->> 'set_option')::bool, true)), ', ' ORDER BY a.grantor)
     FROM pg_auth_members AS a JOIN pg_roles AS r ON r.oid = a.roleid
     JOIN pg_roles AS m ON m.oid = a.member WHERE m.rolname !~ '^pg_'
+    GROUP BY r.rolname, m.rolname
     UNION ALL
     SELECT concat('setting ', coalesce(r.rolname, '*'), '/', coalesce(d.datname, '*')),
         array_to_string(ARRAY(SELECT unnest(s.setconfig) ORDER BY 1), ' ')
@@ -54,30 +63,46 @@ _SHARED = """
     LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
     UNION ALL
     SELECT 'database ' || datname, concat_ws(' ', pg_encoding_to_char(encoding), datcollate,
-        datctype, pg_get_userbyid(datdba), datconnlimit, datacl::text)
+        datctype, pg_get_userbyid(datdba), datconnlimit,
+        (SELECT string_agg(a::text, ' ' ORDER BY a::text COLLATE "C") FROM unnest(datacl) AS a))
     FROM pg_database WHERE datname NOT IN ('template0', 'template1')
     ORDER BY 1
 """
 
 
-_SPLIT = re.compile(r",\s*")
-_CAST = re.compile(
-    r"::(?:character varying|timestamp with(?:out)? time zone|double precision|[\w.\"]+)"
-    r"(?:\(\d+(?:,\d+)?\))?(?:\[\])?"
-)
+# Read as whole rows: what pg_upgrade carries beside the tables of applications.
+_OTHER_ROWS = """
+    SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE (c.relkind = 'm' AND c.relispopulated AND n.nspname !~ '^pg_')
+       OR (c.relkind = 'r' AND (n.nspname = 'pgstead_migrations' OR c.relname = 'alembic_version'))
+    ORDER BY 1, 2
+"""
+_SEQUENCES = """
+    SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' ORDER BY 1, 2
+"""
+_LARGE_OBJECTS = """
+    SELECT concat_ws(' ', count(*), sum(hashtextextended(
+        concat_ws(' ', loid, pageno, encode(data, 'base64')), 0))) AS value FROM pg_largeobject
+"""
+_EXTENSION_VERSIONS = "SELECT extname::text AS name, extversion AS value FROM pg_extension"
+_STATISTICS = "SELECT count(*) AS n FROM pg_statistic WHERE starelid >= 16384"
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
     """All of a cluster that an upgrade must keep."""
 
-    shared: Mapping[str, str]
+    single: Mapping[str, str]  # what is compared by one value each: roles, sequences, ...
     databases: Mapping[str, tuple[Definition, Mapping[str, Contents]]]
+    statistics: int  # columns of which the planner knows something
 
     @property
     def objects(self) -> int:
         """How many objects were looked at."""
-        return len(self.shared) + sum(len(d.objects) for d, _ in self.databases.values())
+        return len(self.single) + sum(len(d.objects) for d, _ in self.databases.values())
 
     @property
     def tables(self) -> int:
@@ -121,46 +146,47 @@ def whole(sql: Sql, major: int) -> Whole:
     `major` is the version whose words the definitions are told in: the older one of two.
     """
     with sql.connect(read_only=True) as session:
-        shared = {row["name"]: row["facets"] for row in session.execute(_SHARED).fetchall()}
+        single = {row["name"]: row["facets"] for row in session.execute(_SHARED).fetchall()}
     databases: dict[str, tuple[Definition, Mapping[str, Contents]]] = {}
+    statistics = 0
     for name in _names(sql):
         with sql.connect(name, read_only=True) as session:
             session.execute("SET statement_timeout = 0")
             rows = contents(session, shapes(session, major))
+            single |= {f"{what} of {name}": value for what, value in _single(session)}
+            statistics += _one(session, _STATISTICS)["n"]
             session.row_factory = tuple_row  # pyright: ignore[reportAttributeAccessIssue]  another kind of rows
             found = definition(session, major)  # pyright: ignore[reportArgumentType]
-            databases[name] = Definition(dict(_comparable(found, major))), rows
-    return Whole(shared, databases)
+            databases[name] = found, rows
+    return Whole(single, databases, statistics)
 
 
-def _comparable(found: Definition, major: int) -> Iterator[tuple[Name, Facets]]:
-    """Leave out what only newer versions have, and how an expression is written down.
+def _single(session: Connection[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield what a database holds beside definitions and the rows of its tables."""
+    for row in session.execute(_SEQUENCES).fetchall():
+        place = composed.Identifier(row["schema"], row["name"])
+        asking = composed.SQL("SELECT concat_ws(' ', last_value, is_called) AS value FROM {}")
+        value = _one(session, asking.format(place))["value"]
+        yield f"the value of sequence {row['schema']}.{row['name']}", str(value)
+    for row in session.execute(_OTHER_ROWS).fetchall():
+        place = composed.Identifier(row["schema"], row["name"])
+        asking = composed.SQL(
+            "SELECT concat_ws(' ', count(*), sum(hashtextextended(t::text, 0))) AS value"
+            " FROM {} AS t"
+        )
+        value = _one(session, asking.format(place))["value"]
+        yield f"what is in {row['schema']}.{row['name']}", str(value)
+    for row in session.execute(_EXTENSION_VERSIONS).fetchall():
+        yield f"extension {row['name']}", str(row["value"])
+    yield "what is in large objects", str(_one(session, _LARGE_OBJECTS)["value"])
 
-    Since 17 an owner may MAINTAIN what is his; since 18 each NOT NULL is a constraint, too.
-    """
-    for name, facets in found.objects.items():
-        told = str(facets.get("definition", ""))
-        if name.kind == "grants" and major < 17:
-            yield name, {who: _without_maintain(what) for who, what in facets.items()}
-        elif name.kind != "constraint" or not told.startswith("NOT NULL "):
-            yield name, {facet: _as_meant(facet, value) for facet, value in facets.items()}
 
-
-def _without_maintain(privileges: Facet) -> str:
-    words = str(privileges).split(", ")
-    return ", ".join(word for word in words if not word.startswith("MAINTAIN"))
-
-
-def _as_meant(facet: str, value: Facet) -> Facet:
-    """Return a facet as it is after it was written down and read again.
-
-    `(ARRAY['a'::varchar])::text[]` comes back as `ARRAY[('a'::varchar)::text]`: casts move inwards.
-    """
-    if not isinstance(value, str):
-        return value
-    if facet == "roles":
-        return ", ".join(sorted(_SPLIT.split(value.strip("{}"))))
-    return _CAST.sub("", value).replace("(", "").replace(")", "")
+def _one(
+    session: Connection[dict[str, Any]], statement: LiteralString | Composed
+) -> dict[str, Any]:
+    row = session.execute(statement).fetchone()
+    assert row is not None
+    return row
 
 
 def outdated(sql: Sql) -> Mapping[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pgstead.model.definition import Definition, Facet
 from pgstead.model.resources import Cluster
 from pgstead.model.upgrade import (
     ClusterFacts,
@@ -14,6 +15,10 @@ from pgstead.model.upgrade import (
     Release,
 )
 
+_TABLE = ("DELETE", "INSERT", "REFERENCES", "SELECT", "TRIGGER", "TRUNCATE", "UPDATE")
+_MAINTAIN = 17  # the version that a table's privilege of that name came with
+_NOT_NULL = 18  # the version since which it is a constraint with a name
+_CARRIED = 18  # the version since which pg_upgrade carries statistics over
 _SPARE = 256 * 2**20  # bytes: the new cluster's catalogs, its WAL, and what is logged
 # What a real one takes besides what a rehearsal measures: the pooler, the supervisor, the names.
 OVERHEAD = 0.6
@@ -31,10 +36,8 @@ def room(chosen: Mode, found: ClusterFacts) -> int:
     return _SPARE + (found.bytes if chosen is Mode.COPY else 0)
 
 
-def obstacles(
-    found: ClusterFacts, ground: Ground, chosen: Mode, own_slot: str, *, rehearsal: bool = False
-) -> Iterator[Obstacle]:
-    """Yield what must be seen to first; what pg_upgrade itself refuses is asked of it besides."""
+def _lost(found: ClusterFacts, ground: Ground, own_slot: str) -> Iterator[Obstacle]:
+    """Yield what the new cluster would not have, or pg_upgrade cannot take."""
     if found.prepared:
         yield Obstacle(
             f"prepared transactions are left: {', '.join(found.prepared)}",
@@ -62,6 +65,19 @@ def obstacles(
                 f"the new binaries have no extension {name}, which is in {', '.join(databases)}",
                 f"`DROP EXTENSION {name}` there, or install it for the new version",
             )
+
+
+def obstacles(
+    found: ClusterFacts, ground: Ground, chosen: Mode, own_slot: str, *, rehearsal: bool = False
+) -> Iterator[Obstacle]:
+    """Yield what must be seen to first; what pg_upgrade itself refuses is asked of it besides."""
+    yield from _lost(found, ground, own_slot)
+    if ground.apart:
+        yield Obstacle(
+            "the data directory is a file system of its own, which can get no other name, and the"
+            " new one comes beside it: files can be neither linked nor swapped",
+            "`pgstead down`, mount it one directory higher with `data` in it, `pgstead up`",
+        )
     needed = room(chosen, found) + (found.bytes if rehearsal and not ground.clones else 0)
     if ground.free < needed:
         yield Obstacle(
@@ -85,6 +101,44 @@ def unfit(found: Cluster, wanted: Cluster) -> Iterator[Obstacle]:
             f"the cluster's encoding is {found.encoding}, not {wanted.encoding}",
             "dump, `pgstead destroy`, and load again",
         )
+
+
+def expected(before: Definition, old: int, new: int) -> Definition:
+    """Return what a database is made of once the newer version has it, in the older one's words.
+
+    Who has all privileges of a table has all that there are: since 17 MAINTAIN is one of them.
+    """
+    if old >= _MAINTAIN or new < _MAINTAIN:
+        return before
+    return Definition(
+        {
+            name: {who: _all_of(what) for who, what in facets.items()}
+            if name.kind == "grants"
+            else facets
+            for name, facets in before.objects.items()
+        }
+    )
+
+
+def _all_of(privileges: Facet) -> Facet:
+    for mark in ("", "*"):
+        if privileges == ", ".join(f"{word}{mark}" for word in _TABLE):
+            return ", ".join(f"{word}{mark}" for word in sorted((*_TABLE, "MAINTAIN")))
+    return privileges
+
+
+def comparable(after: Definition, old: int) -> Definition:
+    """Leave out what is told twice since 18: NOT NULL as a constraint, beside the column's."""
+    if old >= _NOT_NULL:
+        return after
+    return Definition(
+        {
+            name: facets
+            for name, facets in after.objects.items()
+            if name.kind != "constraint"
+            or not str(facets.get("definition", "")).startswith("NOT NULL ")
+        }
+    )
 
 
 def _onoff(flag: bool) -> str:  # noqa: FBT001  a word for one
@@ -122,9 +176,13 @@ def report(shown: RehearsedUpgrade) -> Iterator[tuple[str, str]]:
     yield "pg_upgrade", f"{seconds.upgrade:.2f} s"
     yield "start", f"{seconds.start:.2f} s"
     yield "statistics", f"{seconds.statistics:.2f} s until the first statement may come"
+    if shown.new.major >= _CARRIED:
+        kept, of = shown.statistics
+        yield "carried over", f"the planner's statistics of {kept} columns out of {of}"
     yield "downtime", f"about {predicted(shown):.1f} s"
     counted = f"{shown.rows} rows in {shown.tables} tables of {shown.databases} databases"
     if shown.differences:
         yield "different", "; ".join(shown.differences[:10])
     else:
         yield "equal", f"{counted}, and {shown.objects} objects"
+    yield from (("note", note) for note in shown.notes)

@@ -48,7 +48,7 @@ ORDER BY k.conname
 
 _CHECKS = """
 SELECT k.conrelid::bigint, pg_get_expr(k.conbin, k.conrelid),
-       (SELECT array_agg(a.attname::text) FROM pg_catalog.pg_attribute AS a
+       (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute AS a
         WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))
 FROM pg_catalog.pg_constraint AS k
 WHERE k.contype = 'c' AND k.connamespace = 'public'::regnamespace AND k.conkey <> '{}'

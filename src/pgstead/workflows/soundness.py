@@ -43,10 +43,12 @@ def stored(backup: BackupPorts, found: StoredBackup) -> None:
     made = next((run for run in runs if run.backup == found.name), None)
     if made is not None:
         _same(backup, found, made)
-    system = next((run.detail["system_id"] for run in runs if run.detail.get("system_id")), None)
-    if system is not None and system != found.system_id:
+    # more than one where an upgrade gave the cluster another, or was taken back
+    systems = {str(run.detail["system_id"]) for run in runs if run.detail.get("system_id")}
+    if systems and found.system_id not in systems:
         raise BackupError(
-            f"{found.name} is another cluster's: its system is {found.system_id}, not {system}",
+            f"{found.name} is another cluster's: its system is {found.system_id}, not"
+            f" {' or '.join(sorted(systems))}",
             hint="remove it from the repository; restore one of this cluster",
         )
     backup.files.stored(found)

@@ -162,7 +162,7 @@ def _changed_over(old: Side, new: Side, work: Work, wanted: Upgrade, clock: _Clo
         clock.lap("pg_upgrade")
         _take_over(new, work, wanted, clock)
     except BaseException as error:
-        if not _taken_back(old, new, work, wanted):
+        if not _taken_back(old, new, work, wanted) and isinstance(error, Exception):
             raise UpgradeError(
                 f"the new server does not start: {error}",
                 hint="`pgstead upgrade` goes on; there is no way back, as both have the same"
@@ -214,7 +214,8 @@ def _taken_back(old: Side, new: Side, work: Work, wanted: Upgrade) -> bool:
     """Have the old server run again after a failure; say whether that can be."""
     pending = work.log.pending()
     begun = pending is not None and not pending.phase.returns
-    if begun and not wanted.mode.reversible:
+    started = pending is not None and pending.phase is not Phase.SWAPPING
+    if begun and started and not wanted.mode.reversible:
         return False
     old.ports.progress.step("going back")
     if begun:

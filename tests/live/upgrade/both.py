@@ -51,9 +51,9 @@ def copied_toolchain(stead: LiveStead) -> None:
         shutil.copytree(target, link, symlinks=True)
 
 
-def servers_on(place: Path) -> list[int]:
-    """Return the postmasters that work in data directories below a place."""
-    found: list[int] = []
+def servers_on(place: Path) -> dict[int, Path]:
+    """Return the postmasters that work in data directories below a place, and in which."""
+    found: dict[int, Path] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
@@ -61,5 +61,5 @@ def servers_on(place: Path) -> list[int]:
         except OSError:
             continue
         if Path(words[0]).name == "postgres" and here.is_relative_to(place):
-            found.append(int(entry.name))
+            found[int(entry.name)] = here
     return found

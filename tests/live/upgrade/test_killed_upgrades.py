@@ -22,7 +22,6 @@ from tests.live.upgrade.test_major import broken, version
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(3600)]
 
-# phase, and how it comes to be killed: with all that it started, or alone
 PHASES = ("preparing", "upgrading", "swapping", "starting", "settling")
 
 
@@ -33,41 +32,56 @@ def phase_of(stead: LiveStead) -> str:
         return ""
 
 
-def killed_in(stead: LiveStead, phase: str, chance: random.Random, *, mode: str) -> bool:
-    """Kill an upgrade in a phase; say whether it was there in time."""
+# how long after a phase began it is hit, in seconds at most
+LONGEST = {"preparing": 3.0, "upgrading": 6.0, "settling": 3.0, "starting": 0.5}
+
+
+@contextmanager
+def upgrading(stead: LiveStead, phase: str, mode: str) -> Iterator[subprocess.Popen[str]]:
+    """Have an upgrade run until a phase has begun; it may be over already."""
     running = subprocess.Popen(
         [*PGSTEAD, "upgrade", "--unrehearsed", "--mode", mode],
         cwd=stead.directory,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
     )
     try:
-        while phase_of(stead) != phase:
-            if running.poll() is not None:
-                return False
+        while phase_of(stead) != phase and running.poll() is None:
             time.sleep(0.002)
-        longest = {"preparing": 3.0, "upgrading": 6.0, "settling": 3.0, "starting": 0.5}
-        time.sleep(chance.uniform(0, longest.get(phase, 0.0)))
-        return running.poll() is None and phase_of(stead) == phase
+        yield running
     finally:
+        running.kill()
+        running.communicate()
+
+
+def killed_in(stead: LiveStead, phase: str, chance: random.Random, *, mode: str) -> bool:
+    """Kill an upgrade in a phase, with all that it started or alone; say whether it was there."""
+    with upgrading(stead, phase, mode) as running:
+        time.sleep(chance.uniform(0, LONGEST.get(phase, 0.0)))
+        there = running.poll() is None and phase_of(stead) == phase
         if chance.random() < 0.5 and running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
-        running.kill()
-        running.wait()
+    return there
 
 
-def served(stead: LiveStead) -> set[Path]:
-    """Return the data directories that a server works in."""
-    places = set[Path]()
-    for pid in servers_on(stead.state / "server"):
-        try:
-            place = Path(f"/proc/{pid}/cwd").resolve()
-        except OSError:
-            continue
-        if place.name.startswith("data"):
-            places.add(place)
-    return places
+def served_at_once(stead: LiveStead) -> set[Path]:
+    """Return the data directories that have a server at the same moment.
+
+    Looking takes its time: the one may have ended before the other began. Both that were there in
+    two looks were there between them.
+    """
+    first = _served(stead)
+    if len(set(first.values())) < 2:
+        return set(first.values())
+    second = _served(stead)
+    return {place for pid, place in first.items() if second.get(pid) == place}
+
+
+def _served(stead: LiveStead) -> dict[int, Path]:
+    found = servers_on(stead.state / "server")
+    return {pid: place for pid, place in found.items() if place.name.startswith("data")}
 
 
 @contextmanager
@@ -81,8 +95,7 @@ def one_cluster_at_most(stead: LiveStead) -> Iterator[list[tuple[str, set[Path]]
 
     def looking() -> None:
         while not ended.wait(0.05):
-            phase = phase_of(stead)
-            places = served(stead)
+            phase, places = phase_of(stead), served_at_once(stead)
             if len(places) > 1 and phase == phase_of(stead) != "preparing":
                 seen.append((phase, places))
 
@@ -121,3 +134,42 @@ def test_after_a_kill_the_next_run_finishes_or_goes_back(phase: str, mode: str) 
         left = {p.name for p in (stead.state / "server").glob("data*")}
         assert "data.next" not in left
         assert broken(stead, "server") == []
+
+
+def test_ctrl_c_has_the_old_version_serve_again_or_is_gone_on_with() -> None:
+    with stead_of_two(17, 18) as stead:
+        stairs = Stairway(stead, "jeex_idea")
+        stairs.fill()
+        before = stairs.contents()
+        for phase in ("preparing", "upgrading", "starting"):
+            ask_for(stead, 18)
+            with one_cluster_at_most(stead) as both:
+                told = interrupted_in(stead, phase)
+            assert "interrupted" in told, phase
+            assert both == []
+            assert phase_of(stead) == "", phase
+            assert not (stead.state / "server" / "data.next").exists()
+            ask_for(stead, 17)
+            assert version(stead).startswith("17."), phase
+            assert stead.json("plan")["operations"] == []
+            with stead.connect() as client:
+                client.execute("SELECT 1")
+        assert stairs.contents() == before
+        ask_for(stead, 18)
+        assert "interrupted" in interrupted_in(stead, "settling")
+        stead.run("upgrade")
+        stead.__dict__.pop("wired", None)
+        assert version(stead).startswith("18.")
+        assert Stairway(stead, "jeex_idea").contents() == before
+        assert stead.json("plan")["operations"] == []
+
+
+def interrupted_in(stead: LiveStead, phase: str) -> str:
+    """Press Ctrl-C in a phase, as a terminal sends it: to all; return what the command says."""
+    with upgrading(stead, phase, "copy") as running:
+        time.sleep(min(1.0, LONGEST[phase]))
+        assert phase_of(stead) == phase, f"{phase} was over too early"
+        os.killpg(running.pid, signal.SIGINT)
+        _, told = running.communicate(timeout=300)
+    assert running.returncode == 130, told
+    return told

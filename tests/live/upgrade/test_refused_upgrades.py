@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,7 +41,7 @@ def refused(stead: LiveStead, *words: str, status: int = 3, also: tuple[str, ...
     assert not (stead.state / "server" / "data.next").exists()
 
 
-def test_prepared_transactions(old: LiveStead) -> None:
+def test_prepared_transactions_stop_an_upgrade(old: LiveStead) -> None:
     with old.superuser() as connection:
         connection.execute("BEGIN")
         connection.execute("CREATE TABLE later (n int)")
@@ -50,7 +53,7 @@ def test_prepared_transactions(old: LiveStead) -> None:
             connection.execute("ROLLBACK PREPARED 'later'")
 
 
-def test_replication_slots(old: LiveStead) -> None:
+def test_replication_slots_stop_an_upgrade(old: LiveStead) -> None:
     with old.superuser() as connection:
         connection.execute("SELECT pg_create_physical_replication_slot('follower', true)")
     try:
@@ -121,7 +124,7 @@ def test_a_way_down(old: LiveStead) -> None:
         old.manifest.write_text(text)
 
 
-def test_no_rehearsal(old: LiveStead) -> None:
+def test_an_upgrade_without_a_rehearsal_is_refused(old: LiveStead) -> None:
     done = old.run("upgrade", status=3)
     assert "no rehearsal has shown" in done.stderr
 
@@ -153,17 +156,75 @@ def test_other_commands_say_what_is_asked_for(old: LiveStead) -> None:
     assert "pgstead upgrade --rehearse" in done.stderr
 
 
-@pytest.mark.skipif(not may_mount(), reason="only root may mount, and not everywhere")
-def test_no_room_for_a_copy() -> None:
+def test_binaries_of_the_old_version_that_are_gone(old: LiveStead) -> None:
+    (there,) = (old.state / "toolchain" / "postgresql").glob("17.*")
+    there.rename(there.with_name("away"))
+    try:
+        refused(old, "no binaries of PostgreSQL 17", "pgstead toolchain add 17", status=1)
+    finally:
+        there.with_name("away").rename(there)
+
+
+def test_a_server_that_does_not_run_and_one_that_somebody_else_started(old: LiveStead) -> None:
+    design = old.wired.design
+    data, binaries = str(design.layout.data), Path(design.build.bindir)
+    command = [str(binaries / "pg_ctl"), "-D", data, "-w", "-s", "-l", f"{data}/by-hand.log"]
+    text = old.manifest.read_text()
+    old.run("down")
+    try:
+        done = old.run("upgrade", "--unrehearsed", status=1)
+        assert "does not run" in done.stderr
+        assert "server.major = 17 starts it" in done.stderr
+        _as_server_user(old, [*command, "start"])
+        try:
+            done = old.run("upgrade", "--unrehearsed", status=3)
+            assert "pending besides the version" in done.stderr
+        finally:
+            _as_server_user(old, [*command, "-m", "fast", "stop"])
+        assert not (old.state / "upgrade" / "pending.json").exists()
+        assert not (old.state / "server" / "data.next").exists()
+    finally:
+        ask_for(old, 17)
+        old.run("up")
+        old.wired  # noqa: B018  of 17 again, for the tests that follow
+        old.manifest.write_text(text)
+
+
+def _as_server_user(stead: LiveStead, command: list[str]) -> None:
+    user = stead.wired.design.host.server_user
+    other = os.geteuid() == 0
+    subprocess.run(command, user=user if other else None, cwd="/", check=True)
+
+
+def test_no_room_for_the_copies_of_a_rehearsal_and_the_upgrade() -> None:
+    _in_a_small_place(
+        "server", "230m", ("--rehearse", "--unrehearsed"), "there is no room", "MB are free"
+    )
+
+
+def test_a_data_directory_on_a_file_system_of_its_own() -> None:
+    ways = ("--rehearse", "--unrehearsed")
+    _in_a_small_place("server/data", "600m", ways, "a file system of its own", mode="link")
+
+
+def _in_a_small_place(
+    place: str, size: str, ways: tuple[str, ...], *words: str, mode: str = "copy"
+) -> None:
+    if not may_mount():
+        pytest.skip("only root may mount, and not everywhere")
     with stead_in(link=False, major=17) as stead:
         link_both(stead, 17, 18)
         with namespace(stead) as small:
-            small.mount(stead.state / "server", "230m")
+            small.run("up")
+            small.run("down")
+            small.mount(stead.state / place, size)
             small.run("up")
             ask_for(stead, 18)
-            done = small.run("upgrade", "--rehearse", status=3)
-            assert "there is no room" in done.stdout
-            assert "MB are free" in done.stdout
+            for way in ways:
+                done = small.run("upgrade", way, "--mode", mode, status=3)
+                for word in words:
+                    assert word in done.stdout
+            assert not small.inside(stead.state / "upgrade" / "pending.json").exists()
             ask_for(stead, 17)
             small.run("status")
             small.run("down")

@@ -31,7 +31,7 @@ def wrote_since(writers: Writers, seconds: float = 60) -> None:
 
 def test_clients_of_the_pooler_see_no_error_while_the_server_restarts(stead: LiveStead) -> None:
     before = pid_of_server(stead)
-    with writing(stead, 20) as writers:
+    with writing(stead, 10) as writers:
         told = stead.json("restart")
         wrote_since(writers)
     assert writers.errors == []

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pgstead.model.definition import Definition, Name
 from pgstead.model.resources import Cluster
 from pgstead.model.upgrade import (
     ClusterFacts,
@@ -49,6 +50,10 @@ def test_what_would_be_lost_or_fail_is_named(changed: dict[str, object], words: 
     assert words in texts(replace(FOUND, **changed))
 
 
+def test_a_data_directory_that_is_mounted_cannot_be_swapped() -> None:
+    assert "a file system of its own" in texts(FOUND, replace(GROUND, apart=True), Mode.LINK)
+
+
 def test_a_copy_needs_room_and_links_do_not() -> None:
     small = replace(GROUND, free=1000 * MB)
     assert "1256 MB are needed" in texts(FOUND, small)
@@ -87,6 +92,15 @@ def test_the_downtime_is_the_sum_of_its_parts_and_what_cannot_be_rehearsed() -> 
     assert upgrading.predicted(SHOWN) == pytest.approx(9 + upgrading.OVERHEAD)
 
 
+def test_a_report_tells_what_is_kept_and_what_to_know_of_the_times() -> None:
+    shown = replace(SHOWN, statistics=(7, 8), notes=("busy",))
+    told = [*upgrading.report(shown)]
+    assert ("carried over", "the planner's statistics of 7 columns out of 8") in told
+    assert told[-1] == ("note", "busy")
+    before = replace(shown, new=replace(NEW, major=17))
+    assert "carried over" not in dict(upgrading.report(before))
+
+
 def test_linked_files_leave_no_way_back() -> None:
     assert "--back" in upgrading.way_back(Mode.COPY, OLD, backed_up=False)
     assert upgrading.way_back(Mode.LINK, OLD, backed_up=True).startswith("none once")
@@ -94,3 +108,34 @@ def test_linked_files_leave_no_way_back() -> None:
 
 def test_what_was_killed_before_the_swap_is_taken_back() -> None:
     assert [phase for phase in Phase if phase.returns] == [Phase.PREPARING, Phase.UPGRADING]
+
+
+ALL = "DELETE, INSERT, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE"
+MORE = "DELETE, INSERT, MAINTAIN, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE"
+GRANTS, OTHER = Name("grants", "table public.t"), Name("constraint", "public.t.c")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "was", "is_"),
+    [
+        (15, 18, ALL, MORE),
+        (16, 17, ALL, MORE),
+        (15, 18, ALL.replace(",", "*,") + "*", MORE.replace(",", "*,") + "*"),
+        (15, 18, "SELECT, UPDATE", "SELECT, UPDATE"),
+        (15, 18, ALL.replace("SELECT", "SELECT*"), ALL.replace("SELECT", "SELECT*")),
+        (15, 16, ALL, ALL),
+        (17, 18, ALL, ALL),
+    ],
+)
+def test_who_had_all_privileges_may_maintain_since_17_and_nobody_else(
+    old: int, new: int, was: str, is_: str
+) -> None:
+    before = Definition({GRANTS: {"owner": was}, OTHER: {"definition": ALL}})
+    found = upgrading.expected(before, old, new)
+    assert found.objects == {GRANTS: {"owner": is_}, OTHER: {"definition": ALL}}
+
+
+def test_not_null_is_a_facet_of_the_column_before_18() -> None:
+    after = Definition({OTHER: {"definition": "NOT NULL id"}, GRANTS: {}})
+    assert upgrading.comparable(after, 17).objects == {GRANTS: {}}
+    assert upgrading.comparable(after, 18) == after

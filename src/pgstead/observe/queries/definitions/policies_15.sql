@@ -10,8 +10,10 @@ SELECT 'policy', quote_ident(n.nspname) || '.' || quote_ident(c.relname) || '.' 
          'command', CASE p.polcmd WHEN 'r' THEN 'select' WHEN 'a' THEN 'insert' WHEN 'w' THEN 'update'
                                   WHEN 'd' THEN 'delete' ELSE 'all' END,
          'permissive', p.polpermissive,
-         'roles', (SELECT string_agg(CASE o WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(o)::text END, ', ' ORDER BY 1)
-                   FROM unnest(p.polroles) AS o),
+         -- in an aggregate `ORDER BY 1` is the constant 1, and no order at all
+         'roles', (SELECT string_agg(r.name, ', ' ORDER BY r.name COLLATE "C")
+                   FROM (SELECT CASE o WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(o)::text END AS name
+                         FROM unnest(p.polroles) AS o) AS r),
          'using', pg_get_expr(p.polqual, p.polrelid),
          'check', pg_get_expr(p.polwithcheck, p.polrelid)))
 FROM pg_catalog.pg_policy AS p

@@ -11,6 +11,6 @@ FROM pg_catalog.pg_database AS d WHERE d.datname = current_database()
 UNION ALL
 SELECT 'publication', quote_ident(p.pubname),
        jsonb_build_object('owner', pg_get_userbyid(p.pubowner), 'all tables', p.puballtables,
-                          'tables', coalesce((SELECT string_agg(r.prrelid::regclass::text, ', ' ORDER BY 1)
+                          'tables', coalesce((SELECT string_agg(r.prrelid::regclass::text, ', ' ORDER BY r.prrelid::regclass::text COLLATE "C")
                                               FROM pg_catalog.pg_publication_rel AS r WHERE r.prpubid = p.oid), ''))
 FROM pg_catalog.pg_publication AS p
