@@ -67,7 +67,7 @@ ELSEWHERE: Mapping[str, str] = {
     "how-to/find-what-is-slow.md": "tests/live/inspect",
     "how-to/keep-backups-in-s3.md": "needs a bucket; tests/live/backup with a server of S3",
     "how-to/look-after-a-checkout.md": "needs a bare Debian: tools/clean-room is the test",
-    "how-to/run-in-containers.md": "tests/live/test_containers.py, where there is a Docker",
+    "how-to/run-in-containers.md": "needs Docker: the containers of tests/live",
     "how-to/move-to-a-host.md": "tests/live/host/test_on_systemd.py",
     "how-to/reach-it-from-outside.md": "sh: tests/live/host, on a host that is booted for it",
     "how-to/restore-on-another-machine.md": "tests/live/docs/test_backup_pages.py",

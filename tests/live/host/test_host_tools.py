@@ -202,6 +202,34 @@ def test_the_example_environment_of_the_checkout_is_the_rendered_one(rendered: P
     assert (CHECKOUT / ".env.example").read_text() == (rendered / ".env.example").read_text()
 
 
+# DEP-11
+NAMED = (
+    "docker-compose.postgres.yml", ".env.example", "backup-postgres.sh", "postgres-tuning.conf",
+    "prometheus-postgres.yml", "connection.py", "init_schema.py", "health.py",
+    "/docker-entrypoint-initdb.d",
+)  # fmt: skip
+
+
+def test_each_file_that_the_specifications_name_is_rendered_or_said_where(rendered: Path) -> None:
+    page = (CHECKOUT / "docs/reference/named-files.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for name in NAMED:
+        (row,) = [line for line in rows if line.startswith(f"| `{name}`")]
+        assert (rendered / name).exists() is ("`pgstead render files`" in row), name
+
+
+def test_the_rendered_files_are_read_by_what_they_are_for(rendered: Path) -> None:
+    assert programs.run(["sh", "-n", str(rendered / "backup-postgres.sh")]).ok
+    (rendered / "postgresql.conf").write_text("include 'postgres-tuning.conf'\n")
+    (postgres,) = toolchain(18).glob("postgresql/*/bin/postgres")
+    # Of all options -C alone may be asked as root, and needs no cluster.
+    done = programs.run([str(postgres), "-C", "shared_buffers", "-D", str(rendered)])
+    assert done.ok, done.words
+    assert int(done.out) > 0
+    (rendered / "postgresql.conf").write_text("include 'postgres-tuning.conf'\nshared_bufers = 1\n")
+    assert not programs.run([str(postgres), "-C", "shared_buffers", "-D", str(rendered)]).ok
+
+
 def again(rendered: Path, out: Path) -> int:
     """Render the units once more, from the same manifest."""
     return main(["-q", "-C", str(rendered.parent), "render", "systemd", "--out", str(out)])

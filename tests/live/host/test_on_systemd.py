@@ -228,4 +228,4 @@ def test_down_stops_it_and_destroy_leaves_nothing_on_the_host(host: Host) -> Non
     left = host.shell(f"find {LOOKED_THROUGH} -name '*pgstead-shop*'").split()
     assert left == []
     assert not host.run("systemctl", "list-units", "--all", "--quiet", "pgstead-*").strip()
-    assert not host.shell(f"ls -A {STATE}").strip()
+    host.run("test", "!", "-e", STATE)
