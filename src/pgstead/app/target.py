@@ -84,9 +84,7 @@ class Target:
         )
 
     @classmethod
-    def from_url(
-        cls, text: str, *, variable: str, beside: Mapping[str, str] = _NOTHING
-    ) -> Target:
+    def from_url(cls, text: str, *, variable: str, beside: Mapping[str, str] = _NOTHING) -> Target:
         """Read a URL; `variable` is what messages call it, for its text may hold a password."""
         try:
             url = make_url(text)

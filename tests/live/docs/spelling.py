@@ -1,4 +1,4 @@
-"""Whether `pgstead` has a command line that a page shows: its command, its options, its arguments."""
+"""Whether a command line that a page shows is one of `pgstead`: command, options, arguments."""
 
 from __future__ import annotations
 

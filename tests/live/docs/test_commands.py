@@ -227,7 +227,8 @@ def test_every_program_of_the_checkout_that_is_shown_is_there() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
     gone: list[str] = []
     for path in [*sorted(DOCS.glob("[!ar]*/*.md")), CHECKOUT / "README.md"]:
-        lines = [l for p in parts(path.read_text()) if p.language in SHELLS for l in p.lines]
+        blocks = [part for part in parts(path.read_text()) if part.language in SHELLS]
+        lines = [line for block in blocks for line in block.lines]
         named = [name for line in lines for name in re.findall(r"\b(?:bench|tools)/[\w./-]+", line)]
         gone += [f"{path.name}: {name}" for name in named if not (CHECKOUT / name).exists()]
         makes = [m for line in lines if (m := re.match(r"make(?: ([a-z-]+))?", line))]

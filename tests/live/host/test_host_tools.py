@@ -75,7 +75,7 @@ def test_every_service_is_as_confined_as_the_how_to_says(
         done = analyze("security", "--offline=true", f"--threshold={limit * 10:.0f}", str(path))
         found = re.search(r"exposure level for .*: ([0-9.]+)", done.stdout)
         level = found[1] if found else "unknown"
-        print(f"{program}: {level} of {limit}")  # noqa: T201 - `pytest -s`, and whenever it fails
+        print(f"{program}: {level} of {limit}")  # by `pytest -s`, and whenever it fails
         record_property(program, level)
         if done.returncode != 0 or found is None:
             open_ones.append(f"{program}: {level}, more than {limit}: {done.stderr}")

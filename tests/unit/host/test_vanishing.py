@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -21,7 +21,7 @@ class Listing:
     def __init__(self, found: list[Any]) -> None:
         self._found = iter(found)
 
-    def __enter__(self) -> Listing:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -35,9 +35,7 @@ class Listing:
 
 
 @pytest.fixture(params=[1, 2], ids=["seen once", "seen twice"])
-def folder(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a history whose `__pycache__` goes when somebody has seen it; rglob looks twice."""
     (tmp_path / "versions").mkdir()
     (tmp_path / "versions/1.py").write_text('revision = "x"\ndown_revision = None\n')
