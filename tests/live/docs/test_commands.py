@@ -35,7 +35,6 @@ COURSE = (
     "how-to/see-who-did-what.md",
     "how-to/rotate-credentials.md",
     "how-to/upgrade.md",
-    "how-to/find-what-got-slower.md",
 )
 # Pages of the course whose blocks of these kinds are typed, though what they print is not compared:
 # it is of a stead with more in it.
@@ -44,13 +43,13 @@ CONSOLES = {
     "how-to/see-who-did-what.md": "console",
     "how-to/rotate-credentials.md": "console",
     "how-to/upgrade.md": "sh",
-    "how-to/find-what-got-slower.md": "console",
 }
 # What such a command ends with on the stead of the course, where that is not success.
 ENDS: Mapping[str, int] = {}
-# What is typed instead of what would go on for ever.
+# What is typed instead of what would go on for long.
 INSTEAD: Mapping[str, str] = {
     "pgstead audit tail --follow": "timeout --signal=INT 5 pgstead audit tail --follow",
+    "pgstead rotate passwords --watch 10min": "pgstead rotate passwords --watch 2s",
 }
 # What a page takes for granted of the manifest.
 BEFORE: Mapping[str, str] = {
@@ -64,6 +63,7 @@ ELSEWHERE: Mapping[str, str] = {
     "how-to/back-up-and-restore.md": "tests/live/docs/test_backup_pages.py; sh: asks, or by gpg",
     "how-to/be-told.md": "needs accounts at others; tests/live/alerts",
     "how-to/encrypt-columns.md": "tests/live/test_key_rings.py",
+    "how-to/find-what-got-slower.md": "takes minutes, wants a quiet machine; tests/live/bench",
     "how-to/find-what-is-slow.md": "tests/live/inspect",
     "how-to/keep-backups-in-s3.md": "needs a bucket; tests/live/backup with a server of S3",
     "how-to/look-after-a-checkout.md": "needs a bare Debian: tools/clean-room is the test",
