@@ -31,12 +31,16 @@ COURSE = (
     "how-to/reach-it-from-outside.md",
     "how-to/go-to-production.md",
     "how-to/report-security.md",
+)
+# Another course, of what changes the stead.
+CHANGES = (
+    "how-to/write-a-migration.md",
     "how-to/migrate-safely.md",
     "how-to/see-who-did-what.md",
     "how-to/rotate-credentials.md",
     "how-to/upgrade.md",
 )
-# Pages of the course whose blocks of these kinds are typed, though what they print is not compared:
+# Pages of the courses whose blocks of these kinds are typed, though what they print is not compared:
 # it is of a stead with more in it.
 CONSOLES = {
     "how-to/migrate-safely.md": "console",
@@ -129,7 +133,9 @@ def follow(reader: Reader, page: str, text: str, ports: Mapping[int, int]) -> It
                 said = reader.type(f"{command}\nstatus=$?")
                 ended = reader.type("echo $status").strip()
                 if ended != str(status):
-                    yield f"{page}:{part.line}: $ {command}\n{said}exit {ended}, not {status}"
+                    wrong = f"{page}:{part.line}: $ {command}\n{said}exit {ended}, not {status}"
+                    print(wrong, flush=True)  # also where time runs out before the end
+                    yield wrong
                 move(reader.directory / "pgstead.toml", ports)
 
 
@@ -174,6 +180,12 @@ def test_what_every_page_tells_can_be_typed() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_what_the_pages_about_changes_tell_can_be_typed() -> None:
+    course(CHANGES)
+
+
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_the_first_stead_is_what_its_page_says() -> None:
     course((FIRST,))
@@ -184,7 +196,11 @@ def test_no_command_is_left_out() -> None:
     for path in sorted(DOCS.glob("[!ar]*/*.md")):
         page = str(path.relative_to(DOCS))
         kinds = {part.language for part in parts(path.read_text()) if part.language in SHELLS}
-        typed = {"bash", CONSOLES.get(page)} if page in (*COURSE, FIRST) else set[str | None]()
+        typed = (
+            {"bash", CONSOLES.get(page)}
+            if page in (*COURSE, *CHANGES, FIRST)
+            else set[str | None]()
+        )
         if kinds - typed and page not in ELSEWHERE:
             untold.append(page)
     assert untold == []
@@ -198,7 +214,7 @@ def test_every_page_that_the_specifications_ask_for_is_there_and_executed() -> N
     assert [name for name in sorted(named) if not (DOCS / name).exists()] == []
     pages = {name for name in named if name.startswith(("how-to", "tutorials"))}
     without = {page for page in pages if not any(kind(page))}
-    assert sorted(pages - without - {*COURSE, FIRST, *ELSEWHERE}) == []
+    assert sorted(pages - without - {*COURSE, *CHANGES, FIRST, *ELSEWHERE}) == []
 
 
 def kind(page: str) -> Iterator[str]:
