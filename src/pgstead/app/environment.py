@@ -9,6 +9,9 @@
 | `JEEX_DATABASE_POOL_TIMEOUT` | `DB_POOL_TIMEOUT`   | seconds that a request waits for one  |
 | `JEEX_DATABASE_POOL_RECYCLE` | `DB_POOL_RECYCLE`   | seconds after which one is replaced   |
 | `JEEX_DATABASE_ECHO`         | `DB_ECHO`           | log statements; in development only   |
+
+Instead of a URL its parts may be named: see `pgstead.app.url_parts`. What counts: a URL, then parts
+with the prefix, then the connection file, then parts without it.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pgstead.app.connection import (
     VARIABLE,
@@ -32,9 +35,9 @@ from pgstead.app.connection import (
 )
 from pgstead.app.encryption.sources import Keys, keys_of
 from pgstead.app.target import Driver, Target
+from pgstead.app.url_parts import Parts, tls_beside
+from pgstead.app.variables import Variables
 from pgstead.errors import UsageError
-
-Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,47 +54,6 @@ class Settings:
     keys: Callable[[], Keys] | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Variables:
-    """The environment, seen through a system's prefix. Messages never hold a value."""
-
-    prefix: str
-    environ: Mapping[str, str]
-
-    def text(self, name: str, alias: str) -> str | None:
-        """Return a setting; the prefixed name and its alias may not say different things."""
-        own = self.environ.get(self.prefix + name) or None
-        bare = self.environ.get(alias) or None
-        if own is not None and bare is not None and own != bare:
-            raise UsageError(
-                f"{self.prefix}{name} and {alias} are both set, to different values",
-                hint=f"unset one of them; {self.prefix}{name} is the one of this system",
-            )
-        return own if own is not None else bare
-
-    def number(self, name: str, alias: str, kind: Callable[[str], Number]) -> Number | None:
-        """Return a setting that is a number and not negative."""
-        text = self.text(name, alias)
-        if text is None:
-            return None
-        try:
-            value = kind(text)
-        except ValueError:
-            value = kind("-1")
-        if not value >= 0:
-            raise UsageError(
-                f"{self.prefix}{name} is {text!r}", hint="a number that is not negative"
-            )
-        return value
-
-    def flag(self, name: str, alias: str) -> bool:
-        """Return a setting that is yes or no."""
-        text = (self.text(name, alias) or "no").lower()
-        if text not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
-            raise UsageError(f"{self.prefix}{name} is {text!r}", hint="yes or no")
-        return text in ("1", "true", "yes", "on")
-
-
 def settings(
     database: str,
     prefix: str,
@@ -102,14 +64,8 @@ def settings(
 ) -> Settings:
     """Read what the application of a database needs: its URL from the environment, or its file."""
     variables = Variables(prefix, os.environ if environ is None else environ)
-    url = variables.text("DATABASE_URL", "DATABASE_URL")
     file = locate(database, variables, start=start)
-    if url is not None:
-        target = Target.from_url(url, variable=f"{prefix}DATABASE_URL")
-    elif file is not None:
-        target = Target.from_file(file, driver=driver)
-    else:
-        raise _nowhere(database, f"{prefix}DATABASE_URL")
+    target = _application(database, variables, file, driver)
     environment = file.environment if file else "production"
     echo = variables.flag("DATABASE_ECHO", "DB_ECHO")
     if echo and environment != "development":
@@ -128,6 +84,22 @@ def settings(
     )
 
 
+def _application(
+    database: str, variables: Variables, file: ConnectionFile | None, driver: Driver
+) -> Target:
+    parts = Parts(variables, database)
+    if url := variables.text("DATABASE_URL", "DATABASE_URL"):
+        variable = f"{variables.prefix}DATABASE_URL"
+        return Target.from_url(url, variable=variable, beside=tls_beside(variables))
+    if parts.own:
+        return parts.target(driver)
+    if file is not None:
+        return Target.from_file(file, driver=driver)
+    if parts.given:
+        return parts.target(driver)
+    raise _nowhere(database, f"{variables.prefix}DATABASE_URL")
+
+
 def settings_of_url(url: str) -> Settings:
     """Return settings made of a URL alone, as `pgstead url` prints one."""
     target = Target.from_url(url, variable="the URL")
@@ -142,11 +114,22 @@ def settings_of_prefix(
 ) -> Settings:
     """Read what the application with a prefix needs; its database is found by the prefix."""
     given = os.environ if environ is None else environ
-    if url := Variables(prefix, given).text("DATABASE_URL", "DATABASE_URL"):
-        database = Target.from_url(url, variable=f"{prefix}DATABASE_URL").database
-    else:
-        database = database_of_prefix(prefix, given, [Path.cwd()])
+    database = _database_of(Variables(prefix, given))
     return settings(database, prefix, environ=given, driver=driver)
+
+
+def _database_of(variables: Variables) -> str:
+    prefix, parts = variables.prefix, Parts(variables)
+    if url := variables.text("DATABASE_URL", "DATABASE_URL"):
+        return Target.from_url(url, variable=f"{prefix}DATABASE_URL").database
+    if parts.own:
+        return parts.name
+    try:
+        return database_of_prefix(prefix, variables.environ, [Path.cwd()])
+    except ConnectionFileError:
+        if parts.given:
+            return parts.name
+        raise
 
 
 def settings_of_manifest(
@@ -206,15 +189,20 @@ def migration_target(
     """Return where migrations run: always psycopg, never through the pooler if it is known.
 
     `DATABASE_URL_SYNC` first, then the migrator of the connection file at the direct door. The
-    application's own URL is the last resort: mostly its role may not change the schema.
+    application's own URL, or its parts, are the last resort: mostly its role may not change the
+    schema.
     """
     variables = Variables(prefix, os.environ if environ is None else environ)
+    parts, beside = Parts(variables, database), tls_beside(variables)
     for name in ("DATABASE_URL_SYNC", "DATABASE_URL"):
         if url := variables.text(name, name):
-            return replace(Target.from_url(url, variable=f"{prefix}{name}"), driver=Driver.PSYCOPG)
+            target = Target.from_url(url, variable=f"{prefix}{name}", beside=beside)
+            return replace(target, driver=Driver.PSYCOPG)
         file = locate(database, variables, start=start)
         if file is not None:
             return Target.from_file(file, role="migrator", door="direct", driver=Driver.PSYCOPG)
+    if parts.given:
+        return parts.target(Driver.PSYCOPG, door="direct")
     raise _nowhere(database, f"{prefix}DATABASE_URL_SYNC")
 
 

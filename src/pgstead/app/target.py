@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from sqlalchemy.engine import URL, make_url
@@ -21,7 +23,8 @@ CONNECT_TIMEOUT = 30  # seconds (APP-1)
 _log = logging.getLogger(__name__)
 
 _SSLMODES = ("disable", "require", "verify-ca", "verify-full")
-_QUERY = ("host", "passfile", "sslmode", "sslrootcert")
+_QUERY = ("host", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Driver(StrEnum):
@@ -29,6 +32,14 @@ class Driver(StrEnum):
 
     ASYNCPG = "asyncpg"
     PSYCOPG = "psycopg"
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a client shows of itself, where a server asks for it."""
+
+    chain: Path
+    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +55,7 @@ class Target:
     sslmode: str
     ca: Path | None
     pooled: bool  # a pooler in transaction mode may stand between
+    certificate: Certificate | None = None
 
     @classmethod
     def from_file(
@@ -72,19 +84,24 @@ class Target:
         )
 
     @classmethod
-    def from_url(cls, text: str, *, variable: str) -> Target:
-        """Read a URL; `variable` is what messages call it, for its text may hold a password.
-
-        What stands behind a URL is not known, so a pooler is reckoned with.
-        """
+    def from_url(cls, text: str, *, variable: str, beside: Mapping[str, str] = _NOTHING) -> Target:
+        """Read a URL; `variable` is what messages call it, for its text may hold a password."""
         try:
             url = make_url(text)
         except ArgumentError:
             raise UsageError(
                 f"{variable} is no URL", hint="postgresql+asyncpg://user@host:port/database"
             ) from None
+        return cls.of_url(url, variable=variable, beside=beside)
+
+    @classmethod
+    def of_url(cls, url: URL, *, variable: str, beside: Mapping[str, str] = _NOTHING) -> Target:
+        """Take a URL, and what is said `beside` it of TLS by libpq's names.
+
+        What stands behind a URL is not known, so a pooler is reckoned with.
+        """
         driver = _driver(url, variable)
-        query = _query(url, variable)
+        query = _agreed(_query(url, variable), beside, variable)
         host = query.get("host") or url.host or ""
         if not (host and url.username and url.database):
             raise UsageError(
@@ -102,6 +119,7 @@ class Target:
             sslmode=_sslmode(host, query, variable),
             ca=Path(query["sslrootcert"]) if "sslrootcert" in query else None,
             pooled=True,
+            certificate=_certificate(query, variable),
         )
 
     @property
@@ -161,6 +179,8 @@ class Target:
         context.check_hostname = self.sslmode == "verify-full"
         if self.sslmode == "require" and self.ca is None:
             context.verify_mode = ssl.CERT_NONE
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate.chain, self.certificate.key)
         return context
 
     def _libpq_tls(self) -> dict[str, str]:
@@ -170,11 +190,16 @@ class Target:
             "sslmode": self.sslmode,
             "sslrootcert": str(self.ca) if self.ca else "system",
             "ssl_min_protocol_version": "TLSv1.3",
+            "gssencmode": "disable",
+            **self._shown(),
+        }
+
+    def _shown(self) -> dict[str, str]:
+        if self.certificate is None:
             # else libpq looks for a client certificate in a home directory
             # that this process may not be able to enter
-            "sslcertmode": "disable",
-            "gssencmode": "disable",
-        }
+            return {"sslcertmode": "disable"}
+        return {"sslcert": str(self.certificate.chain), "sslkey": str(self.certificate.key)}
 
 
 def _driver(url: URL, variable: str) -> Driver:
@@ -205,6 +230,34 @@ def _query(url: URL, variable: str) -> dict[str, str]:
             )
         query[key] = value
     return query
+
+
+def _agreed(query: dict[str, str], beside: Mapping[str, str], variable: str) -> dict[str, str]:
+    """Return both; what is said twice has to be the same."""
+    for key, value in beside.items():
+        if query.setdefault(key, value) != value:
+            raise UsageError(
+                f"{variable} has another {key} than POSTGRES_SSL_... says",
+                hint="say it in one place",
+            )
+    return query
+
+
+def _certificate(query: Mapping[str, str], variable: str) -> Certificate | None:
+    chain, key = query.get("sslcert"), query.get("sslkey")
+    if chain is None and key is None:
+        return None
+    if chain is None or key is None:
+        raise UsageError(
+            f"{variable}: of a client's certificate and its key only one is named",
+            hint="sslcert and sslkey, or POSTGRES_SSL_CERT and POSTGRES_SSL_KEY",
+        )
+    for path in (chain, key):
+        if not Path(path).is_file():
+            raise UsageError(
+                f"{variable}: there is no file {path}", hint="the client's certificate and its key"
+            )
+    return Certificate(Path(chain), Path(key))
 
 
 def _password(url: URL, query: dict[str, str], login: Login) -> Password | None:

@@ -24,6 +24,7 @@ CHECKLIST: dict[str, tuple[Point, ...]] = {
     "The versions": (
         _point("server and pooler are at their newest minor releases", "SRV-001 SRV-013 POL-005"),
         _point("what runs is what the manifest says", "SRV-002 SRV-003 SRV-004 SRV-007 POL-001"),
+        _point("no upgrade is half-done: extensions and statistics fit", "SRV-050 SRV-051 SRV-052"),
         _point("nothing runs as root", "SRV-009"),
         _point("on a host: units confine the programs, and start at boot", "HST-001 HST-002"),
     ),
@@ -39,6 +40,14 @@ CHECKLIST: dict[str, tuple[Point, ...]] = {
         _point("an application taken over owns nothing", "ROL-030 ROL-031 ROL-032 ROL-034"),
         _point("no password lies where it should not", "ROL-009 ROL-010 POL-004"),
         _point("refused logins are logged, and slowed at the server", "ROL-021 ROL-022"),
+        _point("passwords, certificates and keys are young enough", "ROT-001 ROT-002 ROT-005"),
+        _point("who uses fixed passwords is known, and takes part in rotations"),
+    ),
+    "The audit": (
+        _point("who did what is in the trail, by every door", "AUD-001 AUD-002 AUD-003"),
+        _point("an application cannot touch what is recorded of it", "AUD-004"),
+        _point("the trail is whole, and as it was written", "AUD-005 AUD-008"),
+        _point("its head (`pgstead audit verify`) is kept on another machine"),
     ),
     "The data": (
         _point("pages carry checksums, and a commit is on the disk", "SRV-005 SRV-006"),

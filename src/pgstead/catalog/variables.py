@@ -21,10 +21,34 @@ class Variable:
     only: str = ""  # the prefix of the one system that reads it; empty: all do
 
 
+def _part(name: str, meaning: str, example: str = "", *, secret: bool = False) -> Variable:
+    return Variable(name, meaning, example, alias=name, secret=secret)
+
+
+# Instead of a URL: with the prefix they count before the connection file, without it after it.
+_PARTS = (
+    _part("POSTGRES_HOST", "Instead of a URL: the server, or its socket's directory.", "127.0.0.1"),
+    _part("POSTGRES_PORT", "Its port; else 5432.", "{direct}"),
+    _part("POSTGRES_DB", "The database; else the one of the prefix.", "{database}"),
+    _part("POSTGRES_USER", "The role to log in as.", "{app}"),
+    _part("POSTGRES_PASSWORD", "Its password.", secret=True),
+    _part(
+        "POSTGRES_SSL_MODE", "How far the server has to prove itself; beside a URL, too.",
+        "verify-full",
+    ),
+    _part("POSTGRES_SSL_ROOT_CERT", "The CA to verify it with.", ".pgstead/tls/ca.crt"),
+    _part("POSTGRES_SSL_CERT", "The client's certificate, where the server asks for one."),
+    _part("POSTGRES_SSL_KEY", "Its key."),
+    _part("PGBOUNCER_HOST", "The pooler: the application goes by it.", "127.0.0.1"),
+    _part("PGBOUNCER_PORT", "Its port; else 6432.", "{pooler}"),
+    _part("PGBOUNCER_USER", "The role there; else POSTGRES_USER.", "{app}"),
+    _part("PGBOUNCER_PASSWORD", "Its password; else POSTGRES_PASSWORD.", secret=True),
+)  # fmt: skip
+
 VARIABLES = (
     Variable(
         "DATABASE_URL", "The application's database, mostly by the pooler; else as the file says.",
-        "postgresql+asyncpg://{app}@127.0.0.1:{pooler}/{database}?ssl=verify-full",
+        "postgresql+asyncpg://{app}@127.0.0.1:{pooler}/{database}?sslmode=verify-full",
         "DATABASE_URL", secret=True,
     ),
     Variable(
@@ -32,6 +56,7 @@ VARIABLES = (
         "postgresql+psycopg://{migrator}@127.0.0.1:{direct}/{database}?sslmode=verify-full",
         "DATABASE_URL_SYNC", secret=True,
     ),
+    *_PARTS,
     Variable("DATABASE_POOL_SIZE", "Connections kept by each process.", "{size}", "DB_POOL_SIZE"),
     Variable(
         "DATABASE_MAX_OVERFLOW", "Connections beyond that, under load.", "{overflow}",

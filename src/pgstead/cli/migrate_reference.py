@@ -118,8 +118,10 @@ def definition_of(history: History) -> Definition:
 
 def refuse_own_ways(history: History) -> None:
     """Raise SteadError where env.py would go to a database of its own choice."""
+    from pgstead.host.migrations import scripts
+
     folder = history.root / history.entry.migrations
-    found = [*folder.rglob("env.py")]
+    found = [path for path in scripts(folder) if path.name == "env.py"]
     if not any(_ENV in path.read_text(encoding="utf-8") for path in found):
         raise SteadError(
             f"env.py in {history.entry.migrations} does not call pgstead.app.migrations.run()",

@@ -220,7 +220,9 @@ def _in_files(error: Exception, folder: Path) -> str:
     """
     from traceback import extract_tb
 
-    if isinstance(error, ImportError) and not [*folder.rglob("env.py")]:
+    from pgstead.host.migrations import scripts
+
+    if isinstance(error, ImportError) and not any(p.name == "env.py" for p in scripts(folder)):
         return str(folder)
     frames = extract_tb(error.__traceback__)
     own = [f for f in frames if Path(f.filename).is_relative_to(folder)]

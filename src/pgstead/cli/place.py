@@ -36,7 +36,7 @@ def state_directory(manifest: Path) -> Path:
     Commands that only look a path up need neither a valid manifest nor the facts of the host.
     """
     beside = manifest.parent / STATE
-    if named := _named_in(manifest):
+    if named := stated_state(manifest):
         return manifest.parent / Path(named).expanduser()
     try:
         return Path((beside / "location").read_text(encoding="utf-8").removesuffix("\n"))
@@ -44,7 +44,8 @@ def state_directory(manifest: Path) -> Path:
         return beside
 
 
-def _named_in(manifest: Path) -> str | None:
+def stated_state(manifest: Path) -> str | None:
+    """Return the state directory that a manifest names, as far as it can be read."""
     try:
         told = tomllib.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError):

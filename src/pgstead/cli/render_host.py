@@ -88,10 +88,21 @@ def files(out: Path | None) -> None:
 
 
 def _hosted() -> Design:
-    from pgstead.cli.wiring import design_for_host
+    """Return the design as root brings it about on a host that was prepared for it.
 
-    invocation = invocation_of()
-    return design_for_host(invocation.manifest)
+    Whoever asks: units name the users that sysusers.d makes, not the one who renders them.
+    """
+    from dataclasses import replace
+
+    from pgstead.cli.wiring import designed, read_manifest, survey
+
+    found = survey(read_manifest(invocation_of().manifest))
+    host = found.ground.host
+    if host.os_user == host.server_user:  # an ordinary user
+        server = found.source.manifest.server.user or "postgres"
+        host = replace(host, os_user="root", server_user=server)
+    host = replace(host, service_user="pgstead")
+    return designed(replace(found, ground=replace(found.ground, host=host)))
 
 
 def _give(made: Sequence[TreeFile], out: Path | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from pgstead.catalog import gaps
 from pgstead.cli.console import Console
 from pgstead.cli.invocation import Invocation
-from pgstead.cli.place import find_manifest
+from pgstead.cli.place import find_manifest, stated_state
 from pgstead.errors import (
     HostError,
     ManifestError,
@@ -211,7 +210,7 @@ def design_of(
     given: Given = None, progress: Progress = SILENT, *, tolerant: bool = False
 ) -> Design:
     """Return the design of a manifest on this machine."""
-    return _design(survey(read_manifest(given), tolerant=tolerant))
+    return designed(survey(read_manifest(given), tolerant=tolerant))
 
 
 def interpreter() -> Interpreter:
@@ -219,28 +218,15 @@ def interpreter() -> Interpreter:
     return Interpreter(sys.executable, (sys.prefix, sys.base_prefix))
 
 
-def design_for_host(given: Given = None) -> Design:
-    """Return the design as root brings it about on a host that was prepared for it.
-
-    Whoever asks: units name the users that sysusers.d makes, not the one who renders them.
-    """
-    found = survey(read_manifest(given))
-    host = found.ground.host
-    if host.os_user == host.server_user:  # an ordinary user
-        server = found.source.manifest.server.user or "postgres"
-        host = replace(host, os_user="root", server_user=server)
-    host = replace(host, service_user="pgstead")
-    return _design(replace(found, ground=replace(found.ground, host=host)))
-
-
 def compose(manifest: Manifest | Given = None, *, directory: Given = None) -> Design:
     """Return the design of a manifest, read or to be read (`pgstead.design`)."""
     if not isinstance(manifest, Manifest):
         return design_of(manifest)
-    return _design(survey(Source(manifest, Path(directory or ".").resolve())))
+    return designed(survey(Source(manifest, Path(directory or ".").resolve())))
 
 
-def _design(found: Survey) -> Design:
+def designed(found: Survey) -> Design:
+    """Return the design of what was found."""
     from pgstead.design import compose as composing
     from pgstead.render import compose as rendering
 
@@ -284,7 +270,7 @@ def wire_to_stop(given: Given, console: Console) -> Wired:
         return wire(given, console, tolerant=True)
     except (ManifestError, OtherMajorError) as error:
         path = find_manifest(given)
-        layout = state.locate(path.parent, _stated_state(path), facts.gather(None))
+        layout = state.locate(path.parent, stated_state(path), facts.gather(None))
         copy = Path(layout.applied)
         if not copy.exists():
             raise
@@ -293,18 +279,9 @@ def wire_to_stop(given: Given, console: Console) -> Wired:
         return wired_on(survey(Source(load(copy), path.parent), tolerant=True), console)
 
 
-def _stated_state(path: Path) -> str | None:
-    """Return the state directory that a refused manifest names, as far as it can be read."""
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8")).get("state")
-    except (OSError, ValueError):
-        return None
-    return told if isinstance(told, str) else None
-
-
 def wired_on(found: Survey, progress: Progress) -> Wired:
     """Put together what a survey found."""
-    design = _design(found)
+    design = designed(found)
     return Wired(found, design, ports_for(design, progress, found.tools))
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import psycopg
 
 from pgstead.errors import NotRunningError
 from pgstead.model.design import Design, Program
@@ -97,6 +100,10 @@ class EngineSupervisor:
                     hint=f"`docker compose restart {name}`",
                 )
 
+    def relaunch(self, name: str, *, timeout: float = 60) -> None:
+        """Do as `restart` does: the engine starts again what has ended, whatever becomes of us."""
+        self.restart(name, timeout=timeout)
+
     def _restart_server(self, timeout: float) -> None:
         """Send the postmaster a fast shutdown by a program of its own: COPY ... TO PROGRAM.
 
@@ -105,7 +112,8 @@ class EngineSupervisor:
         """
         before = self._started()
         pid = int(before[0])
-        with self._sql.connect() as connection:
+        # The shutdown may end this connection too, before it says that the program has run.
+        with suppress(psycopg.OperationalError), self._sql.connect() as connection:
             connection.execute(f"COPY (SELECT) TO PROGRAM 'kill -INT {pid}'".encode())
 
         def again() -> bool:
@@ -126,6 +134,9 @@ class EngineSupervisor:
         for name, program in self._programs.items():
             if program.kind in {"postgres", "pgbouncer"}:
                 self.stop(name, timeout=timeout)
+
+    def forget(self) -> None:
+        """Do nothing: compose.yml and the engine's own records are the engine's to remove."""
 
     def orphans(self) -> Iterator[int]:
         """Yield nothing: what a container leaves ends with it."""

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,10 +96,21 @@ class AlembicMigrations:
 
 def _digest(folder: Path) -> str:
     told = hashlib.sha256(str(folder).encode())
-    for script in sorted(folder.rglob("*.py")):
+    for script in sorted(scripts(folder)):
         told.update(script.read_bytes())
     told.update((folder / "alembic.ini").read_bytes())
     return told.hexdigest()
+
+
+def scripts(folder: Path) -> Iterator[Path]:
+    """Yield the scripts below a folder.
+
+    Not by `Path.rglob`, which fails where a directory goes while it looks: whoever imports a
+    revision makes a `__pycache__`, and whoever cleans up removes it. `os.walk` passes over it.
+    """
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        yield from (Path(place, name) for name in names if name.endswith(".py"))
 
 
 def _read_heads(folder: Path) -> list[str]:

@@ -18,7 +18,7 @@ from pgstead.host.files import LocalFiles
 from pgstead.host.processes import Process
 from pgstead.host.supervisor import LocalSupervisor
 from pgstead.model.design import Program
-from pgstead.model.file_tree import Units
+from pgstead.model.file_tree import MARK, Units
 from pgstead.model.host import HostFacts
 from pgstead.model.layout import Layout
 from pgstead.ports import ProgramState
@@ -202,23 +202,43 @@ class SystemdSupervisor:
         self.stop(name, timeout=timeout)
         self.start(name, timeout=timeout)
 
+    def relaunch(self, name: str, *, timeout: float = 60) -> None:
+        """Do as `restart` does."""
+        self.restart(name, timeout=timeout)
+
     # -- ending -------------------------------------------------------------------------------
 
     def shutdown(self, *, timeout: float = 120) -> None:
         """Stop all programs and timers; what is ordered after another one stops before it."""
         known = [unit for name, unit in self._units.services.items() if name in self.states()]
         if known:
-            units = [self._target, *self._units.timers, *known]
+            units = [self._target, *self._units.timers, *self._asked, *known]
             self._ask("stop", "--", *units, timeout=timeout)
 
+    @property
+    def _asked(self) -> list[str]:
+        """Return what the timers start; one may be at work just now."""
+        return [f"{timer.removesuffix('.timer')}.service" for timer in self._units.timers]
+
     def forget(self) -> None:
-        """Remove the units, and what lies beside them on the host."""
-        self._ask("disable", "--quiet", "--", self._target, *self._units.timers)
+        """Remove the units, what lies beside them on the host, and what systemd keeps of them."""
+        timers, services = self._units.timers, self._units.services.values()
+        self._ask("disable", "--quiet", "--", self._target, *timers)
+        # When each timer ran last (systemd.timer(5), Persistent=); and who failed stays listed.
+        programs.run(["systemctl", "clean", "--what=state", "--", *timers])
+        programs.run(["systemctl", "reset-failed", "--", *services, *self._asked])
         for file in self._units.files:
             self._files.remove(_ROOT / file.path)
-        for path in self._stale():
+        for path in (*self._stale(), *self._others()):
             self._files.remove(PurePosixPath(path))
         self._ask("daemon-reload")
+
+    def _others(self) -> Iterator[Path]:
+        """Yield what else `render` has put on this host for the stead."""
+        for file in self._units.others:
+            found = self._files.read(_ROOT / file.path)
+            if found is not None and any(MARK in line for line in found.text.splitlines()[:3]):
+                yield Path(_ROOT / file.path)
 
     def orphans(self) -> Iterator[int]:
         """Yield pids of our servers that run outside of our units."""

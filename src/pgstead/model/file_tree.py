@@ -27,3 +27,5 @@ class Units:
     services: Mapping[str, str]  # program -> unit
     timers: tuple[str, ...]
     files: tuple[TreeFile, ...]  # all of them, the target too
+    # what other kinds of `render` may have put there: `up` leaves it alone, `destroy` does not
+    others: tuple[TreeFile, ...] = ()

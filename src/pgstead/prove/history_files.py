@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ class WrittenRevision:
 def written(folder: Path) -> Mapping[str, WrittenRevision]:
     """Return the revisions below a folder by their names; what cannot be parsed is none."""
     found: dict[str, WrittenRevision] = {}
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(_scripts(folder)):
         text = path.read_text(encoding="utf-8", errors="replace")
         try:
             values = dict(_assigned(ast.parse(text)))
@@ -33,6 +34,13 @@ def written(folder: Path) -> Mapping[str, WrittenRevision]:
             parents = (*_names(values.get("down_revision")), *_names(values.get("depends_on")))
             found[name] = WrittenRevision(path, name, parents, tuple(text.splitlines()))
     return found
+
+
+def _scripts(folder: Path) -> Iterator[Path]:
+    """Yield the scripts below a folder; what goes meanwhile, as a `__pycache__` may, is none."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        yield from (Path(place, name) for name in names if name.endswith(".py"))
 
 
 def reached(files: Mapping[str, WrittenRevision], heads: Sequence[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pgstead.prove.finding import CannotTryError, Finding, answer, timed
 from pgstead.prove.login import must_be_let_in, try_login
 from pgstead.prove.promise import promise
 from pgstead.prove.scratch import PREFIX, scratch_name
+from pgstead.prove.traces import files_in
 from pgstead.prove.witness import Witness
 
 ROLES = Capability.ROLES
@@ -287,7 +288,7 @@ def passwords_are_nowhere_else(w: Witness) -> Iterator[Finding]:
 
 def _readable_files(w: Witness) -> Iterator[Path]:
     places = [w.state / name for name in _PLACES]
-    files = [p for place in places for p in place.rglob("*") if p.is_file()]
+    files = [*files_in(places)]
     files += [w.state / name for name in _FILES]
     # PgBouncer needs the look-up role's password to ask for the others (POL-2).
     known = {w.state / s.name for s in w.design.stead.all(SecretFile) if "/" in s.name}

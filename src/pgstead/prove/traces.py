@@ -51,7 +51,7 @@ def search(places: Iterable[Path], plain: Mapping[str, bytes]) -> Search:
     needles = {name: forms(p) for name, p in plain.items() if len(p) >= LEAST}
     files = size = 0
     traces: list[Trace] = []
-    for path in _files(places):
+    for path in files_in(places):
         try:
             found, length = _of_file(path, needles)
         except FileNotFoundError:
@@ -61,7 +61,8 @@ def search(places: Iterable[Path], plain: Mapping[str, bytes]) -> Search:
     return Search(files, size, tuple(traces))
 
 
-def _files(places: Iterable[Path]) -> Iterator[Path]:
+def files_in(places: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files in places; what goes while they are looked at is none (os.walk)."""
     for place in places:
         if place.is_file():
             yield place

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from pgstead.model.design import Design
 from pgstead.model.file_tree import MARK, TreeFile, Units
 from pgstead.model.host import Interpreter
-from pgstead.render import unit_syntax
+from pgstead.render import nftables, tunnel, unit_syntax
 from pgstead.render.units import render as render_units
 from pgstead.render.units import unit_of
 
@@ -25,7 +25,12 @@ def units(design: Design, python: Interpreter) -> Units:
         TreeFile(PurePosixPath(f"etc/tmpfiles.d/{stem}.conf"), _tmpfiles(design)),
         TreeFile(PurePosixPath(f"etc/logrotate.d/{stem}"), _logrotate(design)),
     )
-    return replace(made, files=(*made.files, *beside))
+    others = [f for f in (*nftables.files(design), *tunnel.files(design)) if _on_host(f)]
+    return replace(made, files=(*made.files, *beside), others=tuple(others))
+
+
+def _on_host(file: TreeFile) -> bool:
+    return file.path.parts[0] == "etc"
 
 
 def _sysusers(design: Design) -> str:

@@ -21,6 +21,7 @@ from pgstead.testing import template
 from pgstead.testing.place import ANSWER, HOST, LEASE, MARK, REQUEST, Answer, Place, Request
 
 _RESERVED_PREFIXES = ("PG", "PGSTEAD_")
+_OTHER_DATABASES = ("DATABASE_URL", "POSTGRES_", "PGBOUNCER_")
 
 
 def main(directory: Path) -> int:
@@ -90,7 +91,7 @@ def _forget_other_databases(prefix: str) -> None:
     """Take away what would lead migrations to somebody's real database."""
     for name in list(os.environ):
         bare = name.removeprefix(prefix)
-        if name.startswith(_RESERVED_PREFIXES) or bare.startswith("DATABASE_URL"):
+        if name.startswith(_RESERVED_PREFIXES) or bare.startswith(_OTHER_DATABASES):
             del os.environ[name]
 
 

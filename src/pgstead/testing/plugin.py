@@ -175,7 +175,7 @@ def pgstead_environ(
 ) -> Mapping[str, str]:
     """Let the environment lead to the test's database, and to no other one."""
     for prefix in (pgstead_database.prefix, ""):
-        for name in ("DATABASE_URL", "DATABASE_URL_SYNC"):
+        for name in ("DATABASE_URL", "DATABASE_URL_SYNC", "POSTGRES_HOST", "PGBOUNCER_HOST"):
             monkeypatch.delenv(prefix + name, raising=False)
     for name, value in pgstead_database.environ.items():
         monkeypatch.setenv(name, value)

@@ -140,6 +140,27 @@ def test_the_environment_wins_over_the_connection_file(scratch: Scratch) -> None
     assert (known.target.host, known.name, known.figures.size) == ("db.example.com", "other", 7)
 
 
+def test_the_parts_of_a_url_lead_to_the_database(
+    scratch: Scratch, driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = settings_to(scratch, driver).target
+    monkeypatch.chdir(tmp_path)
+    assert known.password is not None
+    environ = {
+        "PGBOUNCER_HOST": known.host,
+        "JEEX_PGBOUNCER_PORT": str(known.port),
+        "POSTGRES_DB": known.database,
+        "POSTGRES_USER": known.user,
+        "POSTGRES_PASSWORD": known.password(),
+        "POSTGRES_SSL_ROOT_CERT": str(known.ca),
+    }
+    database = Database.from_env("JEEX_", environ=environ, driver=driver)
+    assert database.settings.file is None
+    assert asyncio.run(connected(database)).reason
+    with pytest.raises(UsageError, match="PGBOUNCER_PORT"):
+        Database.from_env("JEEX_", environ={**environ, "PGBOUNCER_PORT": "1"}, driver=driver)
+
+
 def test_a_manifest_leads_to_its_database_from_anywhere(
     scratch: Scratch, driver: Driver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

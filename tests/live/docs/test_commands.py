@@ -2,7 +2,8 @@
 
 A block of `bash` is typed line by line into one shell, on one stead that the pages of the course
 share; a line has to succeed, or to end with the status that its comment names (`# exit 3`). Blocks
-of `console` are compared with what was said, too: by the tests of their pages, or of the commands.
+of `console` are compared with what was said, too, by the tests of their pages, or of the commands;
+of the pages in `CONSOLES` they are typed here as well. And each that is `pgstead`'s has to be one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.fix_stead import CHECKOUT, LiveStead, free_ports, toolchain, workplace
+from tests.live.docs import spelling
 from tests.live.docs.page import Reader, with_ports
 
 DOCS = CHECKOUT / "docs"
@@ -30,6 +32,35 @@ COURSE = (
     "how-to/go-to-production.md",
     "how-to/report-security.md",
 )
+# Another course, of what changes the stead.
+CHANGES = (
+    "how-to/write-a-migration.md",
+    "how-to/migrate-safely.md",
+    "how-to/see-who-did-what.md",
+    "how-to/rotate-credentials.md",
+    "how-to/upgrade.md",
+)
+# Pages of the courses whose blocks of these kinds are typed; what is printed is not compared, for
+# what the page shows is of a stead with more in it.
+CONSOLES = {
+    "how-to/migrate-safely.md": "console",
+    "how-to/see-who-did-what.md": "console",
+    "how-to/rotate-credentials.md": "console",
+    "how-to/upgrade.md": "sh",
+}
+# What such a command ends with on the stead of the course, where that is not success.
+ENDS: Mapping[str, int] = {}
+# What is typed instead of what would go on for long.
+INSTEAD: Mapping[str, str] = {
+    "pgstead audit tail --follow": "timeout --signal=INT 5 pgstead audit tail --follow",
+    "pgstead rotate passwords --watch 10min": "pgstead rotate passwords --watch 2s",
+}
+# What a page takes for granted of the manifest.
+BEFORE: Mapping[str, str] = {
+    "how-to/see-who-did-what.md": "[audit]\nenabled = true\n",
+}
+FIRST = "tutorials/your-first-stead.md"
+TYPED = {*COURSE, *CHANGES, FIRST}
 # These are typed by `make test` too, on a stead that there is anyway; the others by `make soak`.
 QUICK = ("how-to/size-pools.md", "how-to/reach-it-from-outside.md")
 # Where the commands of other blocks are executed, or why nobody can.
@@ -37,20 +68,20 @@ ELSEWHERE: Mapping[str, str] = {
     "how-to/back-up-and-restore.md": "tests/live/docs/test_backup_pages.py; sh: asks, or by gpg",
     "how-to/be-told.md": "needs accounts at others; tests/live/alerts",
     "how-to/encrypt-columns.md": "tests/live/test_key_rings.py",
-    "how-to/find-what-got-slower.md": "takes minutes; tests/live/bench",
+    "how-to/find-what-got-slower.md": "takes minutes, wants a quiet machine; tests/live/bench",
     "how-to/find-what-is-slow.md": "tests/live/inspect",
     "how-to/keep-backups-in-s3.md": "needs a bucket; tests/live/backup with a server of S3",
     "how-to/look-after-a-checkout.md": "needs a bare Debian: tools/clean-room is the test",
-    "how-to/migrate-safely.md": "tests/live/migrate, with data that makes them say what they say",
+    "how-to/run-in-containers.md": "needs Docker: the containers of tests/live",
     "how-to/move-to-a-host.md": "tests/live/host/test_on_systemd.py",
     "how-to/reach-it-from-outside.md": "sh: tests/live/host, on a host that is booted for it",
     "how-to/restore-on-another-machine.md": "tests/live/docs/test_backup_pages.py",
     "how-to/run-on-a-host.md": "tests/live/host/test_on_systemd.py",
-    "how-to/see-what-it-costs.md": "takes minutes and wants a quiet machine; tests/live/bench",
+    "how-to/see-what-it-costs.md": "takes minutes, wants a quiet machine; tests/live/bench",
     "how-to/test-your-application.md": "installs from a registry; tests/live/testing",
     "how-to/watch-your-stead.md": "tests/live/telemetry",
     "tutorials/your-first-application.md": "tests/live/docs/test_tutorials.py",
-    "tutorials/your-first-stead.md": "its own test below",
+    FIRST: "its own test below; sh: asks for the name",
 }
 
 
@@ -64,12 +95,22 @@ class Part:
     body: str
 
     @property
-    def commands(self) -> Iterator[tuple[str, int]]:
-        """Yield each line that is to be typed, with the status it has to end with."""
+    def lines(self) -> Iterator[str]:
+        """Yield each line that is to be typed, as it stands there."""
         for text in self.body.splitlines():
-            if text.strip() and not text.startswith("#"):
-                told = STATUS.search(text)
-                yield text, int(told[1]) if told else 0
+            if self.language == "console":
+                if text.startswith("$ "):
+                    yield text[2:]
+            elif text.strip() and not text.startswith("#"):
+                yield text
+
+    @property
+    def commands(self) -> Iterator[tuple[str, int]]:
+        """Yield each command, with the status it has to end with."""
+        for text in self.lines:
+            told = STATUS.search(text)
+            bare = text.partition("  #")[0].strip()
+            yield INSTEAD.get(bare, text), int(told[1]) if told else ENDS.get(bare, 0)
 
 
 def parts(page: str) -> Iterator[Part]:
@@ -81,15 +122,21 @@ def parts(page: str) -> Iterator[Part]:
 
 def follow(reader: Reader, page: str, text: str, ports: Mapping[int, int]) -> Iterator[str]:
     """Do what a page tells; yield what did not end as it says."""
+    if more := BEFORE.get(page):
+        with (reader.directory / "pgstead.toml").open("a") as manifest:
+            manifest.write(f"\n{more}")
+        reader.type("pgstead -q up --allow restart")
     for part in parts(with_ports(text, ports)):
         if part.title:
             (reader.directory / part.title).write_text(part.body)
-        elif part.language == "bash":
+        elif part.language in {"bash", CONSOLES.get(page)}:
             for command, status in part.commands:
                 said = reader.type(f"{command}\nstatus=$?")
                 ended = reader.type("echo $status").strip()
                 if ended != str(status):
-                    yield f"{page}:{part.line}: $ {command}\n{said}exit {ended}, not {status}"
+                    wrong = f"{page}:{part.line}: $ {command}\n{said}exit {ended}, not {status}"
+                    print(wrong, flush=True)  # also where time runs out before the end
+                    yield wrong
                 move(reader.directory / "pgstead.toml", ports)
 
 
@@ -134,9 +181,15 @@ def test_what_every_page_tells_can_be_typed() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_what_the_pages_about_changes_tell_can_be_typed() -> None:
+    course(CHANGES)
+
+
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_the_first_stead_is_what_its_page_says() -> None:
-    course(("tutorials/your-first-stead.md",))
+    course((FIRST,))
 
 
 def test_no_command_is_left_out() -> None:
@@ -144,11 +197,56 @@ def test_no_command_is_left_out() -> None:
     for path in sorted(DOCS.glob("[!ar]*/*.md")):
         page = str(path.relative_to(DOCS))
         kinds = {part.language for part in parts(path.read_text()) if part.language in SHELLS}
-        if (kinds - {"bash"} and page not in ELSEWHERE) or (
-            "bash" in kinds and page not in {*COURSE, "tutorials/your-first-stead.md"}
-        ):
+        typed = {"bash", CONSOLES.get(page)} if page in TYPED else set[str | None]()
+        if kinds - typed and page not in ELSEWHERE:
             untold.append(page)
     assert untold == []
+
+
+def test_every_page_that_the_specifications_ask_for_is_there_and_executed() -> None:
+    """DEP-5: the table at the end of docs/README.md; references have no commands."""
+    _, _, table = (DOCS / "README.md").read_text().partition("(DEP-5)")
+    named = set(re.findall(r"\]\(([\w./-]+\.md)", table))
+    assert len(named) >= 15
+    assert [name for name in sorted(named) if not (DOCS / name).exists()] == []
+    pages = {name for name in named if name.startswith(("how-to", "tutorials"))}
+    without = {page for page in pages if not any(kind(page))}
+    assert sorted(pages - without - {*TYPED, *ELSEWHERE}) == []
+
+
+def kind(page: str) -> Iterator[str]:
+    """Yield the kinds of a page's blocks of commands."""
+    yield from (p.language for p in parts((DOCS / page).read_text()) if p.language in SHELLS)
+
+
+def test_every_command_that_is_shown_is_one_of_ours() -> None:
+    wrong: list[str] = []
+    for path in [*sorted(DOCS.glob("[!a]*/*.md")), CHECKOUT / "README.md"]:
+        text = path.read_text()
+        blocks = [p for p in parts(text) if p.language in SHELLS]
+        shown = [(line, True) for block in blocks for line in block.lines if "pgstead" in line]
+        shown += [(found[1], False) for found in spelling.NAMED.finditer(text)]
+        wrong += [
+            f"{path.name}: {line}: {said}"
+            for line, whole in shown
+            for words in spelling.told(line)
+            if not {"...", "refused:"} & {*words}  # left out; a word of a log
+            if (said := spelling.objection(words, whole=whole))
+        ]
+    assert wrong == []
+
+
+def test_every_program_of_the_checkout_that_is_shown_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
+    gone: list[str] = []
+    for path in [*sorted(DOCS.glob("[!ar]*/*.md")), CHECKOUT / "README.md"]:
+        blocks = [part for part in parts(path.read_text()) if part.language in SHELLS]
+        lines = [line for block in blocks for line in block.lines]
+        named = [name for line in lines for name in re.findall(r"\b(?:bench|tools)/[\w./-]+", line)]
+        gone += [f"{path.name}: {name}" for name in named if not (CHECKOUT / name).exists()]
+        makes = [m for line in lines if (m := re.match(r"make(?: ([a-z-]+))?", line))]
+        gone += [f"{path.name}: {m[0]}" for m in makes if m[1] and m[1] not in targets]
+    assert gone == []
 
 
 def test_what_is_said_to_be_elsewhere_is_there() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,14 +63,23 @@ def test_systemd_finds_nothing_wrong_with_the_units(units: list[Path]) -> None:
     assert (done.returncode, ours) == (0, [])
 
 
-def test_every_service_is_as_confined_as_the_how_to_says(units: list[Path]) -> None:
+def test_every_service_is_as_confined_as_the_how_to_says(
+    units: list[Path], record_property: Callable[[str, object], None]
+) -> None:
     services = [path for path in units if path.suffix == ".service"]
     assert len(services) == 8
+    open_ones: list[str] = []
     for path in services:
         program = path.stem.removeprefix("pgstead-foundation-")
         limit = next(value for name, value in LIMITS.items() if program.startswith(name))
         done = analyze("security", "--offline=true", f"--threshold={limit * 10:.0f}", str(path))
-        assert done.returncode == 0, f"{limit}: {done.stdout[-300:]}"
+        found = re.search(r"exposure level for .*: ([0-9.]+)", done.stdout)
+        level = found[1] if found else "unknown"
+        print(f"{program}: {level} of {limit}")  # by `pytest -s`, and whenever it fails
+        record_property(program, level)
+        if done.returncode != 0 or found is None:
+            open_ones.append(f"{program}: {level}, more than {limit}: {done.stderr}")
+    assert open_ones == []
 
 
 def test_the_how_to_states_the_limits() -> None:
@@ -87,6 +97,9 @@ def can_filter() -> str:
     return "" if programs.run(probe).ok else "no network namespaces here"
 
 
+NO_FILTER = can_filter()
+
+
 @pytest.fixture
 def place() -> Iterator[Path]:
     """Give a directory."""
@@ -98,6 +111,18 @@ def place() -> Iterator[Path]:
 def nft() -> Fetched:
     """Return nft as Debian has it."""
     return fetched("nftables")
+
+
+@pytest.mark.skipif(bool(NO_FILTER), reason=NO_FILTER)
+def test_nft_finds_nothing_wrong_with_the_rules(nft: Fetched, rendered: Path) -> None:
+    """In a network of its own: `--check` asks the kernel, and needs to be root there."""
+    (rules,) = (rendered / "etc/nftables.d").iterdir()
+    check = ["unshare", "--net", str(nft.program("nft")), "--check", "--file"]
+    done = programs.run([*check, str(rules)], environment=nft.environment)
+    assert done.ok, done.words
+    broken = rendered / "broken.nft"
+    broken.write_text(rules.read_text().replace("ip saddr", "ip sadr"))
+    assert not programs.run([*check, str(broken)], environment=nft.environment).ok
 
 
 # Two hosts on one cable: `inside` (this namespace) has the rules and listens, `peer` asks.
@@ -136,7 +161,7 @@ kill $peer
 """
 
 
-@pytest.mark.skipif(bool(can_filter()), reason=can_filter())
+@pytest.mark.skipif(bool(NO_FILTER), reason=NO_FILTER)
 def test_only_the_stated_networks_get_through_the_firewall(nft: Fetched, place: Path) -> None:
     (place / "pgstead.toml").write_text(
         (CHECKOUT / "pgstead.toml")
@@ -177,26 +202,57 @@ def test_the_example_environment_of_the_checkout_is_the_rendered_one(rendered: P
     assert (CHECKOUT / ".env.example").read_text() == (rendered / ".env.example").read_text()
 
 
+# DEP-11
+NAMED = (
+    "docker-compose.postgres.yml", ".env.example", "backup-postgres.sh", "postgres-tuning.conf",
+    "prometheus-postgres.yml", "connection.py", "init_schema.py", "health.py",
+    "/docker-entrypoint-initdb.d",
+)  # fmt: skip
+
+
+def test_each_file_that_the_specifications_name_is_rendered_or_said_where(rendered: Path) -> None:
+    page = (CHECKOUT / "docs/reference/named-files.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for name in NAMED:
+        (row,) = [line for line in rows if line.startswith(f"| `{name}`")]
+        assert (rendered / name).exists() is ("`pgstead render files`" in row), name
+
+
+def test_the_rendered_files_are_read_by_what_they_are_for(rendered: Path) -> None:
+    assert programs.run(["sh", "-n", str(rendered / "backup-postgres.sh")]).ok
+    (rendered / "postgresql.conf").write_text("include 'postgres-tuning.conf'\n")
+    (postgres,) = toolchain(18).glob("postgresql/*/bin/postgres")
+    # Of all options -C alone may be asked as root, and needs no cluster.
+    done = programs.run([str(postgres), "-C", "shared_buffers", "-D", str(rendered)])
+    assert done.ok, done.words
+    assert int(done.out) > 0
+    (rendered / "postgresql.conf").write_text("include 'postgres-tuning.conf'\nshared_bufers = 1\n")
+    assert not programs.run([str(postgres), "-C", "shared_buffers", "-D", str(rendered)]).ok
+
+
+def again(rendered: Path, out: Path) -> int:
+    """Render the units once more, from the same manifest."""
+    return main(["-q", "-C", str(rendered.parent), "render", "systemd", "--out", str(out)])
+
+
 def test_somebody_elses_file_is_left_alone_and_nothing_is_written(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    rendered: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copy(CHECKOUT / "pgstead.toml", place)
-    settled(place)
-    words = ["-q", "-C", str(place), "render", "systemd", "--out", str(place / "out")]
-    foreign = place / "out/etc/logrotate.d/pgstead-foundation"
+    out = rendered.parent / "elsewhere"
+    foreign = out / "etc/logrotate.d/pgstead-foundation"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("# mine\n")
-    assert main(words) == 2
+    assert again(rendered, out) == 2
     assert "nothing was written" in capsys.readouterr().err
-    assert [path for path in (place / "out").rglob("*") if path.is_file()] == [foreign]
+    assert [path for path in out.rglob("*") if path.is_file()] == [foreign]
 
 
-def test_another_stead_of_the_same_name_is_not_written_over(place: Path) -> None:
-    shutil.copy(CHECKOUT / "pgstead.toml", place)
-    settled(place)
-    words = ["-q", "-C", str(place), "render", "systemd", "--out", str(place / "out")]
-    assert main(words) == 0
-    assert main(words) == 0
-    target = place / "out/etc/systemd/system/pgstead-foundation.target"
-    target.write_text(target.read_text().replace("X-Pgstead-State=", "X-Pgstead-State=/other"))
-    assert main(words) == 2
+def test_another_stead_of_the_same_name_is_not_written_over(rendered: Path) -> None:
+    assert again(rendered, rendered) == 0  # its own is
+    target = rendered / "etc/systemd/system/pgstead-foundation.target"
+    own = target.read_text()
+    target.write_text(own.replace("X-Pgstead-State=", "X-Pgstead-State=/other"))
+    try:
+        assert again(rendered, rendered) == 2
+    finally:
+        target.write_text(own)

@@ -12,11 +12,12 @@ READ = (
     re.compile(r"\.(?:text|number|flag)\(\s*\"([A-Z_]+)\", \"([A-Z_]+)\""),
     re.compile(r"environ(?:\.get)?[\[(]f?\"(?:\{(?:self\.)?prefix\})?([A-Z_]+)\""),
     re.compile(r"for name in \(\"([A-Z_]+)\", \"([A-Z_]+)\"\)"),
+    re.compile(r"\"((?:POSTGRES|PGBOUNCER)_[A-Z_]+)\""),
     re.compile(r"^VARIABLE = \"([A-Z_]+)\"$", re.MULTILINE),
     re.compile(r"= f\"\{PREFIX\}([A-Z0-9_]+)\"$", re.MULTILINE),
 )
-# Python's own, and what the prover tells the process that it starts.
-NOT_OURS = {"PYTHONPATH", "PATH", "PGSTEAD_TRIAL"}
+# Python's own, what the prover tells the process that it starts, and compose.yml its containers.
+NOT_OURS = {"PYTHONPATH", "PATH", "PGSTEAD_TRIAL", "PGSTEAD_ALLOW"}
 
 
 def read() -> Iterator[str]:

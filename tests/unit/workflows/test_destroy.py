@@ -1,0 +1,24 @@
+"""destroy knows every place that the layout has."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from pgstead.model.layout import Layout
+from pgstead.workflows.destroy import made
+from tests.unit.design.world import composed
+
+
+def test_no_place_of_the_layout_is_left() -> None:
+    design = composed()
+    layout, gone = design.layout, set(made(design))
+    found = {
+        name: place
+        for name, member in vars(Layout).items()
+        if isinstance(member, property)
+        and isinstance(place := getattr(layout, name), PurePosixPath)
+        and layout.state in place.parents
+    }
+    assert len(found) > 20
+    left = [name for name, place in found.items() if not gone & {place, *place.parents}]
+    assert left == []
