@@ -65,16 +65,27 @@ def rendered(source: Source) -> Rendered:
         "stead/.pgstead/location": f"{HOME}\n",
         "stead/.pgstead/.gitignore": "*\n",  # as `up` would write it, and cannot there
     }
-    tag = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:12]
+    trees = {"toolbox": build_context.own_package(), "application": _application(source)}
+    everything = (sorted(files.items()), build_context.digest(trees))
+    stages = dockerfiles.stages(manifest, handed, _sets(manifest))
+    # What holds no code of ours stays as it is when that changes: the server keeps running.
+    tags = {
+        name: _tag(text if name in dockerfiles.APART else everything)
+        for name, text in stages.items()
+    }
     files |= monitoring.files(designing.expected(manifest, machine))
-    files["compose.yml"] = containers.compose(composition, tag)
+    files["compose.yml"] = containers.compose(composition, tags)
     return Rendered(
         composition=composition,
         files=files,
-        trees={"toolbox": build_context.own_package(), "application": _application(source)},
+        trees=trees,
         requirements=(pins, *sets.values()),
         python=python,
     )
+
+
+def _tag(inputs: object) -> str:
+    return hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]
 
 
 def _sets(manifest: Manifest) -> dict[str, str]:

@@ -134,10 +134,16 @@ def composition(manifest: Manifest, host: HostFacts) -> Composition:
     internal, edge = subnets(manifest)
     return Composition(
         project=f"pgstead-{label(manifest.name)}",
-        containers=tuple(_containers(manifest, host)),
+        containers=tuple(_within(c, host) for c in _containers(manifest, host)),
         internal=internal,
         edge=edge,
     )
+
+
+def _within(container: Container, host: HostFacts) -> Container:
+    """Give none more processors than there are: the engine would refuse it."""
+    limits = container.limits
+    return replace(container, limits=replace(limits, cpus=min(limits.cpus, host.cpus)))
 
 
 def _containers(manifest: Manifest, host: HostFacts) -> Iterator[Container]:

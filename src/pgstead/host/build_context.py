@@ -78,6 +78,18 @@ def copy_trees(directory: Path, trees: Mapping[str, Path]) -> bool:
     return changed
 
 
+def digest(trees: Mapping[str, Mapping[str, Path]]) -> str:
+    """Return one word for the names and contents of all that is copied."""
+    told = hashlib.sha256()
+    for name, sources in sorted(trees.items()):
+        for target, source in sorted(sources.items()):
+            for path in _files(source):
+                place = Path(name, target, path.relative_to(source))
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                told.update(f"{place} {content}\n".encode())
+    return told.hexdigest()
+
+
 def _files(place: Path) -> Iterator[Path]:
     if place.is_file():
         yield place

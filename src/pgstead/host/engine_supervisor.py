@@ -97,6 +97,10 @@ class EngineSupervisor:
                     hint=f"`docker compose restart {name}`",
                 )
 
+    def relaunch(self, name: str, *, timeout: float = 60) -> None:
+        """Do as `restart` does: the engine starts again what has ended, whatever becomes of us."""
+        self.restart(name, timeout=timeout)
+
     def _restart_server(self, timeout: float) -> None:
         """Send the postmaster a fast shutdown by a program of its own: COPY ... TO PROGRAM.
 
@@ -126,6 +130,9 @@ class EngineSupervisor:
         for name, program in self._programs.items():
             if program.kind in {"postgres", "pgbouncer"}:
                 self.stop(name, timeout=timeout)
+
+    def forget(self) -> None:
+        """Do nothing: compose.yml and the engine's own records are the engine's to remove."""
 
     def orphans(self) -> Iterator[int]:
         """Yield nothing: what a container leaves ends with it."""

@@ -202,6 +202,10 @@ class SystemdSupervisor:
         self.stop(name, timeout=timeout)
         self.start(name, timeout=timeout)
 
+    def relaunch(self, name: str, *, timeout: float = 60) -> None:
+        """Do as `restart` does."""
+        self.restart(name, timeout=timeout)
+
     # -- ending -------------------------------------------------------------------------------
 
     def shutdown(self, *, timeout: float = 120) -> None:

@@ -24,6 +24,7 @@ from pgstead.model.containers import (
 )
 
 BASE = "base"  # containers.image.server: packages of the base
+APART = frozenset({"server", "pooler"})  # stages that take nothing from the directory
 _CLEAN = "rm -rf /var/lib/apt/lists/*"
 _PARTS = ("server", "pooler", "backup", "telemetry", "tls", "connections", HANDED)
 
@@ -34,16 +35,20 @@ def text(manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str]) -> 
     `handed` are the directories that other containers are handed; `sets` are the packages of
     programs beside us (NAME.txt pins them), and where each is looked for.
     """
-    major = manifest.server.major
-    stages = (
-        _server(manifest, major),
-        _pooler(manifest, major),
-        _packages(manifest, sets),
-        _toolbox(manifest, handed),
-        _service(manifest),
-    )
     head = "# made by `pgstead render compose`; one image is built of each stage\n"
-    return head + "\n".join(stages)
+    return head + "\n".join(stages(manifest, handed, sets).values())
+
+
+def stages(manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the Dockerfile's stages, by name, in their order."""
+    major = manifest.server.major
+    return {
+        "server": _server(manifest, major),
+        "pooler": _pooler(manifest, major),
+        "packages": _packages(manifest, sets),
+        "toolbox": _toolbox(manifest, handed),
+        "service": _service(manifest),
+    }
 
 
 def _install(*packages: str) -> str:
@@ -85,6 +90,13 @@ def server_image(manifest: Manifest) -> str:
     return told or f"docker.io/library/postgres:{newest}-trixie"
 
 
+def pooler_image(manifest: Manifest) -> str:
+    """Return what the pooler's stage begins with: another server's image leaves it as it is."""
+    newest = gaps.newest_server(manifest.server.major)
+    told = manifest.containers.image.pooler
+    return told or f"docker.io/library/postgres:{newest}-trixie"
+
+
 def _server(manifest: Manifest, major: int) -> str:
     own = manifest.containers.image.server == BASE
     packages = [f"postgresql-{major}-pgaudit"]
@@ -106,7 +118,7 @@ def _server(manifest: Manifest, major: int) -> str:
 
 def _pooler(manifest: Manifest, major: int) -> str:
     own = manifest.containers.image.server == BASE
-    image = manifest.containers.image.base if own else server_image(manifest)
+    image = manifest.containers.image.base if own else pooler_image(manifest)
     packages = ("pgbouncer", f"postgresql-client-{major}")
     floor = ".".join(map(str, POOLER_FLOOR))
     # What is older has known holes: the build ends rather than that it is run.
