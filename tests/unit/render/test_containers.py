@@ -15,7 +15,7 @@ from tests.unit.design import world
 
 SERVICE = '\n[databases.service]\napplication = "shop.api:create_app"\nport = 8123\n'
 OWN = '\n[containers.image]\nbase = "docker.io/library/debian:forky-slim"\nserver = "base"\n'
-TAGS = dict.fromkeys(("server", "pooler", "toolbox", "service"), "0123")
+TAGS: dict[str, str] = dict.fromkeys(("server", "pooler", "toolbox", "service"), "0123")
 
 
 @pytest.fixture(scope="module", name="told")
