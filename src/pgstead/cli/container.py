@@ -12,9 +12,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-
-from pgstead.model.containers import STEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +35,7 @@ def prepare() -> int:
     from pgstead.workflows.planning import plan
 
     console = Console(Invocation())
-    wired = wire(STEAD, console)
+    wired = wire(Path.cwd(), console)
     with prepared(wired):
         if wired.ports.sql.answers():
             console.line("the server runs: nothing to prepare")
@@ -55,7 +54,7 @@ def provision() -> int:
     """Bring about what the manifest says, as `pgstead up` does."""
     from pgstead.cli.main import main
 
-    status = main(["-C", STEAD, "up", "--allow", _allowed()])
+    status = main(["-C", ".", "up", "--allow", _allowed()])
     return status or hand_out()
 
 
@@ -139,7 +138,7 @@ def run(name: str) -> NoReturn:
 def _wired() -> Wired:
     from pgstead.cli.wiring import wire
 
-    return wire(STEAD)
+    return wire(Path.cwd())
 
 
 def main(arguments: Sequence[str]) -> int:

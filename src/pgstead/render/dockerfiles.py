@@ -29,25 +29,30 @@ _CLEAN = "rm -rf /var/lib/apt/lists/*"
 _PARTS = ("server", "pooler", "backup", "telemetry", "tls", "connections", HANDED)
 
 
-def text(manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str]) -> str:
+def text(
+    manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str], place: str = STEAD
+) -> str:
     """Return the Dockerfile.
 
     `handed` are the directories that other containers are handed; `sets` are the packages of
-    programs beside us (NAME.txt pins them), and where each is looked for.
+    programs beside us (NAME.txt pins them), and where each is looked for; `place` is where the
+    manifest lies.
     """
     head = "# made by `pgstead render compose`; one image is built of each stage\n"
-    return head + "\n".join(stages(manifest, handed, sets).values())
+    return head + "\n".join(stages(manifest, handed, sets, place).values())
 
 
-def stages(manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str]) -> Mapping[str, str]:
+def stages(
+    manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str], place: str = STEAD
+) -> Mapping[str, str]:
     """Return the Dockerfile's stages, by name, in their order."""
     major = manifest.server.major
     return {
         "server": _server(manifest, major),
         "pooler": _pooler(manifest, major),
         "packages": _packages(manifest, sets),
-        "toolbox": _toolbox(manifest, handed),
-        "service": _service(manifest),
+        "toolbox": _toolbox(manifest, handed, place),
+        "service": _service(manifest, place),
     }
 
 
@@ -157,18 +162,18 @@ def _packages(manifest: Manifest, sets: Mapping[str, str]) -> str:
     )
 
 
-def _application(manifest: Manifest) -> str:
+def _application(manifest: Manifest, place: str) -> str:
     """Copy what changes often last, so that the builder's cache holds the rest."""
     packages = f"{PACKAGES}/lib/python{manifest.containers.python}/site-packages"
     return (
         "COPY --chmod=0755 pgstead /usr/local/bin/pgstead\n"
         f"COPY toolbox {packages}\n"
         f"COPY application {STEAD}\n"
-        f"COPY stead {STEAD}\n"
+        f"COPY stead {place}\n"
     )
 
 
-def _toolbox(manifest: Manifest, handed: Sequence[str]) -> str:
+def _toolbox(manifest: Manifest, handed: Sequence[str], place: str) -> str:
     # zstd and lz4: Barman reads a backup's label out of it through the programs
     packages = ("python3", "pgbouncer", "rsync", "gpg", "gpg-agent", "openssl", "zstd", "lz4")
     return (
@@ -179,21 +184,21 @@ def _toolbox(manifest: Manifest, handed: Sequence[str]) -> str:
         f"COPY --from=packages {TOOLCHAIN} {TOOLCHAIN}\n"
         f"COPY --from=packages {PACKAGES} {PACKAGES}\n"
         f"COPY machine.json {MACHINE}\n"
-        f"{_application(manifest)}"
-        f"WORKDIR {STEAD}\n"
+        f"{_application(manifest, place)}"
+        f"WORKDIR {place}\n"
         "USER postgres\n"
         'ENTRYPOINT ["/usr/local/bin/pgstead"]\n'
     )
 
 
-def _service(manifest: Manifest) -> str:
+def _service(manifest: Manifest, place: str) -> str:
     return (
         f"{_from(manifest.containers.image.base, 'service')}"
         f"RUN {_user(manifest)} && {_install('python3')}\n"
         f"RUN {_state(manifest)}\n"
         f"COPY --from=packages {PACKAGES} {PACKAGES}\n"
-        f"{_application(manifest)}"
-        f"WORKDIR {STEAD}\n"
+        f"{_application(manifest, place)}"
+        f"WORKDIR {place}\n"
         "USER postgres\n"
         f'ENTRYPOINT ["{PACKAGES}/bin/python", "-m", "pgstead.serve"]\n'
     )
