@@ -79,7 +79,7 @@ def _judged(engine: ComposeEngine, allow: Impact) -> frozenset[str]:
     if engine.containers():
         _must_pass("prepare", engine, allow)
     renewed = engine.outdated() & _DOORS
-    _must_be_allowed(renewed, allow)
+    must_be_allowed(renewed, allow)
     return renewed
 
 
@@ -192,7 +192,8 @@ def _refusal(status: int, said: str) -> SteadError:
     return kinds.get(status, SteadError)(message, hint=hint)
 
 
-def _must_be_allowed(renewed: frozenset[str], allow: Impact) -> None:
+def must_be_allowed(renewed: frozenset[str], allow: Impact) -> None:
+    """Raise NotAllowedError where a door would be made anew without consent."""
     if renewed and allow < Impact.RESTART:
         raise NotAllowedError(
             f"another image or configuration restarts {' and '.join(sorted(renewed))}",
@@ -227,22 +228,20 @@ def clients_waiting(engine: ComposeEngine) -> Generator[Stall]:
     Raises BusyError where transactions do not end.
     """
     stall = Stall()
-    holder = engine.converse("exec", "-T", "agent", *INSIDE, "hold", _PAUSE)
-    assert holder.stdin is not None
-    assert holder.stdout is not None
-    assert holder.stderr is not None
-    if holder.stdout.readline().strip() != b"held":
-        holder.wait()
-        refused = _refusal(1, holder.stderr.read().decode("utf-8", "replace"))
-        raise BusyError(refused.message, hint=refused.hint)
-    try:
-        yield stall
-    finally:
-        with suppress(OSError):
-            holder.stdin.write(b"done\n")
-            holder.stdin.close()
-        said = holder.stdout.readline().strip()
-        holder.wait()
+    with engine.converse("exec", "-T", "agent", *INSIDE, "hold", _PAUSE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stderr is not None
+        if holder.stdout.readline().strip() != b"held":
+            refused = _refusal(1, holder.stderr.read().decode("utf-8", "replace"))
+            raise BusyError(refused.message, hint=refused.hint)
+        try:
+            yield stall
+        finally:
+            with suppress(OSError):
+                holder.stdin.write(b"done\n")
+                holder.stdin.close()
+            said = holder.stdout.readline().strip()
     with suppress(ValueError):
         stall.seconds = float(said)
 

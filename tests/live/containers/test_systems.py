@@ -49,4 +49,4 @@ def _changed(place: Path, system: System) -> LiveStead:
     text = re.sub(r"(?ms)^\[containers\].*?(?=^\[|\Z)", "", text)
     images = IMAGES.format(requirements=CHECKOUT / "requirements.lock", network="10.213.57.0/24")
     manifest.write_text(text + images)
-    return LiveStead(manifest.parent, *ports)
+    return LiveStead(manifest.parent, ports[0], ports[1], ports[2])
