@@ -10,7 +10,7 @@ from typing import cast
 
 from pgstead.model.address import Capability
 from pgstead.model.backup import BackupPlan, Ending, StoredBackup, Task
-from pgstead.prove.backup_facts import backups_of, newest_of, overdue, plan_of, runs_of
+from pgstead.prove.backup_facts import backups_of, newest_of, overdue, plan_of, ports_of, runs_of
 from pgstead.prove.finding import Finding, answer, timed
 from pgstead.prove.promise import promise
 from pgstead.prove.witness import Witness
@@ -99,9 +99,11 @@ def a_backup_is_young(w: Witness) -> Iterator[Finding]:
     requirement="BAK-2",
     capability=BACKUP,
     needs=_NEEDS,
+    limit=_VERIFIED + 30,
 )
 def the_newest_is_verified(w: Witness) -> Iterator[Finding]:
     newest = newest_of(w)
+    ports_of(w).catalog.settle()  # a killed one is under way no more
     if _is_being_verified(w, newest):
         w.wait_until(lambda: not _is_being_verified(w, newest), _VERIFIED)
     told = runs_of(w, Task.VERIFY)
