@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import psycopg
 
 from pgstead.errors import NotRunningError
 from pgstead.model.design import Design, Program
@@ -109,7 +112,8 @@ class EngineSupervisor:
         """
         before = self._started()
         pid = int(before[0])
-        with self._sql.connect() as connection:
+        # The shutdown may end this connection too, before it says that the program has run.
+        with suppress(psycopg.OperationalError), self._sql.connect() as connection:
             connection.execute(f"COPY (SELECT) TO PROGRAM 'kill -INT {pid}'".encode())
 
         def again() -> bool:
