@@ -5,12 +5,13 @@ The server's container is made anew while the pooler's clients wait: they see a 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from pgstead.cli.console import Console
 from pgstead.errors import (
@@ -86,9 +87,20 @@ def _judged(engine: ComposeEngine, allow: Impact) -> frozenset[str]:
 def start(engine: ComposeEngine, console: Console, allow: Impact) -> None:
     """Have the engine start what does not run or is outdated, until all are healthy."""
     told = {"PGSTEAD_ALLOW": allow.word}
-    if status := engine.run("up", "--detach", "--remove-orphans", environment=told):
+    words = ["up", "--detach", "--remove-orphans"]
+    if kept := _kept(engine):
+        # Named without these: Compose makes all anew whose network it takes for another one, and
+        # with podman it takes every one for that.
+        words += ["--no-deps", *sorted(engine.services() - kept)]
+    if status := engine.run(*words, environment=told):
         raise failure(engine, status)
     await_health(engine, console)
+
+
+def _kept(engine: ComposeEngine) -> frozenset[str]:
+    """Return the doors that run as they are wanted."""
+    running = {found.service for found in engine.containers() if found.state == "running"}
+    return (_DOORS & running) - engine.outdated()
 
 
 def _tell(
@@ -224,7 +236,7 @@ def _nobody_waits() -> Generator[Stall]:
 def clients_waiting(engine: ComposeEngine) -> Generator[Stall]:
     """Have the pooler's clients wait while the block lasts, and until the server answers.
 
-    The agent's container holds them; where this process is killed its input ends, and they go on.
+    The agent's container holds them; where this process is killed it hears no more, and they go on.
     Raises BusyError where transactions do not end.
     """
     stall = Stall()
@@ -236,14 +248,35 @@ def clients_waiting(engine: ComposeEngine) -> Generator[Stall]:
             refused = _refusal(1, holder.stderr.read().decode("utf-8", "replace"))
             raise BusyError(refused.message, hint=refused.hint)
         try:
-            yield stall
+            with _speaking(holder.stdin):
+                yield stall
         finally:
-            with suppress(OSError):
-                holder.stdin.write(b"done\n")
-                holder.stdin.close()
             said = holder.stdout.readline().strip()
     with suppress(ValueError):
         stall.seconds = float(said)
+
+
+@contextmanager
+def _speaking(listener: IO[bytes]) -> Generator[None]:
+    """Say each second that we are there, and in the end that we are done."""
+    ended = threading.Event()
+
+    def speak() -> None:
+        while not ended.wait(1):
+            with suppress(OSError):
+                listener.write(b"wait\n")
+                listener.flush()
+
+    speaker = threading.Thread(target=speak, daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        speaker.join()
+        with suppress(OSError):
+            listener.write(b"done\n")
+            listener.close()
 
 
 def failure(engine: ComposeEngine, status: int) -> SteadError:

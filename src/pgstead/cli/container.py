@@ -10,6 +10,7 @@ clients wait while the server's container is made anew; `first-backup` waits for
 from __future__ import annotations
 
 import os
+import select
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from pgstead.cli.wiring import Wired
 
+_SILENCE = 20.0  # seconds
 _READY = 90.0  # seconds for a server to answer again
 
 
@@ -86,9 +88,9 @@ def _allowed() -> str:
 
 
 def hold(patience: float) -> int:
-    """Have the pooler's clients wait from the word `held` until a line comes, or the end.
+    """Have the pooler's clients wait from the word `held` until the word `done`.
 
-    Whoever is killed out there ends our input, and the clients go on.
+    Whoever is killed out there says nothing more, and the clients go on.
     """
     from pgstead.apply import restarting
     from pgstead.cli.wiring import locked
@@ -102,12 +104,25 @@ def hold(patience: float) -> int:
         with ports.hold.waiting(patience=patience):
             sys.stdout.write("held\n")
             sys.stdout.flush()
-            sys.stdin.readline()
+            _listen()
             end = time.monotonic() + _READY
             while not ports.sql.answers() and time.monotonic() < end:
                 time.sleep(0.02)
         sys.stdout.write(f"{time.monotonic() - began:.3f}\n")
     return 0
+
+
+def _listen() -> None:
+    """Return at the word `done`, at the end of input, or when nobody has spoken for a while.
+
+    Not every engine ends the input of a process whose client is gone (podman does not).
+    """
+    heard = b""
+    while select.select([0], [], [], _SILENCE)[0]:
+        said = os.read(0, 4096)
+        heard = (heard + said)[-8:]
+        if not said or heard.endswith(b"done\n"):
+            return
 
 
 def first_backup() -> int:
