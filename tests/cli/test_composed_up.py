@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from pgstead.cli import composed_up
+from pgstead.cli.console import Console
 from pgstead.cli.elsewhere import Line
+from pgstead.cli.invocation import Invocation
 from pgstead.design import containers as designing
 from pgstead.errors import (
     BudgetError,
@@ -207,3 +209,22 @@ def test_a_command_that_is_done_needs_nobody_to_resume_for_it(tmp_path: Path) ->
     keeper, resumed = _keeper(tmp_path)
     keeper.communicate(b"done\n")
     assert (keeper.returncode, resumed.exists()) == (0, False)
+
+
+@pytest.mark.parametrize(("image", "left_out"), [("i1", True), ("i0", False)])
+def test_a_door_that_runs_as_it_is_wanted_is_left_as_it_is(
+    tmp_path: Path, image: str, left_out: bool
+) -> None:
+    said = tmp_path / "said"
+    told = {
+        "detach": f'echo "$*" >{said}',
+        "services": "echo agent postgres",
+        "hash": "echo postgres c1",
+        "config": f"echo '{json.dumps(CONFIG)}'",
+        "inspect": "echo sha256:i1",
+        "ps": f"echo '{row('postgres', 'c1', image)}'",
+    }
+    console = Console(Invocation(quiet=True))
+    composed_up.start(engine(tmp_path, **told), console, Impact.RELOAD)
+    after = said.read_text().partition("--remove-orphans")[2].split()
+    assert after == (["--no-deps", "agent"] if left_out else [])
