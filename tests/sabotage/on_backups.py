@@ -83,6 +83,17 @@ def the_verification_failed(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@sabotage("BAK-003", where=WHERE)
+def the_verification_was_killed(scene: Scene) -> Iterator[Design | None]:
+    """Whoever verified the newest backup is gone, and nobody wrote down how it ended."""
+    with catalog(
+        scene,
+        "UPDATE run SET ending = 'running', born = 'gone' WHERE task = 'verify'",
+        "UPDATE run SET ending = 'done', error = '' WHERE task = 'verify' AND born = 'gone'",
+    ):
+        yield None
+
+
 @sabotage("BAK-004", where=WHERE)
 def the_last_drill_failed(scene: Scene) -> Iterator[Design | None]:
     """What the last drill restored was not right."""

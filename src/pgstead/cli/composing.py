@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,18 +47,20 @@ def rendered(source: Source) -> Rendered:
     from pgstead.design import containers as designing
     from pgstead.host import build_context, container, facts
     from pgstead.host.backup_tools import BARMAN, S3
-    from pgstead.model.containers import HOME
+    from pgstead.model.containers import HOME, STEAD
     from pgstead.render import containers, dockerfiles, monitoring
 
     manifest = source.manifest
     designing.inside(manifest)  # refuses what containers cannot have
     machine = facts.gather(None)
-    composition = designing.composition(manifest, machine)
+    root = _root(source)
+    place = posixpath.join(STEAD, source.directory.relative_to(root).as_posix()).removesuffix("/.")
+    composition = designing.composition(manifest, machine, place)
     handed = _handed(composition)
     pins, python = _pins(source), manifest.containers.python
     sets = {each.name: each.pins for each in (BARMAN, S3)}
     files = {
-        "Dockerfile": dockerfiles.text(manifest, handed, _sets(manifest)),
+        "Dockerfile": dockerfiles.text(manifest, handed, _sets(manifest), place),
         "machine.json": containers.machine(container.figures(machine)),
         "requirements.txt": build_context.for_python(pins, python),
         **{f"{name}.txt": build_context.for_python(text, python) for name, text in sets.items()},
@@ -65,16 +69,27 @@ def rendered(source: Source) -> Rendered:
         "stead/.pgstead/location": f"{HOME}\n",
         "stead/.pgstead/.gitignore": "*\n",  # as `up` would write it, and cannot there
     }
-    tag = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:12]
-    files |= monitoring.files(designing.expected(manifest, machine))
-    files["compose.yml"] = containers.compose(composition, tag)
+    trees = {"toolbox": build_context.own_package(), "application": _application(source, root)}
+    everything = (sorted(files.items()), build_context.digest(trees))
+    stages = dockerfiles.stages(manifest, handed, _sets(manifest), place)
+    # What holds no code of ours stays as it is when that changes: the server keeps running.
+    tags = {
+        name: _tag(text if name in dockerfiles.APART else everything)
+        for name, text in stages.items()
+    }
+    files |= monitoring.files(designing.expected(manifest, machine, place))
+    files["compose.yml"] = containers.compose(composition, tags)
     return Rendered(
         composition=composition,
         files=files,
-        trees={"toolbox": build_context.own_package(), "application": _application(source)},
+        trees=trees,
         requirements=(pins, *sets.values()),
         python=python,
     )
+
+
+def _tag(inputs: object) -> str:
+    return hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]
 
 
 def _sets(manifest: Manifest) -> dict[str, str]:
@@ -108,26 +123,36 @@ def _pins(source: Source) -> str:
     return (source.directory / named).read_text(encoding="utf-8")
 
 
-def _application(source: Source) -> dict[str, Path]:
-    """Return what the manifest imports or runs, by its place beside the manifest."""
-    found: dict[str, Path] = {}
+def _named(source: Source) -> set[Path]:
+    """Return what the manifest imports or runs; a manifest may lie deep in what it names."""
+    found: set[Path] = set()
     for entry in source.manifest.databases:
         service = entry.service.application if entry.service else ""
         for target in (service, entry.models, entry.sample, entry.load):
-            root = target.partition(":")[0].partition(".")[0]
-            if root:
-                place = Path(entry.imported_from, root)
-                whole = (source.directory / place).is_dir()
-                name = place if whole else place.with_suffix(".py")
-                found[name.as_posix()] = source.directory / name
+            top = target.partition(":")[0].partition(".")[0]
+            if top:
+                place = source.directory / entry.imported_from / top
+                found.add(place if place.is_dir() else place.with_suffix(".py"))
         if entry.migrations:
-            found[Path(entry.migrations).as_posix()] = source.directory / entry.migrations
+            found.add(source.directory / entry.migrations)
+    return {Path(os.path.normpath(place)) for place in found}
+
+
+def _root(source: Source) -> Path:
+    """Return the lowest directory that holds the manifest and all that it names."""
+    places = [place.parent for place in _named(source) if place != source.directory]
+    return Path(os.path.commonpath([source.directory, *places]))
+
+
+def _application(source: Source, root: Path) -> dict[str, Path]:
+    """Return what is copied, by its place below the root."""
+    found = {place.relative_to(root).as_posix(): place for place in _named(source)}
     outer = [name for name in found if not _within(name, found)]
     return {name: found[name] for name in outer}
 
 
 def _within(name: str, others: Mapping[str, Path]) -> bool:
-    return any(name != other and name.startswith(f"{other}/") for other in others)
+    return any(name != other and (other == "." or name.startswith(f"{other}/")) for other in others)
 
 
 def directory_of(manifest: Manifest, source: Source, given: str | None) -> Path:

@@ -3,20 +3,26 @@
 `prepare` makes what the server needs to start with, and does nothing where it runs; `provision`,
 with server and pooler running, does all that `pgstead up` does; `run NAME` becomes a program of
 the design (agent, wal-receiver); `hand-out` gives other containers what they see of the state.
+`check` says whether this code can carry on with what the volumes hold; `hold` has the pooler's
+clients wait while the server's container is made anew; `first-backup` waits for it.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
-
-from pgstead.model.containers import STEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pgstead.cli.wiring import Wired
+
+_SILENCE = 20.0  # seconds
+_READY = 90.0  # seconds for a server to answer again
 
 
 def prepare() -> int:
@@ -31,7 +37,7 @@ def prepare() -> int:
     from pgstead.workflows.planning import plan
 
     console = Console(Invocation())
-    wired = wire(STEAD, console)
+    wired = wire(Path.cwd(), console)
     with prepared(wired):
         if wired.ports.sql.answers():
             console.line("the server runs: nothing to prepare")
@@ -50,8 +56,7 @@ def provision() -> int:
     """Bring about what the manifest says, as `pgstead up` does."""
     from pgstead.cli.main import main
 
-    allowed = os.environ.get("PGSTEAD_ALLOW", "reload")  # noqa: TID251 - set by compose.yml alone
-    status = main(["-C", STEAD, "up", "--allow", allowed])
+    status = main(["-C", ".", "up", "--allow", _allowed()])
     return status or hand_out()
 
 
@@ -60,6 +65,78 @@ def hand_out() -> int:
     from pgstead.host.handing import hand_out as hand
 
     hand(_wired().design)
+    return 0
+
+
+def check() -> int:
+    """Refuse what `provision` would, before a container is made anew for it.
+
+    The state of another stead or another major version, and changes that were not allowed.
+    """
+    from pgstead.model.operation import Impact
+    from pgstead.workflows.planning import plan
+    from pgstead.workflows.up import refuse_impact
+
+    wired = _wired()
+    if wired.ports.sql.answers():
+        refuse_impact(plan(wired.design, wired.ports), Impact[_allowed().upper()])
+    return 0
+
+
+def _allowed() -> str:
+    return os.environ.get("PGSTEAD_ALLOW", "reload")  # noqa: TID251 - set by compose.yml alone
+
+
+def hold(patience: float) -> int:
+    """Have the pooler's clients wait from the word `held` until the word `done`.
+
+    Whoever is killed out there says nothing more, and the clients go on.
+    """
+    from pgstead.apply import restarting
+    from pgstead.cli.wiring import locked
+
+    wired = _wired()
+    ports = wired.ports
+    with locked(wired):
+        restarting.checkpoint(ports)
+        ports.hold.release()  # what a killed one left
+        began = time.monotonic()
+        with ports.hold.waiting(patience=patience):
+            sys.stdout.write("held\n")
+            sys.stdout.flush()
+            _listen()
+            end = time.monotonic() + _READY
+            while not ports.sql.answers() and time.monotonic() < end:
+                time.sleep(0.02)
+        sys.stdout.write(f"{time.monotonic() - began:.3f}\n")
+    return 0
+
+
+def _listen() -> None:
+    """Return at the word `done`, at the end of input, or when nobody has spoken for a while.
+
+    Not every engine ends the input of a process whose client is gone (podman does not).
+    """
+    heard = b""
+    while select.select([0], [], [], _SILENCE)[0]:
+        said = os.read(0, 4096)
+        heard = (heard + said)[-8:]
+        if not said or heard.endswith(b"done\n"):
+            return
+
+
+def first_backup() -> int:
+    """Wait until a base backup was made and verified, unless one was long ago."""
+    from pgstead.model.backup import Ending, Task
+    from pgstead.workflows.first_backup import await_first
+
+    ports = _wired().ports
+    if ports.backup is None:
+        return 0
+    if any(run.ending is Ending.DONE for run in ports.backup.catalog.runs(Task.VERIFY)):
+        return 0
+    if told := await_first(ports):
+        sys.stderr.write(f"warning: {told}: `pgstead logs agent --target compose`\n")
     return 0
 
 
@@ -76,7 +153,7 @@ def run(name: str) -> NoReturn:
 def _wired() -> Wired:
     from pgstead.cli.wiring import wire
 
-    return wire(STEAD)
+    return wire(Path.cwd())
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -88,6 +165,12 @@ def main(arguments: Sequence[str]) -> int:
             return provision()
         case ["hand-out"]:
             return hand_out()
+        case ["check"]:
+            return check()
+        case ["hold", patience]:
+            return hold(float(patience))
+        case ["first-backup"]:
+            return first_backup()
         case ["run", name]:
             run(name)
         case _:

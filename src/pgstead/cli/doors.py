@@ -28,7 +28,7 @@ def must_be_free(wired: Wired) -> None:
     states = wired.ports.supervisor.states()
     running = {name for name, state in states.items() if state.running}
     for program, hosts, port, key in _places(wired.design):
-        if program not in running and any(_is_taken(host, port) for host in hosts):
+        if program not in running and any(is_taken(host, port) for host in hosts):
             _refuse(wired, port, key)
 
 
@@ -44,7 +44,7 @@ def _places(design: Design) -> Iterator[Place]:
         yield program, (service.host,), service.port, f"service.port of {service.database}"
 
 
-def _is_taken(host: str, port: int) -> bool:
+def is_taken(host: str, port: int) -> bool:
     """Try it, as the server will; SO_REUSEADDR as PostgreSQL and PgBouncer set it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -129,15 +130,32 @@ def _refuse(manifest: Manifest) -> None:
             )
 
 
-def composition(manifest: Manifest, host: HostFacts) -> Composition:
-    """Return the containers of a stead, sized as its design is. `host` is this machine."""
+def composition(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Composition:
+    """Return the containers of a stead, sized as its design is.
+
+    `host` is this machine; `place` is where the manifest lies in the containers.
+    """
     internal, edge = subnets(manifest)
     return Composition(
         project=f"pgstead-{label(manifest.name)}",
-        containers=tuple(_containers(manifest, host)),
+        containers=tuple(_placed(_within(c, host), place) for c in _containers(manifest, host)),
         internal=internal,
         edge=edge,
     )
+
+
+def _within(container: Container, host: HostFacts) -> Container:
+    """Give none more processors than there are: the engine would refuse it."""
+    limits = container.limits
+    return replace(container, limits=replace(limits, cpus=min(limits.cpus, host.cpus)))
+
+
+def _placed(container: Container, place: str) -> Container:
+    """Begin where the manifest lies; what it names may lie above."""
+    if not container.directory:
+        return container
+    below = container.directory.removeprefix(STEAD).strip("/")
+    return replace(container, directory=posixpath.normpath(f"{place}/{below}"))
 
 
 def _containers(manifest: Manifest, host: HostFacts) -> Iterator[Container]:
@@ -329,7 +347,7 @@ def _published(manifest: Manifest, port: int, target: int) -> Published:
     return Published(manifest.containers.publish, port, target)
 
 
-def expected(manifest: Manifest, host: HostFacts) -> Design:
+def expected(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Design:
     """Return the design that the containers will come to, as far as this machine can tell.
 
     Which builds the images hold is seen there alone; what others are told of the stead, its
@@ -350,7 +368,7 @@ def expected(manifest: Manifest, host: HostFacts) -> Design:
     tools = BackupTools("", _PYTHON, "", "rsync", "gpg") if manifest.backup.enabled else None
     facts = replace(host, ipv6=False, network=network(manifest), backup_tools=tools)
     pooler = PoolerBuild(POOLER_FLOOR, "/usr/sbin/pgbouncer", "system")
-    layout = Layout(PurePosixPath(HOME), PurePosixPath(STEAD))
+    layout = Layout(PurePosixPath(HOME), PurePosixPath(place))
     heads: dict[str, tuple[str, ...]] = {entry.name: () for entry in manifest.databases}
     return compose.compose(
         inside(manifest), facts, build, pooler, layout, manifest.name, heads, _PYTHON

@@ -1,6 +1,7 @@
 """The directory that images are built from: self-contained, and only changed where it must be.
 
-What is unchanged keeps its times, so that the builder's cache holds.
+All files bear one time, so that a builder whose cache heeds times (buildah) finds what it built of
+the same contents, from another directory too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _LEFT_OUT = frozenset({"__pycache__", ".git", ".pgstead", ".venv", "node_modules
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[(?P<extras>[^\]]*)\])?")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)""")
 _SIDE = re.compile(r" ; python_full_version (<|>=) '3\.12'")
+_TIME = (946_684_800, 946_684_800)  # 2000-01-01
 _MARK = ".pgstead-containers"  # whoever has it was made by us, and may be written anew
 
 
@@ -52,6 +54,7 @@ def _put(path: Path, content: bytes) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         path.chmod(0o644)
+        os.utime(path, _TIME)
     except OSError as error:
         raise problem(error, path, "writing") from error
     return True
@@ -76,6 +79,18 @@ def copy_trees(directory: Path, trees: Mapping[str, Path]) -> bool:
     for target, source in wanted.items():
         changed |= _put(target, source.read_bytes())
     return changed
+
+
+def digest(trees: Mapping[str, Mapping[str, Path]]) -> str:
+    """Return one word for the names and contents of all that is copied."""
+    told = hashlib.sha256()
+    for name, sources in sorted(trees.items()):
+        for target, source in sorted(sources.items()):
+            for path in _files(source):
+                place = Path(name, target, path.relative_to(source))
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                told.update(f"{place} {content}\n".encode())
+    return told.hexdigest()
 
 
 def _files(place: Path) -> Iterator[Path]:
@@ -141,6 +156,8 @@ def fetch_wheels(directory: Path, requirements: Iterable[str], python: str) -> N
             _download(listed, wheels, python)
         finally:
             listed.unlink(missing_ok=True)
+        for wheel in wheels.glob("*.whl"):
+            os.utime(wheel, _TIME)
         _put(wheels / _stamp(text), b"")
 
 

@@ -8,17 +8,30 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from pgstead.errors import MissingEngineError, NotRunningError
+from pgstead.errors import HostError, MissingEngineError, NoNetworkError, NotRunningError
 
 _FLOOR = (2, 0)  # DEP-9: what waits for health is of Compose 2
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _CANDIDATES = (("docker", "compose"), ("docker-compose",))
 _HINT = "https://docs.docker.com/compose/install/ says how it is installed"
+
+
+_CONFIGURED, _IMAGE = "com.docker.compose.config-hash", "com.docker.compose.image"
+_AWAY = re.compile(
+    r"dial tcp|no such host|i/o timeout|TLS handshake|Temporary failure|connection refused"
+    r"|Could not resolve|network is unreachable|pinging container registry",
+    re.IGNORECASE,
+)
+_NOT_THERE = re.compile(
+    r"manifest unknown|not found|does not exist|access denied|digest|unauthorized", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +42,26 @@ class Found:
     state: str  # running, exited, created ...
     health: str  # healthy, unhealthy, starting; empty where it has no check
     exit_code: int
+    configured: str = ""  # Compose's digest of what it was made by
+    image: str = ""  # the image's own name at that time
+    ports: frozenset[int] = frozenset()  # published
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a program said, and how it ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the engine's machine has; it may be a virtual one."""
+
+    memory: int  # bytes
+    cpus: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +79,11 @@ class ComposeEngine:
                 f"there is no compose.yml in {directory}",
                 hint="`pgstead up --target compose` writes and starts it",
             )
+        return cls.at(directory)
+
+    @classmethod
+    def at(cls, directory: Path) -> ComposeEngine:
+        """Find it for a directory that need not be written yet. Raises MissingEngineError."""
         old = ""
         for words in _CANDIDATES:
             path = shutil.which(words[0])
@@ -80,6 +118,121 @@ class ComposeEngine:
             signal.signal(signal.SIGINT, before)
         return done.returncode
 
+    def ask(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Told:
+        """Run it, and return what it says."""
+        done = subprocess.run(
+            self._words(arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            env={**os.environ, **(environment or {})},
+        )
+        out, err = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
+        return Told(done.returncode, out, err)
+
+    def converse(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Begin it, with pipes to talk through."""
+        return subprocess.Popen(
+            self._words(arguments),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is for us: the end of its input is for it
+        )
+
+    @property
+    def local(self) -> bool:
+        """Whether containers run on this machine, as far as the environment says."""
+        return os.environ.get("DOCKER_HOST", "unix:").startswith("unix:")
+
+    def must_answer(self) -> None:
+        """Raise MissingEngineError where Compose is there, and no engine."""
+        told = self.ask("ls", "--quiet")
+        if told.status:
+            raise MissingEngineError(
+                f"the container engine does not answer: {' '.join(told.err.split())}",
+                hint="start it (`systemctl start docker`), or name another one: DOCKER_HOST",
+            )
+
+    def machine(self) -> Machine | None:
+        """Return the figures of the engine's machine; None where only `docker` could tell."""
+        if len(self.command) < 2:
+            return None
+        told = _output([self.command[0], "info", "--format", "{{.MemTotal}} {{.NCPU}}"]).split()
+        if len(told) != 2 or not all(word.isdigit() for word in told):
+            return None
+        return Machine(int(told[0]), int(told[1]))
+
+    def build(self) -> None:
+        """Build the images that are not there yet. Raises NoNetworkError or HostError."""
+        wanted = [name for name, image in self._built().items() if not self._image(image)]
+        if not wanted:
+            return
+        status, said = self._watched(["build", *wanted])
+        if not status:
+            return
+        last = next((line for line in reversed(said) if line.strip()), "")
+        text = "\n".join(said)
+        if _AWAY.search(text):
+            raise NoNetworkError(
+                f"an image could not be fetched or built: {last.strip()}",
+                hint="nothing that runs was touched; check network, proxy and registry",
+            )
+        hint = "nothing that runs was touched; what was said above shows which step failed"
+        if _NOT_THERE.search(text):
+            hint = "nothing that runs was touched; `containers.image` names what is built on"
+        raise HostError(f"building the images ended with {status}: {last.strip()}", hint=hint)
+
+    def _watched(self, arguments: Sequence[str]) -> tuple[int, list[str]]:
+        """Run it, pass on what it says, and return the last of that too."""
+        said: deque[str] = deque(maxlen=40)
+        with subprocess.Popen(
+            self._words(arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as running:
+            assert running.stdout is not None
+            for line in running.stdout:
+                text = line.decode("utf-8", "replace").rstrip()
+                said.append(text)
+                sys.stderr.write(f"{text}\n")
+        return running.returncode, list(said)
+
+    def _built(self) -> dict[str, str]:
+        """Return the images that are built here, by the service that builds them."""
+        told = self.ask("config", "--format", "json")
+        if told.status:
+            raise HostError(
+                f"compose.yml is refused: {' '.join(told.err.split())}",
+                hint=f"`docker compose --project-directory {self.directory} config` shows it",
+            )
+        services: dict[str, dict[str, Any]] = json.loads(told.out)["services"]
+        return {name: s["image"] for name, s in services.items() if "build" in s}
+
+    def _image(self, name: str) -> str:
+        """Return an image's own name, empty where it is not there or nobody can tell."""
+        if len(self.command) < 2:
+            return ""
+        inspect = [self.command[0], "image", "inspect", "--format", "{{.Id}}", name]
+        return _output(inspect).strip()
+
+    def outdated(self) -> frozenset[str]:
+        """Return the services that run by another configuration or image than is wanted."""
+        told = self.ask("config", "--hash", "*")
+        wanted = dict(line.split()[:2] for line in told.out.splitlines() if line.strip())
+        config = json.loads(self.ask("config", "--format", "json").out)["services"]
+        changed: set[str] = set()
+        for found in self.containers():
+            if found.state != "running" or found.service not in wanted or not found.configured:
+                continue
+            image = self._image(str(config[found.service].get("image", "")))
+            another = bool(image and found.image) and not _same(image, found.image)
+            if found.configured != wanted[found.service] or another:
+                changed.add(found.service)
+        return frozenset(changed)
+
+    def services(self) -> frozenset[str]:
+        """Return the names of all services."""
+        return frozenset(self.ask("config", "--services").out.split())
+
     def containers(self) -> tuple[Found, ...]:
         """Return the containers of the project, those that have ended too."""
         told = _output(self._words(["ps", "--all", "--format", "json"]))
@@ -113,10 +266,25 @@ def _rows(told: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+def _same(one: str, other: str) -> bool:
+    """Compare names of images: with the algorithm or without it."""
+    return one.rpartition(":")[2] == other.rpartition(":")[2]
+
+
+def _labels(row: Mapping[str, Any]) -> dict[str, str]:
+    """Read `a=b,c=d`, as `ps` prints labels since 2.23; a value may hold a comma."""
+    pairs = (pair.partition("=") for pair in str(row.get("Labels", "")).split(","))
+    return {name: value for name, _, value in pairs}
+
+
 def _found(row: Mapping[str, Any]) -> Found:
+    labels = _labels(row)
     return Found(
         service=str(row["Service"]),
         state=str(row["State"]),
         health=str(row.get("Health", "")),
         exit_code=int(row.get("ExitCode", 0)),
+        configured=labels.get(_CONFIGURED, ""),
+        image=labels.get(_IMAGE, ""),
+        ports=frozenset(int(port.get("PublishedPort", 0)) for port in row.get("Publishers") or ()),
     )

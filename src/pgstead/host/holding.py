@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 
 from pgstead.errors import BusyError, HostError, NotRunningError, SteadError
 from pgstead.host import guard, leftovers, processes, programs
-from pgstead.host.processes import Process
 from pgstead.model.layout import Layout
 from pgstead.ports import PoolerConsole
 
 _POOLER = "pgbouncer"
 _TO_END = 10.0
 
+Keeper = Callable[[], Sequence[str] | None]
+"""Returns a command that resumes the pooler where its input ends untold; None without a pooler."""
+
 
 class PoolerHold:
     """`ports.Hold` by PAUSE and RESUME, with a shell that resumes where we were killed."""
 
-    def __init__(self, layout: Layout, console: PoolerConsole) -> None:
-        """Keep whose pooler it is."""
-        self._layout = layout
+    def __init__(self, console: PoolerConsole, keeper: Keeper) -> None:
+        """Keep whose pooler it is, and what resumes it where we are killed."""
         self._console = console
+        self._keeper = keeper
 
     @contextmanager
     def waiting(self, *, patience: float, anyway: bool = False) -> Generator[bool]:
@@ -32,11 +34,11 @@ class PoolerHold:
         What is in a transaction may end it, for `patience` seconds: then BusyError is raised and
         nobody waits any longer, or with `anyway` the block begins, and they fail.
         """
-        pooler = self._pooler()
-        if pooler is None:
+        command = self._keeper()
+        if command is None:
             yield False
             return
-        keeper = self._start_keeper(pooler)
+        keeper = _started(command)
         try:
             self._pause(patience, anyway=anyway)
             yield True
@@ -54,23 +56,6 @@ class PoolerHold:
         except SteadError:
             return False
         return True
-
-    def _pooler(self) -> Process | None:
-        written = leftovers.record(self._layout, _POOLER)
-        found = processes.look(written.pid) if written else None
-        return found if written and found and found.start == written.start else None
-
-    def _start_keeper(self, pooler: Process) -> subprocess.Popen[bytes]:
-        told = [str(pooler.pid), str(pooler.start), str(self._layout.data / "postmaster.pid")]
-        return subprocess.Popen(
-            ["/bin/sh", "-c", guard.shell_file("hold.sh"), "hold.sh", *told],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env=programs.plain_environment(),
-            start_new_session=True,  # a Ctrl-C at the terminal is not meant for it
-        )
 
     def _pause(self, patience: float, *, anyway: bool) -> None:
         """Pause. It has no time-out of its own: PgBouncer answers when all is at rest."""
@@ -111,6 +96,36 @@ class PoolerHold:
     def _resume(self) -> None:
         with suppress(SteadError):  # one that was started anew does not pause
             self._console.run("RESUME")
+
+
+def by_signal(layout: Layout) -> Sequence[str] | None:
+    """Return what resumes a pooler of this machine by a signal; None where none runs."""
+    written = leftovers.record(layout, _POOLER)
+    found = processes.look(written.pid) if written else None
+    if not written or not found or found.start != written.start:
+        return None
+    told = [str(found.pid), str(found.start), str(layout.data / "postmaster.pid")]
+    return ["/bin/sh", "-c", guard.shell_file("hold.sh"), "hold.sh", *told]
+
+
+def by_console(layout: Layout, console: PoolerConsole, asks: Sequence[str]) -> Sequence[str] | None:
+    """Return what resumes a pooler that no signal reaches, by `asks`; None where none answers."""
+    if not console.answers():
+        return None
+    told = [str(layout.data / "postmaster.pid"), *asks]
+    return ["/bin/sh", "-c", guard.shell_file("hold_contained.sh"), "hold_contained.sh", *told]
+
+
+def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=programs.plain_environment(),
+        start_new_session=True,  # a Ctrl-C at the terminal is not meant for it
+    )
 
 
 def _dismiss(keeper: subprocess.Popen[bytes]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pgstead.host import systemd
+from pgstead.host import holding, systemd
 from pgstead.host.alert_store import AlertFile
 from pgstead.host.audit_logs import RotatedLog
 from pgstead.host.audit_trail import TrailFiles
@@ -20,7 +20,7 @@ from pgstead.host.dumps import LogicalDumps
 from pgstead.host.engine_supervisor import EngineSupervisor
 from pgstead.host.files import LocalFiles
 from pgstead.host.handing import HandedCertificates
-from pgstead.host.holding import PoolerHold
+from pgstead.host.holding import Keeper, PoolerHold
 from pgstead.host.journal import JsonJournal
 from pgstead.host.keys import KeyFiles
 from pgstead.host.mirror_arrival import MirrorArrival
@@ -89,7 +89,7 @@ def ports(
         files=files,
         sql=sql,
         console=console,
-        hold=PoolerHold(layout, console),
+        hold=PoolerHold(console, _keeper(design, console)),
         supervisor=EngineSupervisor(design, sql, console)
         if contained
         else systemd.supervising(layout, host, units) or LocalSupervisor(layout, host),
@@ -106,6 +106,14 @@ def ports(
         alerts=_alerts(design),
         audit=_audit(design),
     )
+
+
+def _keeper(design: Design, console: SocketConsole) -> Keeper:
+    layout = design.layout
+    if design.host.network is None:
+        return lambda: holding.by_signal(layout)
+    asks = [f"{design.build.bindir}/psql", "-XAtqc", "RESUME", console.conninfo]
+    return lambda: holding.by_console(layout, console, asks)
 
 
 def _backup(design: Design, tools: BackupTools | None, progress: Progress) -> BackupPorts | None:

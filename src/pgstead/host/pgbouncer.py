@@ -116,6 +116,11 @@ class SocketConsole:
         self._port = port
         self._user = user
 
+    @property
+    def conninfo(self) -> str:
+        """Where it is, for a program of PostgreSQL's."""
+        return f"host={self._directory} port={self._port} user={_CONSOLE} dbname=pgbouncer"
+
     @contextmanager
     def _cursor(self) -> Generator[psycopg.ClientCursor[dict[str, Any]]]:
         # The console knows the simple protocol only, before 1.21 at least, so nothing may be

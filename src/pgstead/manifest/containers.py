@@ -36,6 +36,10 @@ class Images(Part):
         default="",
         description='PostgreSQL\'s image; else the official one; "base": packages of the base.',
     )
+    pooler: Image = Field(
+        default="",
+        description="What PgBouncer and psql are added to; else PostgreSQL's official image.",
+    )
     collector: Image = Field(
         default="docker.io/otel/opentelemetry-collector-contrib:0.140.0",
         description="Profile `collector`.",

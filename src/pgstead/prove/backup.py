@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import cast
 
 from pgstead.model.address import Capability
-from pgstead.model.backup import BackupPlan, Ending, Task
-from pgstead.prove.backup_facts import backups_of, newest_of, overdue, plan_of, runs_of
+from pgstead.model.backup import BackupPlan, Ending, StoredBackup, Task
+from pgstead.prove.backup_facts import backups_of, newest_of, overdue, plan_of, ports_of, runs_of
 from pgstead.prove.finding import Finding, answer, timed
 from pgstead.prove.promise import promise
 from pgstead.prove.witness import Witness
 
 BACKUP = Capability.BACKUP
 _NEEDS = ("backup",)
+_VERIFIED = 60.0  # seconds that a verification under way is waited for
+_BEGINS = timedelta(seconds=15)  # after which a verification that was meant to follow has begun
 _STREAMED = 10.0  # seconds within which a commit has to have left the server
 
 
@@ -97,16 +99,31 @@ def a_backup_is_young(w: Witness) -> Iterator[Finding]:
     requirement="BAK-2",
     capability=BACKUP,
     needs=_NEEDS,
+    limit=_VERIFIED + 30,
 )
 def the_newest_is_verified(w: Witness) -> Iterator[Finding]:
     newest = newest_of(w)
+    ports_of(w).catalog.settle()  # a killed one is under way no more
+    if _is_being_verified(w, newest):
+        w.wait_until(lambda: not _is_being_verified(w, newest), _VERIFIED)
     told = runs_of(w, Task.VERIFY)
     good = any(r.backup == newest.name and r.ending is Ending.DONE for r in told.value)
+    if not good and _is_being_verified(w, newest):
+        yield told.unproven(f"{newest.name} is being verified now: try again when that has ended")
+        return
     yield told.shows(
         holds=good,
         expected=f"a verification of {newest.name} that succeeded",
         hint=f"`pgstead backup verify {newest.name}`",
     )
+
+
+def _is_being_verified(w: Witness, newest: StoredBackup) -> bool:
+    """Say whether whoever makes backups is at it, or about to be: it takes a moment to begin."""
+    runs = [run for run in runs_of(w, Task.VERIFY).value if run.backup == newest.name]
+    if runs or newest.ended is None:
+        return bool(runs) and runs[0].ending is Ending.RUNNING
+    return datetime.now(UTC) - newest.ended < _BEGINS
 
 
 @promise(

@@ -12,11 +12,11 @@ from pgstead.render.yaml_text import Value
 _MB = 2**20
 
 
-def compose(composition: Composition, tag: str) -> str:
-    """Return compose.yml; `tag` names the images that are built."""
+def compose(composition: Composition, tags: Mapping[str, str]) -> str:
+    """Return compose.yml; `tags` are those of the images that are built, by their stage."""
     told: dict[str, Value] = {
         "name": composition.project,
-        "services": {c.name: _service(composition, c, tag) for c in composition.containers},
+        "services": {c.name: _service(composition, c, tags) for c in composition.containers},
         "networks": {
             "internal": {"internal": True, "ipam": _addresses(composition.internal)},
             "edge": {"ipam": _addresses(composition.edge)},
@@ -34,9 +34,9 @@ def _addresses(subnet: str) -> Value:
     return {"config": [{"subnet": subnet}]}
 
 
-def _service(composition: Composition, container: Container, tag: str) -> Value:
+def _service(composition: Composition, container: Container, tags: Mapping[str, str]) -> Value:
     told: dict[str, Value] = {
-        **_image(composition, container, tag),
+        **_image(composition, container, tags),
         **({"profiles": [container.profile]} if container.profile else {}),
         **({"user": container.user} if container.user else {}),
         **({"entrypoint": _words(container.entrypoint)} if container.entrypoint else {}),
@@ -56,15 +56,18 @@ def _service(composition: Composition, container: Container, tag: str) -> Value:
     return told
 
 
-def _image(composition: Composition, container: Container, tag: str) -> dict[str, Value]:
+def _image(
+    composition: Composition, container: Container, tags: Mapping[str, str]
+) -> dict[str, Value]:
+    """Name the image by what it is built of: one that is there is not built again."""
     if not container.built:
         return {"image": container.image}
-    image = f"{composition.project}-{container.image}:{tag}"
+    image = f"{composition.project}-{container.image}:{tags[container.image]}"
     first = next(c for c in composition.containers if c.built and c.image == container.image)
     if container is not first:
         return {"image": image, "pull_policy": "never"}  # no registry has it
     build = {"context": ".", "target": container.image}
-    return {"image": image, "build": build, "pull_policy": "build"}
+    return {"image": image, "build": build}
 
 
 def _environment(container: Container) -> Mapping[str, Value]:

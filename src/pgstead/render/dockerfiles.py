@@ -24,26 +24,36 @@ from pgstead.model.containers import (
 )
 
 BASE = "base"  # containers.image.server: packages of the base
+APART = frozenset({"server", "pooler"})  # stages that take nothing from the directory
 _CLEAN = "rm -rf /var/lib/apt/lists/*"
 _PARTS = ("server", "pooler", "backup", "telemetry", "tls", "connections", HANDED)
 
 
-def text(manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str]) -> str:
+def text(
+    manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str], place: str = STEAD
+) -> str:
     """Return the Dockerfile.
 
     `handed` are the directories that other containers are handed; `sets` are the packages of
-    programs beside us (NAME.txt pins them), and where each is looked for.
+    programs beside us (NAME.txt pins them), and where each is looked for; `place` is where the
+    manifest lies.
     """
-    major = manifest.server.major
-    stages = (
-        _server(manifest, major),
-        _pooler(manifest, major),
-        _packages(manifest, sets),
-        _toolbox(manifest, handed),
-        _service(manifest),
-    )
     head = "# made by `pgstead render compose`; one image is built of each stage\n"
-    return head + "\n".join(stages)
+    return head + "\n".join(stages(manifest, handed, sets, place).values())
+
+
+def stages(
+    manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str], place: str = STEAD
+) -> Mapping[str, str]:
+    """Return the Dockerfile's stages, by name, in their order."""
+    major = manifest.server.major
+    return {
+        "server": _server(manifest, major),
+        "pooler": _pooler(manifest, major),
+        "packages": _packages(manifest, sets),
+        "toolbox": _toolbox(manifest, handed, place),
+        "service": _service(manifest, place),
+    }
 
 
 def _install(*packages: str) -> str:
@@ -85,6 +95,13 @@ def server_image(manifest: Manifest) -> str:
     return told or f"docker.io/library/postgres:{newest}-trixie"
 
 
+def pooler_image(manifest: Manifest) -> str:
+    """Return what the pooler's stage begins with: another server's image leaves it as it is."""
+    newest = gaps.newest_server(manifest.server.major)
+    told = manifest.containers.image.pooler
+    return told or f"docker.io/library/postgres:{newest}-trixie"
+
+
 def _server(manifest: Manifest, major: int) -> str:
     own = manifest.containers.image.server == BASE
     packages = [f"postgresql-{major}-pgaudit"]
@@ -106,7 +123,7 @@ def _server(manifest: Manifest, major: int) -> str:
 
 def _pooler(manifest: Manifest, major: int) -> str:
     own = manifest.containers.image.server == BASE
-    image = manifest.containers.image.base if own else server_image(manifest)
+    image = manifest.containers.image.base if own else pooler_image(manifest)
     packages = ("pgbouncer", f"postgresql-client-{major}")
     floor = ".".join(map(str, POOLER_FLOOR))
     # What is older has known holes: the build ends rather than that it is run.
@@ -145,18 +162,18 @@ def _packages(manifest: Manifest, sets: Mapping[str, str]) -> str:
     )
 
 
-def _application(manifest: Manifest) -> str:
+def _application(manifest: Manifest, place: str) -> str:
     """Copy what changes often last, so that the builder's cache holds the rest."""
     packages = f"{PACKAGES}/lib/python{manifest.containers.python}/site-packages"
     return (
         "COPY --chmod=0755 pgstead /usr/local/bin/pgstead\n"
         f"COPY toolbox {packages}\n"
         f"COPY application {STEAD}\n"
-        f"COPY stead {STEAD}\n"
+        f"COPY stead {place}\n"
     )
 
 
-def _toolbox(manifest: Manifest, handed: Sequence[str]) -> str:
+def _toolbox(manifest: Manifest, handed: Sequence[str], place: str) -> str:
     # zstd and lz4: Barman reads a backup's label out of it through the programs
     packages = ("python3", "pgbouncer", "rsync", "gpg", "gpg-agent", "openssl", "zstd", "lz4")
     return (
@@ -167,21 +184,21 @@ def _toolbox(manifest: Manifest, handed: Sequence[str]) -> str:
         f"COPY --from=packages {TOOLCHAIN} {TOOLCHAIN}\n"
         f"COPY --from=packages {PACKAGES} {PACKAGES}\n"
         f"COPY machine.json {MACHINE}\n"
-        f"{_application(manifest)}"
-        f"WORKDIR {STEAD}\n"
+        f"{_application(manifest, place)}"
+        f"WORKDIR {place}\n"
         "USER postgres\n"
         'ENTRYPOINT ["/usr/local/bin/pgstead"]\n'
     )
 
 
-def _service(manifest: Manifest) -> str:
+def _service(manifest: Manifest, place: str) -> str:
     return (
         f"{_from(manifest.containers.image.base, 'service')}"
         f"RUN {_user(manifest)} && {_install('python3')}\n"
         f"RUN {_state(manifest)}\n"
         f"COPY --from=packages {PACKAGES} {PACKAGES}\n"
-        f"{_application(manifest)}"
-        f"WORKDIR {STEAD}\n"
+        f"{_application(manifest, place)}"
+        f"WORKDIR {place}\n"
         "USER postgres\n"
         f'ENTRYPOINT ["{PACKAGES}/bin/python", "-m", "pgstead.serve"]\n'
     )

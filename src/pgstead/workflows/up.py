@@ -54,7 +54,7 @@ def up(
             continue
         _refuse_repetition(plan, previous)
         _refuse_loss(plan, design)
-        _refuse_impact(plan, allow)
+        refuse_impact(plan, allow)
         if gate is not None and (pending := _to_migrate(plan)):
             gate.refuse(pending)
         try:
@@ -84,7 +84,8 @@ def _wait_for_answers(plan: Plan, ports: Ports) -> None:
     )
 
 
-def _refuse_impact(plan: Plan, allow: Impact) -> None:
+def refuse_impact(plan: Plan, allow: Impact) -> None:
+    """Raise NotAllowedError where a plan holds a graver operation than that."""
     grave = [operation for operation in plan.operations if operation.impact > allow]
     if not grave:
         return

@@ -98,12 +98,14 @@ class Writers:
 
 
 @contextmanager
-def writing(stead: LiveStead, clients: int, pause: float = 0.2) -> Iterator[Writers]:
+def writing(
+    stead: LiveStead, clients: int, pause: float = 0.2, *, kind: type[Writers] = Writers
+) -> Iterator[Writers]:
     """Have clients write, and stop; what they wrote stays until the block ends."""
     with stead.superuser("jeex_idea") as connection:
         for statement in _MADE:
             connection.execute(statement)
-    writers = Writers(stead, clients, pause)
+    writers = kind(stead, clients, pause)
     thread = threading.Thread(target=writers.run)
     thread.start()
     try:

@@ -15,12 +15,13 @@ from tests.unit.design import world
 
 SERVICE = '\n[databases.service]\napplication = "shop.api:create_app"\nport = 8123\n'
 OWN = '\n[containers.image]\nbase = "docker.io/library/debian:forky-slim"\nserver = "base"\n'
+TAGS: dict[str, str] = dict.fromkeys(("server", "pooler", "toolbox", "service"), "0123")
 
 
 @pytest.fixture(scope="module", name="told")
 def _told() -> Mapping[str, Any]:
     manifest = parse(world.text(more=SERVICE))
-    text = containers.compose(designing.composition(manifest, world.host()), "0123")
+    text = containers.compose(designing.composition(manifest, world.host()), TAGS)
     return yaml.safe_load(text)
 
 

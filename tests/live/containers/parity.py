@@ -11,6 +11,8 @@ Ask = Callable[[str, str], str]  # (database, SQL) -> what psql -XAt prints, as 
 CLUSTER = r"""
 SELECT json_build_object(
   'settings', (SELECT json_object_agg(name, setting ORDER BY name) FROM pg_catalog.pg_settings),
+  'files', (SELECT json_object_agg(name, setting ORDER BY name)
+            FROM pg_catalog.pg_file_settings WHERE applied),
   'roles', (SELECT json_object_agg(rolname, to_jsonb(r) - 'oid' - 'rolpassword' ORDER BY rolname)
             FROM pg_catalog.pg_roles AS r),
   'memberships', (SELECT json_agg(
@@ -65,6 +67,7 @@ EXPLAINED: Mapping[str, str] = {
     "krb_server_keyfile": "of the build",
     "huge_pages_status": "of the machine at its start",
     "application_name": "of the session that asks",
+    "statement_timeout": "of the session that asks: `files` has the server's",
     "server_version": "Debian names its package in it",
     "tcp_keepalives_count": "of the socket that asks",
     "tcp_keepalives_idle": "of the socket that asks",
@@ -91,8 +94,12 @@ def differences(left: Any, right: Any, path: str = "") -> dict[str, tuple[Any, A
 
 def unexplained(found: Mapping[str, tuple[Any, Any]]) -> dict[str, tuple[Any, Any]]:
     """Return the differences that nothing here explains."""
-    return {
-        path: pair
-        for path, pair in found.items()
-        if not (path.startswith("settings/") and path.removeprefix("settings/") in EXPLAINED)
-    }
+    return {path: pair for path, pair in found.items() if not _explained(path)}
+
+
+def _explained(path: str) -> bool:
+    """Say whether it is a setting that containers are known to change; never one of a session."""
+    where, _, name = path.partition("/")
+    return (
+        where in ("settings", "files") and name in EXPLAINED and path != "files/statement_timeout"
+    )

@@ -1,0 +1,65 @@
+"""A backup made on this machine is restored into containers, and the other way round."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.fix_stead import stead_in
+from tests.live.containers.contained import Contained, contained_stead
+
+PARTS = ("backup/repository", "secrets/backup-passphrase", "keys")
+FILL = (
+    "CREATE TABLE public.moved AS SELECT n, md5(n::text) AS said FROM generate_series(1, 5000) n",
+)
+SUM = "SELECT count(*) || ' ' || md5(string_agg(said, '' ORDER BY n)) FROM public.moved"
+
+
+def test_a_backup_of_this_machine_is_restored_into_containers() -> None:
+    with stead_in(backup="true", telemetry="true") as embedded:
+        embedded.run("up")
+        with embedded.superuser("jeex_idea") as connection:
+            for statement in FILL:
+                connection.execute(statement)
+            there = next(iter(connection.execute(SUM.encode()).fetchone().values()))
+        embedded.run("backup", "now", "--verify")
+        embedded.run("down")
+        packed = subprocess.run(
+            ["tar", "-C", str(embedded.state.resolve()), "-cf", "-", *PARTS],
+            capture_output=True,
+            check=True,
+        ).stdout
+        with contained_stead("test-moved", part=56) as contained:
+            contained.stead.run("render", "compose", timeout=1800)
+            contained.compose("build")
+            unpack = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "tar", "provision")
+            contained.compose(*unpack, "-C", "/var/lib/pgstead", "-xf", "-", told=packed)
+            said = contained.run("restore", "--in-place", "--yes").stdout
+            assert "0 rows lost" in said
+            contained.wait_until_healthy()
+            assert contained.ask("jeex_idea", SUM).strip() == there
+            assert contained.run("plan").stdout.startswith("nothing to change")
+
+
+def test_a_backup_of_containers_is_restored_on_this_machine(contained: Contained) -> None:
+    for statement in FILL:
+        contained.ask("jeex_idea", statement)
+    there = contained.ask("jeex_idea", SUM).strip()
+    contained.run("backup", "now", "--verify")
+    pack = ("exec", "-T", "agent", "tar", "-C", "/var/lib/pgstead", "-cf", "-")
+    packed = contained.compose(*pack, *PARTS)
+    contained.ask("jeex_idea", "DROP TABLE public.moved")
+    with stead_in(backup="true", telemetry="true") as embedded:
+        unpack = ["tar", "-C", str(embedded.state), "-xf", "-"]
+        subprocess.run(unpack, input=packed, check=True)
+        embedded.run("restore", "--in-place", "--yes")
+        with embedded.superuser("jeex_idea") as connection:
+            row = connection.execute(SUM.encode()).fetchone()
+        assert next(iter(row.values())) == there
+
+
+def test_a_backup_is_restored_over_what_runs(contained: Contained) -> None:
+    contained.ask("postgres", "CREATE TABLE before_it AS SELECT 1 AS n")
+    contained.run("restore", "--in-place", "--yes")
+    contained.wait_until_healthy()
+    assert contained.ask("postgres", "SELECT n FROM before_it").strip() == "1"
+    contained.ask("postgres", "DROP TABLE before_it")
