@@ -27,6 +27,7 @@ from pgstead.design.reasons import Value, settled
 from pgstead.errors import ManifestError, MissingPoolerError
 from pgstead.manifest.document import Manifest
 from pgstead.model.address import Resource
+from pgstead.model.at_rest import AtRestPlan
 from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import (
@@ -120,6 +121,7 @@ def compose(
         alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
         audit=decided.audit,
         rotation=RotationPlan(**manifest.rotation.model_dump()),
+        at_rest=AtRestPlan(**manifest.at_rest.model_dump()),
     )
 
 

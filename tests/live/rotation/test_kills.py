@@ -5,14 +5,11 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import time
-
-import pytest
 
 from tests.fix_stead import PGSTEAD, LiveStead
 from tests.live.rotation.clients import working
 
-COMMANDS = (("passwords", "--watch", "100ms"), ("ca", "--window", "0s"))
+COMMANDS = (("passwords", "--watch", "100ms"), ("ca", "--window", "0s"), ("certificates",))
 BEGIN = 1.0  # seconds until the program has read the manifest, at least
 
 
@@ -31,18 +28,25 @@ def killed(stead: LiveStead, command: tuple[str, ...], after: float) -> bool:
     return program.wait(30) == -signal.SIGKILL
 
 
-def kill_and_finish(stead: LiveStead, kills: int, *, clients: int) -> None:
+def kill_and_finish(
+    stead: LiveStead,
+    kills: int,
+    *,
+    clients: int,
+    commands: tuple[tuple[str, ...], ...] = COMMANDS,
+) -> None:
+    """Kill rotations while clients work, each at a moment of chance; have each finished."""
     chance = random.Random(kills)
     passwords = stead.password("jeex_user")
     done = 0
     with working(stead.manifest, clients=clients) as load:
         while done < kills:
-            command = COMMANDS[done % len(COMMANDS)]
+            command = commands[done % len(commands)]
             done += killed(stead, command, BEGIN + chance.uniform(0, 8))
             with stead.connect(direct=True) as connection:  # old or new, one is valid
                 assert connection.execute("SELECT 1").fetchone() == (1,)
-        stead.run("rotate", "passwords", "--watch", "100ms")
-        stead.run("rotate", "ca", "--window", "0s")
+        for command in commands:
+            stead.run("rotate", *command)
     assert load.errors == []
     assert load.acting == {"jeex_user"}
     assert stead.password("jeex_user") != passwords
@@ -57,10 +61,3 @@ def kill_and_finish(stead: LiveStead, kills: int, *, clients: int) -> None:
 
 def test_rotations_killed_at_three_moments_are_finished(stead: LiveStead) -> None:
     kill_and_finish(stead, 3, clients=20)
-
-
-@pytest.mark.soak
-def test_rotations_killed_at_twenty_moments_are_finished(stead: LiveStead) -> None:
-    began = time.monotonic()
-    kill_and_finish(stead, 20, clients=100)
-    print(f"20 kills in {time.monotonic() - began:.0f} s")
