@@ -143,13 +143,15 @@ class Devices:
                 yield self._at(file, depth - 1)
             else:  # deleted, or of another mount namespace
                 yield Lying(Shelter.UNKNOWN, (backing,), "the file is not to be seen from here")
+        if (written_back := _read(device / "backing_dev")) not in ("", "none"):  # of zram
+            yield self._named(Path(written_back), depth)
         with suppress(OSError):
             for slave in sorted((device / "slaves").iterdir()):
                 yield self._device(slave, depth - 1)
 
 
 def _bottom(device: Path) -> Lying:
-    if device.name.startswith("zram") and _read(device / "backing_dev") in ("", "none"):
+    if device.name.startswith("zram"):
         return Lying(Shelter.MEMORY, (device.name,))
     if (device / "dm").is_dir():
         return Lying(Shelter.UNKNOWN, (device.name,), "this system does not show what it lies on")
