@@ -102,9 +102,8 @@ def compose(
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
-        programs=(
-            *programs.programs(manifest, host, build, decided.pooler, layout, services_python),
-            *_keepers(backed_up, watched, decided.audit, host, layout, services_python),
+        programs=tuple(
+            _programs(decided, backed_up, watched, manifest, host, build, layout, services_python)
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
@@ -225,17 +224,20 @@ def _cluster_name(manifest: Manifest) -> str:
     return printable[:_LONGEST_CLUSTER_NAME]
 
 
-def _keepers(
+def _programs(
+    decided: Decided,
     plan: BackupPlan | None,
     watched: TelemetryPlan | None,
-    audited: AuditPlan | None,
+    manifest: Manifest,
     host: HostFacts,
+    build: ServerBuild,
     layout: Layout,
     python: str,
 ) -> Iterator[Program]:
+    yield from programs.programs(manifest, host, build, decided.pooler, layout, python)
     if plan is not None and host.backup_tools is not None:
         yield backup.receiver(host.backup_tools, host, layout)
-    if plan is not None or watched is not None or audited is not None:
+    if plan is not None or watched is not None or decided.audit is not None:
         yield programs.agent(host, layout, python)
 
 

@@ -42,11 +42,16 @@ def kill_and_finish(
     with working(stead.manifest, clients=clients) as load:
         while done < kills:
             command = commands[done % len(commands)]
-            done += killed(stead, command, BEGIN + chance.uniform(0, 8))
+            after = BEGIN + chance.uniform(0, 8)
+            cut = killed(stead, command, after)
+            how = f"killed after {after:.1f} s" if cut else "ended"
+            print(f"{load.age:.1f} s: {command[0]} {how}")
+            done += cut
             with stead.connect(direct=True) as connection:  # old or new, one is valid
                 assert connection.execute("SELECT 1").fetchone() == (1,)
         for command in commands:
             stead.run("rotate", *command)
+            print(f"{load.age:.1f} s: {command[0]} ended")
     assert load.errors == []
     assert load.acting == {"jeex_user"}
     assert stead.password("jeex_user") != passwords
