@@ -17,8 +17,8 @@ from pgstead.app.encryption import Encrypted, EnvironmentSource, UnknownKeyError
 from pgstead.app.target import Driver
 from tests.fix_stead import CHECKOUT, PGSTEAD, LiveStead, short_directory, stead_in
 from tests.live.encryption.vault import Account
+from tests.live.rotation.kills import COMMANDS, kill_and_finish
 from tests.live.rotation.sealing import kept, opened, put, sealing
-from tests.live.rotation.test_kills import COMMANDS, kill_and_finish
 from tests.sabotage.test_encryption import fill
 
 pytestmark = pytest.mark.soak

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fix_stead import LiveStead
 from tests.live.rotation.clients import working
+from tests.live.rotation.kills import kill_when_lent
 
 PEOPLE = ("jeex_user", "jeex_readonly", "jeex_admin", "jeex_migrator")
 OWN = ("pgstead_monitor", "pgstead_backup", "pgstead_pooler")
@@ -48,6 +49,7 @@ def test_all_credentials_change_under_load_and_the_old_ones_are_refused(
     certificates, old = shown(stead), tmp_path / "old.crt"
     old.write_text(stead.ca.read_text())
     with working(stead.manifest) as load:
+        kill_when_lent(stead)  # what is begun is finished
         told = stead.json("rotate", "passwords", "--watch", "200ms")
         assert stead.json("rotate", "ca", "--window", "1h")["done"] == ["announced"]
         assert trusted(stead) == 2
@@ -58,6 +60,7 @@ def test_all_credentials_change_under_load_and_the_old_ones_are_refused(
     assert load.users == {"jeex_user", "jeex_user_standin"}
     assert load.acting == {"jeex_user"}
     assert set(told["roles"]) == set(passwords)
+    assert "jeex_user" in told["finished"]
     for role in PEOPLE:
         for direct in (True, False):
             assert refused(stead, role, passwords[role], direct=direct)
@@ -88,7 +91,7 @@ def test_a_client_that_comes_with_the_old_password_holds_it_up(stead: LiveStead)
     thread.start()
     try:
         done = stead.run(
-            "rotate", "passwords", "--role", "jeex_readonly", "--watch", "3s", status=3
+            "rotate", "passwords", "--role", "jeex_readonly", "--watch", "1s", status=3
         )
     finally:
         ended.set()

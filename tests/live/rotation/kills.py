@@ -1,10 +1,11 @@
-"""A rotation that is killed, at whatever moment, is finished or undone by the next run."""
+"""Rotations that are killed, at whatever moment: the next run finishes them or takes them back."""
 
 from __future__ import annotations
 
 import random
 import signal
 import subprocess
+import time
 
 from tests.fix_stead import PGSTEAD, LiveStead
 from tests.live.rotation.clients import working
@@ -26,6 +27,17 @@ def killed(stead: LiveStead, command: tuple[str, ...], after: float) -> bool:
     except subprocess.TimeoutExpired:
         program.send_signal(signal.SIGKILL)
     return program.wait(30) == -signal.SIGKILL
+
+
+def kill_when_lent(stead: LiveStead) -> None:
+    """Kill a rotation of passwords when applications were told to come as a stand-in."""
+    program = subprocess.Popen([*PGSTEAD, "rotate", "passwords"], cwd=stead.directory)
+    standin, end = stead.state / "secrets" / "jeex_user_standin", time.monotonic() + 60
+    while not standin.exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    program.send_signal(signal.SIGKILL)
+    assert program.wait(30) == -signal.SIGKILL
 
 
 def kill_and_finish(
@@ -62,7 +74,3 @@ def kill_and_finish(
         assert connection.execute(query).fetchone()["n"] == 0
     assert stead.json("plan")["operations"] == []
     assert stead.run("rotate", "status").returncode == 0
-
-
-def test_rotations_killed_at_three_moments_are_finished(stead: LiveStead) -> None:
-    kill_and_finish(stead, 3, clients=20)
