@@ -55,12 +55,14 @@ def firing(stead: LiveStead) -> set[str]:
 def test_a_certificate_that_ends_is_alerted_and_mended(capsys: pytest.CaptureFixture[str]) -> None:
     with stead_in(telemetry=SAMPLED) as stead:
         stead.run("up")
-        for life in (timedelta(minutes=2), timedelta(seconds=-60)):
+        for number, life in enumerate((timedelta(minutes=2), timedelta(seconds=-60)), 1):
             plant(stead, life)
             assert stead.run("rotate", "status", status=3)  # predicted: it is due
             alerted = until(lambda: "CertificateEnds" in firing(stead), 60)
             mended = until(lambda: ends(stead) > datetime.now(UTC) + LIFE / 2, 130)
             stead.connect(direct=True).close()
+            told = (stead.state / "log" / "agent.log").read_text()
+            assert told.count("rotated: certificate server") == number
             quiet = until(lambda: "CertificateEnds" not in firing(stead), 60)
             with capsys.disabled():
                 print(
