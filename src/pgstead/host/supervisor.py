@@ -278,7 +278,7 @@ class LocalSupervisor:
 
         Its start script is read anew, its section of supervisord.conf is not: see `start`.
         """
-        label, before = guard.label(name), self._info(name)
+        label, before = file_label(name), self._info(name)
         if before["statename"] in _AT_REST:
             self.start(name, timeout=timeout)
             return
