@@ -102,8 +102,8 @@ def compose(
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
-        programs=tuple(
-            _programs(decided, backed_up, watched, manifest, host, build, layout, services_python)
+        programs=_programs(
+            manifest, host, build, decided, layout, services_python, backed_up, watched
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
@@ -111,7 +111,6 @@ def compose(
         waivers=_waivers(manifest),
         networks=manifest.networks.allow,
         pooler_hba=pooler.hba(manifest, host) if decided.pooled else (),
-        superuser=names.SUPERUSER,
         lookup_role=names.LOOKUP,
         monitor_role=names.MONITOR,
         backup_role=names.BACKUP,
@@ -225,19 +224,32 @@ def _cluster_name(manifest: Manifest) -> str:
 
 
 def _programs(
-    decided: Decided,
-    plan: BackupPlan | None,
-    watched: TelemetryPlan | None,
     manifest: Manifest,
     host: HostFacts,
     build: ServerBuild,
+    decided: Decided,
+    layout: Layout,
+    python: str,
+    backed_up: BackupPlan | None,
+    watched: TelemetryPlan | None,
+) -> tuple[Program, ...]:
+    return (
+        *programs.programs(manifest, host, build, decided.pooler, layout, python),
+        *_keepers(backed_up, watched, decided.audit, host, layout, python),
+    )
+
+
+def _keepers(
+    plan: BackupPlan | None,
+    watched: TelemetryPlan | None,
+    audited: AuditPlan | None,
+    host: HostFacts,
     layout: Layout,
     python: str,
 ) -> Iterator[Program]:
-    yield from programs.programs(manifest, host, build, decided.pooler, layout, python)
     if plan is not None and host.backup_tools is not None:
         yield backup.receiver(host.backup_tools, host, layout)
-    if plan is not None or watched is not None or decided.audit is not None:
+    if plan is not None or watched is not None or audited is not None:
         yield programs.agent(host, layout, python)
 
 
