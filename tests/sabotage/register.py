@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.sabotage import (
     on_alerts,
+    on_at_rest,
     on_audit,
     on_backups,
     on_databases,
@@ -29,6 +30,7 @@ MODULES = (
     on_pooler,
     on_tenancy,
     on_encryption,
+    on_at_rest,
     on_backups,
     on_telemetry,
     on_alerts,

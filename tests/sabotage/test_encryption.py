@@ -43,6 +43,7 @@ models = "systems.specgen.models:Base"
 prefix = "SPECGEN_"
 """
 CAPABILITIES = ("schema", "tenancy", "encryption")
+AT_REST = ("ENC-006", "ENC-007")  # the machine's own: test_at_rest.py
 
 
 def missing_checks() -> Iterator[str]:
@@ -106,7 +107,8 @@ def vault_scene() -> Iterator[Scene]:
 
 def test_applications_that_encrypt_keep_every_promise(vault_scene: Scene) -> None:
     report = vault_scene.prove(*CAPABILITIES)
-    assert set(report.verdicts().values()) == {Verdict.KEPT}, brief(report)
+    kept = {verdict for code, verdict in report.verdicts().items() if code not in AT_REST}
+    assert kept == {Verdict.KEPT}, brief(report)
 
 
 @pytest.mark.parametrize(

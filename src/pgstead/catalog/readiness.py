@@ -53,6 +53,7 @@ CHECKLIST: dict[str, tuple[Point, ...]] = {
         _point("pages carry checksums, and a commit is on the disk", "SRV-005 SRV-006"),
         _point("tenants are apart", "TEN-001 TEN-004 TEN-005 TEN-006 TEN-020"),
         _point("encrypted columns hold no plaintext", "ENC-001 ENC-002 ENC-005"),
+        _point("who carries a disk away reads nothing", "ENC-006 ENC-007"),
         _point("copies of the keys of columns lie elsewhere, and somebody knows where"),
         _point("schema, migrations and models agree", "SCH-001 SCH-002 SCH-003 MGR-001"),
     ),

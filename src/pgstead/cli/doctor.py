@@ -34,6 +34,7 @@ def command(fixing: bool) -> int:
     directory, without root. Exits with 0 when nothing that is needed is missing; warnings do
     not count.
     """
+    from pgstead.cli import at_rest
     from pgstead.cli.wiring import read_manifest, stand
     from pgstead.host.doctor import examine
 
@@ -45,6 +46,7 @@ def command(fixing: bool) -> int:
             fix(source, console)
     ground = stand(source)
     findings = examine(_needs(source), ground.layout, ground.host)
+    findings += at_rest.examine(source, ground)
     missing = [finding for finding in findings if finding.grave and not finding.ok]
     if invocation.json:
         places = {"bindir": _bindir(source, ground), "state": ground.layout.state}

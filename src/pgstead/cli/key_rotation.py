@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pgstead.cli.keyring import Ring, engine_of, metadata_of
-from pgstead.cli.keys import RotationError, activate, teller
+from pgstead.cli.keys import RotationError, activate, must_be_settled, teller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +45,13 @@ def rotate_keys(
         _further_version(ring, engine, tables)
         activate(ring)
         result = Rotation(engine, ring.keys, tables, report=teller(console)).run()
-        if not result.complete:
+        if result.left:
             raise RotationError(
                 f"{result.left} rows of {database} still hold an older version",
                 hint=f"`pgstead keys rotate {database}` names them; rows in use come with the"
                 " next run",
             )
+        must_be_settled(settled=result.settled)
         retired = _without_older(ring, result.version) if retire else ()
     return KeysRotated(database, result.version, result.rows, retired)
 

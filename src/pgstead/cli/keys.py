@@ -196,6 +196,15 @@ def activate(ring: Ring) -> dict[str, int]:
     return activated
 
 
+def must_be_settled(*, settled: bool) -> None:
+    """Raise RotationError where an open transaction may still bring values of an older version."""
+    if not settled:
+        raise RotationError(
+            "a transaction that has written is still open: it may bring values of an older version",
+            hint="`pgstead top` shows the oldest; when it has ended, run this again",
+        )
+
+
 def teller(console: Console) -> Any:
     """Return what tells of each second's progress."""
     told = [0.0]
@@ -223,6 +232,7 @@ def _told(
                 "activated": activated,
                 "rows": result.rows,
                 "left": result.left,
+                "settled": result.settled,
                 "failures": result.failures,
                 "columns": [_plain(count) for count in result.counts],
             }
@@ -230,11 +240,12 @@ def _told(
         return int(not result.complete)
     for failure in result.failures[:20]:
         console.warn(f"{failure.label} of row {', '.join(failure.key)}: {failure.message}")
-    if not result.complete:
+    if result.left:
         raise RotationError(
             f"{result.left} rows still hold an older version, {result.rows} were renewed",
             hint="rows that failed are named above; rows in use come with the next run",
         )
+    must_be_settled(settled=result.settled)
     console.line(f"{result.rows} rows renewed; 0 values are left with an older version")
     _show_counts(console, list(result.counts), {result.version})
     if activated or result.rows:
@@ -263,7 +274,7 @@ def _retire(database: str, version: int, kind: str, role: str) -> None:
     """
     from pgstead.app.encryption import keyfile
     from pgstead.app.encryption.census import left, sees_every_row
-    from pgstead.app.encryption.rotation import encrypted_tables
+    from pgstead.app.encryption.rotation import PATIENCE, encrypted_tables, writers_ended
 
     invocation = invocation_of()
     console, ring = Console(invocation), Ring.of(database, invocation)
@@ -271,6 +282,7 @@ def _retire(database: str, version: int, kind: str, role: str) -> None:
     with keyfile.held(path):
         text = keyfile.without_version(keyfile.read(path, ring.kms), keyfile.KeyKind(kind), version)
         with engine_of(ring.connection, role) as engine, engine.connect() as connection:
+            must_be_settled(settled=writers_ended(engine, PATIENCE))
             hidden = [t.name for t in tables if not sees_every_row(connection, t)]
             older = sum(left(connection, t, ring.keys.ring) for t in tables)
         if hidden or older:

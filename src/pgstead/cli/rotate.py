@@ -268,7 +268,7 @@ def _age(seconds: float | None) -> str:
 
 command = CommandGroup(
     "rotate",
-    help="Change passwords, certificates, the CA and keys while applications work.\n\nThe agent"
+    help="Change passwords, certificates, the CA and keys in use.\n\nThe agent"
     " does what is due by itself, unless rotation.automatic is false; keys are changed by command.",
     examples=(
         ("pgstead rotate status", "what is due"),

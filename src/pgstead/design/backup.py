@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from pgstead.design import mirror
 from pgstead.design.names import BACKUP
@@ -39,6 +40,15 @@ _FUNCTIONS = (
 )
 
 
+def places(manifest: Manifest, layout: Layout) -> tuple[PurePosixPath, PurePosixPath]:
+    """Return where base backups and WAL lie, and where logical dumps do."""
+    told, home = manifest.backup, layout.manifest_directory
+    return (
+        home / told.directory if told.directory else layout.backup / "repository",
+        home / told.export.directory if told.export.directory else layout.backup / "exports",
+    )
+
+
 def plan(manifest: Manifest, build: ServerBuild, layout: Layout, cpus: float) -> BackupPlan | None:
     """Return how the stead is backed up, None where it is not. Raises ManifestError."""
     told = manifest.backup
@@ -46,7 +56,7 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout, cpus: float) ->
         return None
     _refuse(manifest, build)
     home = layout.manifest_directory
-    repository = home / told.directory if told.directory else layout.backup / "repository"
+    repository, exports = places(manifest, layout)
     secret = layout.secret(PASSPHRASE)
     return BackupPlan(
         repository=str(repository),
@@ -64,9 +74,7 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout, cpus: float) ->
         max_age=told.max_age,
         drill=told.drill.schedule,
         drill_age=told.drill.max_age,
-        exports=str(
-            home / told.export.directory if told.export.directory else layout.backup / "exports"
-        ),
+        exports=str(exports),
         export=told.export.schedule,
         export_kept=round(told.export.kept / _DAY),
         export_age=told.export.max_age,

@@ -27,6 +27,7 @@ from pgstead.design.reasons import Value, settled
 from pgstead.errors import ManifestError, MissingPoolerError
 from pgstead.manifest.document import Manifest
 from pgstead.model.address import Resource
+from pgstead.model.at_rest import AtRestPlan
 from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
 from pgstead.model.design import (
@@ -101,9 +102,8 @@ def compose(
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
-        programs=(
-            *programs.programs(manifest, host, build, decided.pooler, layout, services_python),
-            *_keepers(backed_up, watched, decided.audit, host, layout, services_python),
+        programs=_programs(
+            manifest, host, build, decided, layout, services_python, backed_up, watched
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
@@ -111,7 +111,6 @@ def compose(
         waivers=_waivers(manifest),
         networks=manifest.networks.allow,
         pooler_hba=pooler.hba(manifest, host) if decided.pooled else (),
-        superuser=names.SUPERUSER,
         lookup_role=names.LOOKUP,
         monitor_role=names.MONITOR,
         backup_role=names.BACKUP,
@@ -120,6 +119,7 @@ def compose(
         alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
         audit=decided.audit,
         rotation=RotationPlan(**manifest.rotation.model_dump()),
+        at_rest=AtRestPlan(**manifest.at_rest.model_dump()),
     )
 
 
@@ -221,6 +221,22 @@ def _cluster_name(manifest: Manifest) -> str:
     """Return the stead's name as `ps` may show it: the server replaces all else by `?`."""
     printable = "".join(c if " " <= c <= "~" else "?" for c in manifest.name)
     return printable[:_LONGEST_CLUSTER_NAME]
+
+
+def _programs(
+    manifest: Manifest,
+    host: HostFacts,
+    build: ServerBuild,
+    decided: Decided,
+    layout: Layout,
+    python: str,
+    backed_up: BackupPlan | None,
+    watched: TelemetryPlan | None,
+) -> tuple[Program, ...]:
+    return (
+        *programs.programs(manifest, host, build, decided.pooler, layout, python),
+        *_keepers(backed_up, watched, decided.audit, host, layout, python),
+    )
 
 
 def _keepers(

@@ -15,6 +15,7 @@ from pydantic import model_validator as validator
 
 from pgstead.manifest import names, schedules
 from pgstead.manifest.alerts import Alerts
+from pgstead.manifest.at_rest import AtRest
 from pgstead.manifest.audit import Audit, History
 from pgstead.manifest.containers import Containers
 from pgstead.manifest.mirror import S3
@@ -360,6 +361,7 @@ class Manifest(Part):
     alerts: Alerts = Field(default_factory=Alerts)
     audit: Audit = Field(default_factory=Audit)
     rotation: Rotation = Field(default_factory=Rotation)
+    at_rest: AtRest = Field(default_factory=AtRest)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pgstead.model.alerts import AlertPlan
+from pgstead.model.at_rest import AtRestPlan
 from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
@@ -205,6 +206,7 @@ class Design:
     alerts: AlertPlan | None = None  # None: nothing is watched, or nobody wants to know
     audit: AuditPlan | None = None  # None: nothing is audited but what the server always logs
     rotation: RotationPlan = field(default_factory=RotationPlan)
+    at_rest: AtRestPlan = field(default_factory=AtRestPlan)
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

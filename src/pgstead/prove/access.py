@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pgstead.model.design import Design
+from pgstead.observe.block_devices import Devices
 from pgstead.ports import Ports
 
 
@@ -18,6 +19,7 @@ class Access:
     psql: str | None
     openssl: str | None
     library_path: str = ""  # what psql needs as LD_LIBRARY_PATH, empty for none
+    devices: Devices = field(default_factory=Devices)  # what lies under directories
 
     @classmethod
     def found(cls, design: Design, ports: Ports) -> Access:

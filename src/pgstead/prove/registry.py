@@ -7,6 +7,7 @@ from collections import Counter
 from pgstead.errors import UsageError
 from pgstead.prove import (
     alerts,
+    at_rest,
     audit,
     backup,
     change_history,
@@ -47,6 +48,7 @@ MODULES = (
     tenancy,
     side_doors,
     encryption,
+    at_rest,
     audit,
     change_history,
     backup,

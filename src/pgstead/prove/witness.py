@@ -60,6 +60,7 @@ class Witness:
                 lambda: self.design.backup and self.design.backup.mirror,
                 "this stead keeps no copy of its backups in object storage",
             ),
+            "mounts": (self.access.devices.visible, "this system shows no mounts in /proc"),
             "proc": (processes.available, "this system shows no processes in /proc"),
             "openssl": (lambda: self.access.openssl, "the program openssl is not installed"),
             "psql": (lambda: self.access.psql, "the program psql was not found"),

@@ -108,8 +108,8 @@ def _onwards(design: Design, ports: Ports, window: float, done: list[str]) -> Ca
         due_at = now.since + timedelta(seconds=window)
         if datetime.now(UTC) < due_at:
             return CaStep(now, tuple(done), due_at)
-        if done:
-            time.sleep(SETTLE)
+        _reload(design, ports)  # the run that took the step before may have been killed first
+        time.sleep(SETTLE)
         steps[now.stage](design, ports)
         done.append(after[now.stage].value)
 

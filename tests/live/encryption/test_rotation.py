@@ -244,6 +244,31 @@ def test_a_rotation_passes_over_rows_in_use_and_comes_back(commands: Commands) -
     assert json.loads(told_)["left"] == 0
 
 
+def test_a_rotation_waits_for_what_may_still_be_committed(commands: Commands) -> None:
+    keys = Keys(FileSource(commands.keyfile))
+    plain = fill(commands.vault, keys, 3)
+    with commands.vault.admin("jeex_idea") as admin:
+        query = "DELETE FROM accounts WHERE id = %s RETURNING id, tenant_id, api_key"
+        late = admin.execute(query, [next(iter(plain))]).fetchone()
+        assert late is not None
+    commands.run("new", "jeex_idea")
+    with commands.vault.raw("jeex_idea") as writer:
+        insert = "INSERT INTO accounts (id, tenant_id, api_key) VALUES (%s, %s, %s)"
+        writer.execute(insert, [*late])  # by the version before, and no count sees it
+        process = commands.start("rotate", "jeex_idea", "--json")
+        until = time.monotonic() + 60
+        while renewed(commands) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(timeout=4)
+        writer.commit()
+    told_, _ = process.communicate(timeout=60)
+    answer = json.loads(told_)
+    assert (answer["rows"], answer["left"], answer["settled"]) == (3, 0, True)
+    assert read_all(commands.vault, Keys(FileSource(commands.keyfile))) == plain
+
+
 def test_a_value_that_does_not_open_stops_nothing_and_is_named(commands: Commands) -> None:
     keys = Keys(FileSource(commands.keyfile))
     one, other, *_ = fill(commands.vault, keys, 5)

@@ -32,7 +32,13 @@ class Load:
     acting: set[str] = field(default_factory=set)  # as whom they worked
     errors: list[str] = field(default_factory=list)
     slowest: float = 0.0
+    began: float = field(default_factory=time.monotonic)
     ended: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def age(self) -> float:
+        """How many seconds the clients have been at it."""
+        return time.monotonic() - self.began
 
     @property
     def total(self) -> int:
@@ -66,7 +72,7 @@ async def _client(load: Load, database: Database, name: str) -> None:
             load.acting.add(acting)
             load.done[name] += 1
         except Exception as error:  # noqa: BLE001 - whatever a client meets is counted
-            load.errors.append(f"{name}: {type(error).__name__}: {error}")
+            load.errors.append(f"{load.age:.1f} s: {name}: {type(error).__name__}: {error}")
         load.slowest = max(load.slowest, time.monotonic() - began)
         await asyncio.sleep(0.05)
 

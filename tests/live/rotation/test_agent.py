@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +11,8 @@ from cryptography import x509
 
 from pgstead.host.certificates import CertificateStore
 from pgstead.model.resources import Certificate
-from tests.fix_stead import PGSTEAD, SAMPLED, LiveStead, stead_in
+from tests.fix_stead import SAMPLED, LiveStead, stead_in
+from tests.live.rotation.kills import kill_when_lent
 
 pytestmark = pytest.mark.soak
 LIFE = timedelta(days=397)
@@ -56,12 +55,14 @@ def firing(stead: LiveStead) -> set[str]:
 def test_a_certificate_that_ends_is_alerted_and_mended(capsys: pytest.CaptureFixture[str]) -> None:
     with stead_in(telemetry=SAMPLED) as stead:
         stead.run("up")
-        for life in (timedelta(minutes=2), timedelta(seconds=-60)):
+        for number, life in enumerate((timedelta(minutes=2), timedelta(seconds=-60)), 1):
             plant(stead, life)
             assert stead.run("rotate", "status", status=3)  # predicted: it is due
             alerted = until(lambda: "CertificateEnds" in firing(stead), 60)
             mended = until(lambda: ends(stead) > datetime.now(UTC) + LIFE / 2, 130)
             stead.connect(direct=True).close()
+            told = (stead.state / "log" / "agent.log").read_text()
+            assert told.count("rotated: certificate server") == number
             quiet = until(lambda: "CertificateEnds" not in firing(stead), 60)
             with capsys.disabled():
                 print(
@@ -74,11 +75,8 @@ def test_a_killed_rotation_is_finished_by_the_agent() -> None:
     with stead_in(telemetry=SAMPLED) as stead:
         stead.run("up")
         before = stead.password("jeex_user")
-        program = subprocess.Popen([*PGSTEAD, "rotate", "passwords"], cwd=stead.directory)
         standin = stead.state / "secrets" / "jeex_user_standin"
-        until(standin.exists, 60)
-        program.send_signal(signal.SIGKILL)
-        program.wait(30)
+        kill_when_lent(stead)
         until(lambda: not standin.exists(), 150)
         until(lambda: stead.run("prove", "ROT-002", status=None).returncode == 0, 60)
         assert stead.password("jeex_user") != before

@@ -13,7 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, MetaData, Table, and_, bindparam, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    MetaData,
+    Table,
+    and_,
+    bindparam,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -60,17 +71,42 @@ class Result:
     left: int
     failures: tuple[Failure, ...]
     counts: tuple[Count, ...]
+    settled: bool = True  # no transaction is open that may still bring a value of before
 
     @property
     def complete(self) -> bool:
-        """Nothing is left with another version than the one that writes."""
-        return self.left == 0
+        """Nothing is left with another version than the one that writes, nor will be."""
+        return self.left == 0 and self.settled
 
 
 Report = Callable[[Step], None]
 
+# A transaction has a number from its first write on; snapshots tell those of every database.
+_BEGUN = text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+_OVER = text("SELECT pg_snapshot_xmin(pg_current_snapshot()) >= CAST(:begun AS xid8)")
+
 # Names of parameters: SQLAlchemy keeps those of the columns for itself.
 _KEY, _NEW = "pgstead_key_", "pgstead_new_"
+
+
+def writers_ended(
+    engine: Engine, patience: float, sleep: Callable[[float], None] = time.sleep
+) -> bool:
+    """Wait until the transactions that have written something by now are over.
+
+    No count sees what they wrote before they commit. Return False when patience, in seconds, is
+    at its end.
+    """
+    end = time.monotonic() + patience
+    with engine.connect() as connection:
+        begun = connection.execute(_BEGUN).scalar_one()
+        connection.rollback()  # our own snapshot is to hold nothing back
+        while not connection.execute(_OVER, {"begun": begun}).scalar_one():
+            connection.rollback()
+            if time.monotonic() > end:
+                return False
+            sleep(0.2)
+    return True
 
 
 def encrypted_tables(metadata: MetaData) -> tuple[Table, ...]:
@@ -89,6 +125,7 @@ class Rotation:
     pause: float = 0.0  # seconds between two of them
     report: Report = lambda _step: None
     sleep: Callable[[float], None] = time.sleep
+    patience: float = PATIENCE  # seconds in which transactions of before have to end
     failures: dict[tuple[str, tuple[str, ...]], Failure] = field(
         default_factory=dict[tuple[str, tuple[str, ...]], Failure]
     )
@@ -97,20 +134,21 @@ class Rotation:
     def run(self) -> Result:
         """Encrypt anew until a count finds nothing left. Raises AccessDeniedError.
 
-        The last count comes after every process has had time to read the key file again: what an
-        application wrote meanwhile with the version before is found by it.
+        The last count comes after every process has had time to read the key file again, and
+        after every transaction of before has ended: what an application wrote meanwhile with the
+        version before is found by it.
         """
         ring = self.keys.refresh()
         self._must_see_everything()
         self._passes(ring)
         self.sleep(SETTLE)
+        settled = writers_ended(self.engine, self.patience, self.sleep)
         if self._left(ring):
             self._passes(ring)
         with self.engine.connect() as connection:
             counts = tuple(count for table in self.tables for count in census(connection, table))
-        return Result(
-            ring.writes, self.rows, self._left(ring), tuple(self.failures.values()), counts
-        )
+        failures = tuple(self.failures.values())
+        return Result(ring.writes, self.rows, self._left(ring), failures, counts, settled)
 
     def _must_see_everything(self) -> None:
         with self.engine.connect() as connection:

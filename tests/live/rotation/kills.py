@@ -1,4 +1,4 @@
-"""A rotation that is killed, at whatever moment, is finished or undone by the next run."""
+"""Rotations that are killed, at whatever moment: the next run finishes them or takes them back."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import signal
 import subprocess
 import time
 
-import pytest
-
 from tests.fix_stead import PGSTEAD, LiveStead
 from tests.live.rotation.clients import working
 
-COMMANDS = (("passwords", "--watch", "100ms"), ("ca", "--window", "0s"))
+COMMANDS = (("passwords", "--watch", "100ms"), ("ca", "--window", "0s"), ("certificates",))
 BEGIN = 1.0  # seconds until the program has read the manifest, at least
 
 
@@ -31,18 +29,41 @@ def killed(stead: LiveStead, command: tuple[str, ...], after: float) -> bool:
     return program.wait(30) == -signal.SIGKILL
 
 
-def kill_and_finish(stead: LiveStead, kills: int, *, clients: int) -> None:
+def kill_when_lent(stead: LiveStead) -> None:
+    """Kill a rotation of passwords when applications were told to come as a stand-in."""
+    program = subprocess.Popen([*PGSTEAD, "rotate", "passwords"], cwd=stead.directory)
+    standin, end = stead.state / "secrets" / "jeex_user_standin", time.monotonic() + 60
+    while not standin.exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    program.send_signal(signal.SIGKILL)
+    assert program.wait(30) == -signal.SIGKILL
+
+
+def kill_and_finish(
+    stead: LiveStead,
+    kills: int,
+    *,
+    clients: int,
+    commands: tuple[tuple[str, ...], ...] = COMMANDS,
+) -> None:
+    """Kill rotations while clients work, each at a moment of chance; have each finished."""
     chance = random.Random(kills)
     passwords = stead.password("jeex_user")
     done = 0
     with working(stead.manifest, clients=clients) as load:
         while done < kills:
-            command = COMMANDS[done % len(COMMANDS)]
-            done += killed(stead, command, BEGIN + chance.uniform(0, 8))
+            command = commands[done % len(commands)]
+            after = BEGIN + chance.uniform(0, 8)
+            cut = killed(stead, command, after)
+            how = f"killed after {after:.1f} s" if cut else "ended"
+            print(f"{load.age:.1f} s: {command[0]} {how}")
+            done += cut
             with stead.connect(direct=True) as connection:  # old or new, one is valid
                 assert connection.execute("SELECT 1").fetchone() == (1,)
-        stead.run("rotate", "passwords", "--watch", "100ms")
-        stead.run("rotate", "ca", "--window", "0s")
+        for command in commands:
+            stead.run("rotate", *command)
+            print(f"{load.age:.1f} s: {command[0]} ended")
     assert load.errors == []
     assert load.acting == {"jeex_user"}
     assert stead.password("jeex_user") != passwords
@@ -53,14 +74,3 @@ def kill_and_finish(stead: LiveStead, kills: int, *, clients: int) -> None:
         assert connection.execute(query).fetchone()["n"] == 0
     assert stead.json("plan")["operations"] == []
     assert stead.run("rotate", "status").returncode == 0
-
-
-def test_rotations_killed_at_three_moments_are_finished(stead: LiveStead) -> None:
-    kill_and_finish(stead, 3, clients=20)
-
-
-@pytest.mark.soak
-def test_rotations_killed_at_twenty_moments_are_finished(stead: LiveStead) -> None:
-    began = time.monotonic()
-    kill_and_finish(stead, 20, clients=100)
-    print(f"20 kills in {time.monotonic() - began:.0f} s")
