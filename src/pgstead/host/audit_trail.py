@@ -18,7 +18,7 @@ from typing import Any
 
 from pgstead.host.files import problem
 from pgstead.host.journal import JsonJournal
-from pgstead.model.audit import GENESIS, Head, Kind, Record, chained, parsed
+from pgstead.model.audit import GENESIS, Head, Kind, Place, Record, chained, parsed
 
 _PREFIX, _SUFFIX = "trail-", ".jsonl"
 _TAIL = 1 << 16
@@ -87,6 +87,39 @@ class TrailFiles:
                         yield f"{path.name}:{number}", _record(line)
             except OSError as error:
                 raise problem(error, path, "reading the trail") from error
+
+    def following(self, after: Place | date) -> Iterator[tuple[Place, Record | None]]:
+        """Yield the records behind a place or from a day on. Raises StateDirectoryError."""
+        for day, path in self._files():
+            if day < after if isinstance(after, date) else path.name < after.file:
+                continue
+            # the file of a place may be gone by retention: the next ones are read from the first
+            known = isinstance(after, Place) and path.name == after.file
+            at = after.offset if known else 0
+            try:
+                with path.open("rb") as file:
+                    file.seek(at)
+                    for line in file:
+                        if not line.endswith(b"\n"):
+                            break  # whoever writes it has not come to its end
+                        at += len(line)
+                        yield Place(path.name, at), _record(line.decode(errors="replace"))
+            except OSError as error:
+                raise problem(error, path, "reading the trail") from error
+
+    def end(self) -> Place | None:
+        """Return the place behind the last record, None where there is none yet."""
+        files = self._files()
+        if not files:
+            return None
+        path = files[-1][1]
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                torn = _torn(file.fileno(), size)
+        except OSError as error:
+            raise problem(error, path, "reading the trail") from error
+        return Place(path.name, size - len(torn))
 
     def anchors(self) -> Iterable[Head]:
         """Yield the heads in the journal, and the one beside the trail."""
