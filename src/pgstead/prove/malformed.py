@@ -11,14 +11,16 @@ import struct
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from pgstead.catalog.gaps import of_pooler
 from pgstead.model.address import Capability
 from pgstead.model.design import DatabasePlan, Door
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import must_be_let_in, try_login
 from pgstead.prove.promise import promise
-from pgstead.prove.wire import PROTOCOL_3, SHORT, SSL_REQUEST, Caller, startup_message
+from pgstead.prove.wire import PROTOCOL_3, SSL_REQUEST, Caller, startup_message
 from pgstead.prove.witness import Witness
 
+_PATIENCE = 3.0  # seconds
 _LENGTH = struct.Struct("!ii")
 _LET_IN = b"R" + _LENGTH.pack(8, 0)  # AuthenticationOk
 # What is sent first, by a client that speaks no TLS.
@@ -37,8 +39,14 @@ _SCRAM = b"SCRAM-SHA-256\0"
 # What is sent where the first message of SCRAM is awaited (RFC 5802).
 _LOGIN: Mapping[str, bytes] = MappingProxyType({
     "a first message of SCRAM that is none": _SCRAM + struct.pack("!i", 8) + b"\xff\0,,\x80\x80==",
-    "a first message of SCRAM of negative length": _SCRAM + struct.pack("!i", -2),
     "an unknown mechanism": b"NONE-SUCH\0" + struct.pack("!i", -1),
+})  # fmt: skip
+
+
+# It ends a PgBouncer that lacks the fix, with all its clients: newer ones alone are asked.
+_CRASH = "CVE-2026-6664"
+_FATAL: Mapping[str, bytes] = MappingProxyType({
+    "a first message of SCRAM of negative length": _SCRAM + struct.pack("!i", -2),
 })  # fmt: skip
 
 
@@ -86,7 +94,10 @@ def _refused(w: Witness, door: Door, plan: DatabasePlan) -> Iterator[Finding]:
         yield _judged(caller, name, (sent,), None)
     for name, sent in _SEALED.items():
         yield _judged(caller, name, (sent,), w.trusting())
-    for name, sent in _LOGIN.items():
+    pooler = w.design.pooler
+    weak = pooler is not None and _CRASH in {gap.code for gap in of_pooler(pooler.version)}
+    fatal = {} if door.name == "pooler" and weak else _FATAL
+    for name, sent in {**_LOGIN, **fatal}.items():
         message = b"p" + struct.pack("!i", len(sent) + 4) + sent
         yield _judged(caller, name, (startup_message(caller), message), w.trusting())
 
@@ -101,7 +112,7 @@ def _judged(
         except OSError as error:
             raise CannotTryError(f"{tried}: {error}") from error
     if said is None:
-        told = answer(tried, f"still open after {SHORT:g} s", said, watch)
+        told = answer(tried, f"still open after {_PATIENCE:g} s", said, watch)
         return told.broken("an end", hint=_OPEN)
     told = answer(tried, said, said, watch)
     return told.shows(holds=said != "let in", expected="an end of the connection")
@@ -111,8 +122,8 @@ def _said(
     caller: Caller, messages: tuple[bytes, ...], context: ssl.SSLContext | None
 ) -> str | None:
     """Send messages, each after an answer to the one before; None where it stays open."""
-    with socket.create_connection((caller.host, caller.port), SHORT) as plain:
-        plain.settimeout(SHORT)
+    with socket.create_connection((caller.host, caller.port), _PATIENCE) as plain:
+        plain.settimeout(_PATIENCE)
         if context is None:
             return _ending(plain, messages)
         plain.sendall(SSL_REQUEST)

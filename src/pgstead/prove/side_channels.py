@@ -53,7 +53,7 @@ def _silent(owner: RowMaker, stranger: RowMaker, table: Table) -> Iterator[Findi
     key = next(c.name for c in table.columns if c.key)
     secret, column = str(row[key]), sql.Identifier(key)
     # an error in a condition would tell the value; policies are asked before what may fail
-    leaky = sql.SQL("SELECT 1 FROM {} WHERE {} AND CAST({}::text || ' no' AS integer) = 1").format(
+    leaky = sql.SQL("SELECT 1 FROM {} WHERE {} AND CAST({}::text AS integer) = 1").format(
         table.identifier, table.where(row), column
     )
     yield _tells_nothing(stranger.session, leaky, secret)
