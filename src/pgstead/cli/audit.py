@@ -74,6 +74,7 @@ def _filters(body: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--correlation-id", default="", help="Of one request."),
         click.option("--session", default="", help="Of one session of the server."),
         click.option("--client", default="", help="From an address; may hold `*`."),
+        click.option("--class", "table_class", default="", help="On a table of a class."),
         click.option("--object", default="", help="On a table; may hold `*`."),
     )
     for option in reversed(list(options)):

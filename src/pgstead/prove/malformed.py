@@ -96,8 +96,8 @@ def _refused(w: Witness, door: Door, plan: DatabasePlan) -> Iterator[Finding]:
         yield _judged(caller, name, (sent,), w.trusting())
     pooler = w.design.pooler
     weak = pooler is not None and _CRASH in {gap.code for gap in of_pooler(pooler.version)}
-    fatal = {} if door.name == "pooler" and weak else _FATAL
-    for name, sent in {**_LOGIN, **fatal}.items():
+    spared = door.name == "pooler" and weak
+    for name, sent in (_LOGIN if spared else {**_LOGIN, **_FATAL}).items():
         message = b"p" + struct.pack("!i", len(sent) + 4) + sent
         yield _judged(caller, name, (startup_message(caller), message), w.trusting())
 

@@ -35,6 +35,7 @@ class Question:
     session: str = ""
     client: str = ""
     object: str = ""
+    table_class: str = ""
 
     def wants(self, told: Told) -> bool:
         """Say whether an event is asked for."""
@@ -45,6 +46,8 @@ class Question:
         if any(value and told.get(name) != value for name, value in exact):
             return False
         if self.client and not fnmatchcase(str(told.get("client", "")), self.client):
+            return False
+        if self.table_class and self.table_class not in told.get("classes", ()):
             return False
         objects = told.get("objects", ())
         return not self.object or any(fnmatchcase(str(o), self.object) for o in objects)
