@@ -86,7 +86,7 @@ CHECKS: tuple[SecurityCheck, ...] = (
            "ROT-001 ROT-002 ROT-003 ROT-004 ROT-005",
            gap="that nobody notices: tried by tests under load, not on a running stead"),
     _check(40, "who did what is in a trail that they cannot change",
-           "AUD-001 AUD-002 AUD-003 AUD-004 AUD-005 AUD-006 AUD-007 AUD-008", "3.2"),
+           "AUD-001 AUD-002 AUD-003 AUD-004 AUD-005 AUD-006 AUD-007 AUD-008 AUD-009", "3.2"),
     _check(41, "the log says what it has to", "SRV-002 SRV-030 ROL-022",
            "3.1.2 3.1.3 3.1.20 3.1.21 3.1.24 3.1.25 3.1.26"),
     _check(42, "nothing listens but what is stated; consoles are closed",

@@ -90,12 +90,12 @@ class TrailFiles:
 
     def following(self, after: Place | date) -> Iterator[tuple[Place, Record | None]]:
         """Yield the records behind a place or from a day on. Raises StateDirectoryError."""
+        place, since = (after, None) if isinstance(after, Place) else (None, after)
         for day, path in self._files():
-            if day < after if isinstance(after, date) else path.name < after.file:
+            if (place and path.name < place.file) or (since and day < since):
                 continue
             # the file of a place may be gone by retention: the next ones are read from the first
-            known = isinstance(after, Place) and path.name == after.file
-            at = after.offset if known else 0
+            at = place.offset if place is not None and path.name == place.file else 0
             try:
                 with path.open("rb") as file:
                     file.seek(at)

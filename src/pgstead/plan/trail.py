@@ -152,11 +152,11 @@ def _event(line: Line, after: Line | None, sessions: Sessions, plan: AuditPlan) 
         if sessions.last.get(line.session, ("", "", False))[0] == told.key:
             return None  # a part of the same statement
         sessions.note(line, meaning(told.text).settings if told.text else ())
-        return _statement(line, told.text, after, sessions, plan, told.key, told.kind)
+        return _statement(line, told.text, after, sessions, plan, told)
     if (found := _LOGGED.fullmatch(message)) is not None:
         text = found[1]
         sessions.note(line, meaning(text).settings)
-        return None if pgaudit else _statement(line, text, after, sessions, plan, "")
+        return None if pgaudit else _statement(line, text, after, sessions, plan)
     if _AUTHORIZED.match(message):
         ours = line.word("user") in plan.own and _OURS in message
         return None if ours else _known(line, sessions, Kind.LOGIN, message)
@@ -166,17 +166,19 @@ def _event(line: Line, after: Line | None, sessions: Sessions, plan: AuditPlan) 
 
 
 def _statement(
-    line: Line, text: str, after: Line | None, sessions: Sessions, plan: AuditPlan, key: str,
-    kind: Kind | None = None,
+    line: Line, text: str, after: Line | None, sessions: Sessions, plan: AuditPlan,
+    audited: pgaudit_lines.Audited | None = None,
 ) -> Event | None:  # fmt: skip
     found = meaning(text)
-    kind = kind or found.kind
+    kind = (audited.kind if audited is not None else None) or found.kind
     failure = after if after is not None and _belongs(after, line.at, text) else None
     told = kind is not None and failure is not None
+    key = audited.key if audited is not None else ""
     sessions.last[line.session] = (key, _digest(text), told)
     if kind is None:
         return None
-    of = _classes(line, found.objects, plan)
+    named = (audited.object,) if audited is not None and audited.object else ()
+    of = _classes(line, (*found.objects, *named), plan)
     event = _known(line, sessions, kind, masked(text), found.objects, failure, of)
     return event if _recorded(event, of, plan) else None
 

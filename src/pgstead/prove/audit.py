@@ -9,7 +9,7 @@ from typing import LiteralString
 from psycopg import sql
 
 from pgstead.model.address import Capability
-from pgstead.model.audit import Flaw, Head, Kind, Outcome, Record, broken_links
+from pgstead.model.audit import Flaw, Head, Kind, Outcome, Record, TableClass, broken_links
 from pgstead.model.design import DatabasePlan
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import try_login
@@ -214,6 +214,52 @@ def _triggers_stay(w: Witness, session: Session, plan: DatabasePlan) -> Iterator
 
 
 @promise(
+    "AUD-009",
+    "a read of a table of an audited class is in the trail once with its class, by whichever role",
+    requirement="AUD-1",
+    capability=AUDIT,
+    needs=(*_NEEDS, "schema"),
+    limit=90,
+)
+def reads_of_a_class_are_there(w: Witness) -> Iterator[Finding]:
+    trail = TrailTail.at_end(w)
+    tried: list[tuple[str, str, str]] = []
+    for of in plan_of(w).classes:
+        plan = w.design.database(of.database)
+        if plan is None or not of.reads or not (table := _table_of(w, of)):
+            continue
+        for role in (plan.app, plan.readonly):
+            with w.session(role, plan.name, w.doors[-1].name) as session, session.undone():
+                name = word()
+                session.ask(sql.SQL(_STATEMENTS[0][1]).format(table, sql.Identifier(name)))
+                tried.append((role, of.name, name))
+    if not tried:
+        raise CannotTryError("no class of tables is audited", could_try=False)
+    trail.settle(w)
+    for role, class_name, name in tried:
+        told = trail.naming(name)
+        yield told.shows(
+            holds=[(e.get("role"), e.get("classes")) for e in told.value] == [(role, [class_name])],
+            expected=f"one event of {role}, of the class {class_name}",
+            hint=_COLLECTED,
+        )
+
+
+def _table_of(w: Witness, of: TableClass) -> sql.Identifier | None:
+    told = w.look(_TABLES, database=of.database)
+    named = ((s, t) for s, t in told.value if of.holds(t if s == "public" else f"{s}.{t}"))
+    found = next(named, None)
+    return sql.Identifier(*found) if found is not None else None
+
+
+_TABLES: LiteralString = (
+    "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class AS c"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+    " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg' ORDER BY 1, 2"
+)
+
+
+@promise(
     "AUD-005",
     "every line of the trail is as it was written, and none is missing",
     requirement="AUD-2",
@@ -268,4 +314,5 @@ PROMISES = (
     refusals_are_there,
     the_application_changes_nothing,
     the_chain_is_whole,
+    reads_of_a_class_are_there,
 )
