@@ -172,6 +172,14 @@ def test_every_way_of_writing_is_told_row_by_row_and_secrets_are_masked(
     assert "s3cret" not in str(rows)
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_an_audited_stead_keeps_every_other_promise(audited: LiveStead) -> None:
+    """Whose statements are all logged: SRV-030 finds a slow one without its text."""
+    report = audited.json("prove", status=None)
+    assert [p["code"] for p in report["promises"] if p["verdict"] == "broken"] == []
+
+
 @pytest.mark.parametrize("sabotage", OURS, ids=lambda s: s.name)
 def test_a_sabotage_of_the_trail_breaks_its_promises(
     audited_scene: Scene, sabotage: Sabotage
