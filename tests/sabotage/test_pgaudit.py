@@ -74,8 +74,7 @@ def test_what_pgaudits_role_was_granted_follows_the_manifest(
         without = head + "[audit]" + tail.partition("[audit]")[2]
         stead.manifest.write_text(without)
         stead.run("up")
-        there = "SELECT FROM pg_roles WHERE rolname = 'pgstead_auditor'"
-        assert session.execute(there).fetchall() == []
+        assert session.execute(granted).fetchall() == []
         stead.manifest.write_text(manifest)
         stead.run("up")
         assert "nothing to change" in stead.run("up").stdout

@@ -50,7 +50,7 @@ def plan(manifest: Manifest, build: ServerBuild, layout: Layout) -> AuditPlan | 
         journal=str(layout.journal),
         histories=tuple(h for h in histories if h.tables),
         classes=tuple(c for entry in manifest.databases for c in _classes(entry)),
-        levels={} if pgaudit else dict(_raised(manifest)),
+        levels=dict(_raised(manifest)),
     )
 
 
@@ -60,12 +60,11 @@ def _classes(entry: DatabaseEntry) -> Iterator[TableClass]:
 
 
 def _raised(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """Yield roles of which more is logged than is recorded: the server's log knows no tables."""
+    """Yield roles of which more is logged than is recorded, for the sake of a class."""
     for entry in manifest.databases:
-        if entry.audit:
-            for role, level in _people(entry, manifest):
-                if _logged(level, entry) != _LEVELS.get(level):
-                    yield role, level
+        for role, level in _people(entry, manifest):
+            if _logged(level, entry) != level:
+                yield role, level
 
 
 def _people(entry: DatabaseEntry, manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -74,11 +73,12 @@ def _people(entry: DatabaseEntry, manifest: Manifest) -> Iterator[tuple[str, str
         yield role, manifest.audit.people
 
 
-def _logged(level: str, entry: DatabaseEntry) -> str | None:
-    """Return log_statement of a role: all that is recorded of it, or of a class of tables."""
-    if level == "all" or any(told.record == "all" for told in entry.audit):
-        return "all"
-    return "mod" if entry.audit else _LEVELS.get(level)
+def _logged(level: str, entry: DatabaseEntry) -> str:
+    """Return the level that is logged: all, where a class needs tenants and correlation ids.
+
+    They travel with BEGIN, which the server logs at that level alone.
+    """
+    return "all" if entry.audit else level
 
 
 def _history(entry: DatabaseEntry, *, pgaudit: bool) -> HistoryPlan:
@@ -104,7 +104,7 @@ def resources(manifest: Manifest, found: AuditPlan) -> Iterator[Resource]:
     for entry in manifest.databases:
         for role, level in _people(entry, manifest):
             yield from _settings(role, level, entry, found)
-    if found.pgaudit and found.classes:
+    if found.pgaudit:  # also without a class: roles that are left over are not dropped
         yield Role(AUDITOR, purpose="what it may do to a table, pgaudit records")
         for database in dict.fromkeys(c.database for c in found.classes):
             yield AuditedTables(database)
@@ -119,13 +119,13 @@ def resources(manifest: Manifest, found: AuditPlan) -> Iterator[Resource]:
 def _settings(
     role: str, level: str, entry: DatabaseEntry, found: AuditPlan
 ) -> Iterator[RoleSetting]:
+    logged = _logged(level, entry)
+    if logged not in _LEVELS:
+        return  # log_statement = ddl is everybody's
     if found.pgaudit:
-        if level in _CLASSES:
-            yield RoleSetting(role, "", "pgaudit.log", _CLASSES[level])
-            yield RoleSetting(role, "", "pgaudit.log_catalog", "off")
+        yield RoleSetting(role, "", "pgaudit.log", _CLASSES[logged])
+        yield RoleSetting(role, "", "pgaudit.log_catalog", "off")
         if entry.audit:
             yield RoleSetting(role, "", "pgaudit.role", AUDITOR)
         return
-    logged = _logged(level, entry)
-    if logged is not None:  # else log_statement = ddl is everybody's
-        yield RoleSetting(role, "", "log_statement", logged)
+    yield RoleSetting(role, "", "log_statement", _LEVELS[logged])

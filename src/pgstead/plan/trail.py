@@ -131,8 +131,8 @@ def events(
     for at, line in enumerate(lines):
         if line.at > until:
             return
-        after = following[at]
-        yield line, _event(line, lines[after] if after else None, sessions, plan)
+        after, named = _behind(lines, following, at)
+        yield line, _event(line, after, named, sessions, plan)
 
 
 def _following(lines: Sequence[Line]) -> list[int]:
@@ -144,7 +144,27 @@ def _following(lines: Sequence[Line]) -> list[int]:
     return found
 
 
-def _event(line: Line, after: Line | None, sessions: Sessions, plan: AuditPlan) -> Event | None:
+def _behind(
+    lines: Sequence[Line], following: Sequence[int], at: int
+) -> tuple[Line | None, tuple[str, ...]]:
+    """Return what follows on a statement in its session, and the tables that pgaudit names.
+
+    pgaudit writes the statement first, and then a line for each table that its role may use.
+    """
+    after, first = following[at], pgaudit_lines.read(lines[at].word("message"))
+    names: list[str] = [] if first is None else [first.object]
+    while first is not None and after:
+        part = pgaudit_lines.read(lines[after].word("message"))
+        if part is None or part.key != first.key:
+            break
+        names.append(part.object)
+        after = following[after]
+    return lines[after] if after else None, tuple(filter(None, names))
+
+
+def _event(
+    line: Line, after: Line | None, named: tuple[str, ...], sessions: Sessions, plan: AuditPlan
+) -> Event | None:
     if line.severe:
         return _failure(line, sessions, plan)
     message, pgaudit = line.word("message"), line.word("user") in plan.pgaudit
@@ -152,7 +172,7 @@ def _event(line: Line, after: Line | None, sessions: Sessions, plan: AuditPlan) 
         if sessions.last.get(line.session, ("", "", False))[0] == told.key:
             return None  # a part of the same statement
         sessions.note(line, meaning(told.text).settings if told.text else ())
-        return _statement(line, told.text, after, sessions, plan, told)
+        return _statement(line, told.text, after, sessions, plan, told, named)
     if (found := _LOGGED.fullmatch(message)) is not None:
         text = found[1]
         sessions.note(line, meaning(text).settings)
@@ -167,7 +187,7 @@ def _event(line: Line, after: Line | None, sessions: Sessions, plan: AuditPlan) 
 
 def _statement(
     line: Line, text: str, after: Line | None, sessions: Sessions, plan: AuditPlan,
-    audited: pgaudit_lines.Audited | None = None,
+    audited: pgaudit_lines.Audited | None = None, named: tuple[str, ...] = (),
 ) -> Event | None:  # fmt: skip
     found = meaning(text)
     kind = (audited.kind if audited is not None else None) or found.kind
@@ -177,7 +197,6 @@ def _statement(
     sessions.last[line.session] = (key, _digest(text), told)
     if kind is None:
         return None
-    named = (audited.object,) if audited is not None and audited.object else ()
     of = _classes(line, (*found.objects, *named), plan)
     event = _known(line, sessions, kind, masked(text), found.objects, failure, of)
     return event if _recorded(event, of, plan) else None

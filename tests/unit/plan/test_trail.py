@@ -138,10 +138,14 @@ def test_a_class_of_tables_keeps_what_its_roles_level_leaves_out() -> None:
 
 def test_pgaudit_names_the_table_that_a_view_led_to() -> None:
     personal = TableClass("shop", "personal", ("users",), reads=True)
-    told = "AUDIT: OBJECT,1,1,READ,SELECT,TABLE,public.users,SELECT * FROM v,<not logged>"
+    said = "AUDIT: {},1,1,READ,SELECT,{},SELECT * FROM v,<not logged>"
+    told = line(said.format("SESSION", ","), user="watched")
+    named = line(said.format("OBJECT", "TABLE,public.users"), user="watched")
     plan = replace(PLAN, classes=(personal,))
-    (event,) = read(line(told, user="watched"), plan=plan)
+    (event,) = read(told, named, plan=plan)
     assert (event.kind, event.objects, event.classes) == (Kind.READ, ("v",), ("personal",))
+    (event,) = read(told, named, denial("SELECT * FROM v", user="watched"), plan=plan)
+    assert (event.outcome, event.classes) == (Outcome.DENIED, ("personal",))
 
 
 def test_pgsteads_own_logins_are_no_news_and_others_are() -> None:
