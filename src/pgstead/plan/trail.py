@@ -229,18 +229,26 @@ def _belongs(failure: Line, begun: datetime, text: str) -> bool:
 
 
 def _failure(line: Line, sessions: Sessions, plan: AuditPlan) -> Event | None:
+    """Return the event of a failure that was not told with its statement.
+
+    pgaudit writes what it comes to: a SET ROLE to nobody, a table that is none, it never does.
+    """
     state, text = line.word("state_code"), line.word("statement")
     if state[:2] == _NO_WAY_IN and line.word("error_severity") == "FATAL":
         return _known(line, sessions, Kind.LOGIN, line.word("message"), failure=line)
-    if state != _DENIED:
-        return None
     _, last, told = sessions.last.get(line.session, ("", "", False))
-    if told and _digest(text) == last:
+    same = _digest(text) == last
+    if state != _DENIED and (same or line.word("user") not in plan.pgaudit):
+        return None  # the statement was told before, or is not asked for
+    if told and same:
         return None  # with the statement
     found = meaning(text)
+    if found.kind is None and state != _DENIED:
+        return None
     what = masked(text) or line.word("message")
     of = _classes(line, found.objects, plan)
-    return _known(line, sessions, found.kind or Kind.CODE, what, found.objects, line, of)
+    event = _known(line, sessions, found.kind or Kind.CODE, what, found.objects, line, of)
+    return event if _recorded(event, of, plan) else None
 
 
 def _digest(text: str) -> str:

@@ -148,6 +148,20 @@ def test_pgaudit_names_the_table_that_a_view_led_to() -> None:
     assert (event.outcome, event.classes) == (Outcome.DENIED, ("personal",))
 
 
+def test_what_fails_before_pgaudit_writes_it_is_told_once_by_its_failure() -> None:
+    text = "SET ROLE nobody_there"
+    failed = denial(text, user="watched", state_code="22023")
+    (event,) = read(failed)
+    assert (event.kind, event.outcome, event.what) == (Kind.ROLE, Outcome.FAILED, text)
+    assert read(denial(text, state_code="22023")) == []  # of others the statement is logged
+    assert read(denial("ROLLBACK", user="watched", state_code="25P01")) == []
+    insert = "INSERT INTO users VALUES (1)"
+    said = line(f"AUDIT: SESSION,1,1,WRITE,INSERT,,,{insert},<not logged>", user="watched")
+    late = denial(insert, user="watched", state_code="23505", after=30)
+    (done,) = read(said, late)
+    assert done.outcome is Outcome.DONE
+
+
 def test_pgsteads_own_logins_are_no_news_and_others_are() -> None:
     said = "connection authorized: user={} database=shop application_name={}"
     (event,) = read(
