@@ -67,7 +67,9 @@ def query(stead: LiveStead, **asked: Any) -> list[Told]:
     return [dict(told) for told in ask(question, plan, ports, stead.wired.ports.sql)]
 
 
-@pytest.mark.parametrize("days", [2, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "days", [2, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])]
+)
 def test_a_day_is_in_the_trail_with_each_action_exactly_once(audited: LiveStead, days: int) -> None:
     """Who, what, when, from where, for whom; literals are nowhere."""
     lived(audited, days)

@@ -13,6 +13,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,9 @@ class TrailFiles:
             # the file of a place may be gone by retention: the next ones are read from the first
             at = place.offset if place is not None and path.name == place.file else 0
             try:
-                with path.open("rb") as file:
-                    file.seek(at)
-                    for line in file:
-                        if not line.endswith(b"\n"):
-                            break  # whoever writes it has not come to its end
-                        at += len(line)
-                        yield Place(path.name, at), _record(line.decode(errors="replace"))
+                for line in _whole_lines(path, at):
+                    at += len(line)
+                    yield Place(path.name, at), _record(line.decode(errors="replace"))
             except OSError as error:
                 raise problem(error, path, "reading the trail") from error
 
@@ -189,6 +186,13 @@ class TrailFiles:
         finally:
             os.close(handle)
         made.replace(path)
+
+
+def _whole_lines(path: Path, at: int) -> Iterator[bytes]:
+    """Yield the lines from a place on; one without its end is still being written."""
+    with path.open("rb") as file:
+        file.seek(at)
+        yield from takewhile(lambda line: line.endswith(b"\n"), file)
 
 
 def _write(path: Path, data: bytes) -> None:
