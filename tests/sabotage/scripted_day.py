@@ -76,10 +76,13 @@ def does(stead: LiveStead, actions: list[Action]) -> None:
                     session.execute("ROLLBACK")
 
 
-def found(events: list[Told], action: Action) -> list[Told]:
-    """Return the events of an action."""
-    begins, mark = action.statement.split(" ", 1)[0], re.compile(rf"\b{action.mark}\b")
-    return [e for e in events if e["what"].startswith(begins) and mark.search(e["what"])]
+def by_mark(events: list[Told]) -> dict[str, list[Told]]:
+    """Return events by the marks that they name."""
+    named: dict[str, list[Told]] = {}
+    for event in events:
+        for mark in set(re.findall(rf"\b{MARK}_\d+_[a-z]\b", event["what"])):
+            named.setdefault(mark, []).append(event)
+    return named
 
 
 def lived(audited: LiveStead, days: int) -> None:
@@ -90,8 +93,10 @@ def lived(audited: LiveStead, days: int) -> None:
     time.sleep(1.5)  # what becomes of a statement is known a second later
     told = audited.run("audit", "query", "--json", "--since", "1h", "--limit", "1000000").stdout
     events = [json.loads(line) for line in told.splitlines()]
+    named = by_mark(events)
     for action in actions:
-        mine = found(events, action)
+        begins = action.statement.split(" ", 1)[0]
+        mine = [e for e in named.get(action.mark, ()) if e["what"].startswith(begins)]
         assert len(mine) == 1, (action, mine)
         (event,) = mine
         told = {name: event.get(name, "") for name in ("role", "kind", "outcome")}
