@@ -273,17 +273,17 @@ def the_reader_may_write(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-class _Taking(socketserver.BaseRequestHandler):
+class _Welcoming(socketserver.BaseRequestHandler):
     def handle(self) -> None:
-        while self.request.recv(4096):
-            pass
+        self.request.recv(4096)
+        self.request.sendall(b"R\0\0\0\x08\0\0\0\0")  # AuthenticationOk
 
 
 @sabotage("ROL-026", alone=True)
-def a_door_takes_whatever_comes(scene: Scene) -> Iterator[Design | None]:
-    """Something stands before the server that reads on and on, and never hangs up."""
+def a_door_welcomes_whatever_comes(scene: Scene) -> Iterator[Design | None]:
+    """Something stands before the server that reads nothing of what it is sent."""
     doors = scene.design.doors
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Taking) as server:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Welcoming) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         port = server.server_address[1]
@@ -295,7 +295,7 @@ def a_door_takes_whatever_comes(scene: Scene) -> Iterator[Design | None]:
 
 
 SABOTAGES = (
-    a_door_takes_whatever_comes,
+    a_door_welcomes_whatever_comes,
     a_password_is_not_the_files,
     a_password_is_md5,
     there_is_another_superuser,

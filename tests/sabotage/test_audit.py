@@ -14,10 +14,11 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from pgstead.cli.wiring import access_to
+from pgstead.cli.wiring import access_to, wire
 from pgstead.prove.finding import Verdict
 from pgstead.workflows import audit as workflow
 from pgstead.workflows.audit_query import Question, ask
+from pgstead.workflows.planning import plan
 from tests.fix_stead import LiveStead, stead_in
 from tests.sabotage.damage import Sabotage
 from tests.sabotage.on_audit import LENGTHY, WHERE, held_trail
@@ -59,12 +60,12 @@ def audited_scene(audited: LiveStead) -> Scene:
 
 def query(stead: LiveStead, **asked: Any) -> list[Told]:
     """Ask for the events of the last hour."""
-    plan, ports, now = stead.wired.design.audit, stead.wired.ports.audit, datetime.now(UTC)
-    assert plan is not None
+    audit, ports, now = stead.wired.design.audit, stead.wired.ports.audit, datetime.now(UTC)
+    assert audit is not None
     assert ports is not None
-    workflow.collect(plan, ports)
+    workflow.collect(audit, ports)
     question = Question(now - timedelta(hours=1), now + timedelta(hours=1), **asked)
-    return [dict(told) for told in ask(question, plan, ports, stead.wired.ports.sql)]
+    return [dict(told) for told in ask(question, audit, ports, stead.wired.ports.sql)]
 
 
 @pytest.mark.parametrize(
@@ -263,4 +264,5 @@ def test_what_is_no_longer_wanted_leaves_and_the_trail_stays(audited: LiveStead)
         triggers = "SELECT FROM pg_trigger WHERE tgname ~ '^pgstead_audit_'"
         assert session.execute(triggers).fetchall() == []
     assert list((audited.state / "audit").glob("trail-*.jsonl"))
-    assert "nothing to change" in audited.run("up").stdout
+    wired = wire(audited.manifest)
+    assert plan(wired.design, wired.ports).empty

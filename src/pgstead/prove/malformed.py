@@ -43,7 +43,8 @@ _LOGIN: Mapping[str, bytes] = MappingProxyType({
 })  # fmt: skip
 
 
-# It ends a PgBouncer that lacks the fix, with all its clients: newer ones alone are asked.
+# It ends a PgBouncer that lacks the fix, with all its clients: newer ones alone are asked. Those
+# wait for more of it, until client_login_timeout (seen with 1.26.1).
 _CRASH = "CVE-2026-6664"
 _FATAL: Mapping[str, bytes] = MappingProxyType({
     "a first message of SCRAM of negative length": _SCRAM + struct.pack("!i", -2),
@@ -111,6 +112,8 @@ def _judged(
             said = _said(caller, messages, context)
         except OSError as error:
             raise CannotTryError(f"{tried}: {error}") from error
+    if said is None and name in _FATAL:
+        return answer(tried, "waits for more, which the time for logins ends", said, watch).kept()
     if said is None:
         told = answer(tried, f"still open after {_PATIENCE:g} s", said, watch)
         return told.broken("an end", hint=_OPEN)
