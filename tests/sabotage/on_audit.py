@@ -24,13 +24,11 @@ def plan_of(scene: Scene) -> AuditPlan:
 
 
 @contextmanager
-def nobody_collects(scene: Scene) -> Iterator[Path]:
-    """Stop the agent; give the newest file of the trail."""
-    scene.ports.supervisor.stop("agent")
-    try:
+def held_trail(scene: Scene) -> Iterator[Path]:
+    """Let nobody else write; give the newest file of the trail."""
+    assert scene.ports.audit is not None
+    with scene.ports.audit.trail.writing():
         yield max(Path(plan_of(scene).directory).glob("trail-*.jsonl"))
-    finally:
-        scene.ports.supervisor.start("agent")
 
 
 @sabotage("AUD-001", where=WHERE, alone=True)
@@ -44,6 +42,13 @@ def statements_of_the_application_are_not_logged(scene: Scene) -> Iterator[Desig
 def changes_of_roles_are_not_logged(scene: Scene) -> Iterator[Design | None]:
     """The server logs no statements but those of roles that have a setting of their own."""
     with scene.altered(log_statement="none"):
+        yield None
+
+
+@sabotage("AUD-009", where=WHERE, alone=True)
+def reads_of_a_class_are_not_logged(scene: Scene) -> Iterator[Design | None]:
+    """Of readers, writes were to be recorded; that a class asks for more was forgotten."""
+    with scene.role_setting(scene.plan.readonly, "log_statement", "mod"):
         yield None
 
 
@@ -75,7 +80,7 @@ def the_application_may_change_its_history(scene: Scene) -> Iterator[Design | No
 @contextmanager
 def edited_trail(scene: Scene, *, cut: bool) -> Iterator[None]:
     """Change the trail's file as its owner could."""
-    with nobody_collects(scene) as path:
+    with held_trail(scene) as path:
         before = path.read_text()
         lines = before.splitlines(keepends=True)
         if cut:
@@ -108,8 +113,11 @@ def the_last_lines_are_cut_off(scene: Scene) -> Iterator[Design | None]:
 @sabotage("AUD-001", "AUD-002", "AUD-003", where=LENGTHY, alone=True)
 def the_agent_collects_nothing(scene: Scene) -> Iterator[Design | None]:
     """It died, and nobody looked."""
-    with nobody_collects(scene):
+    scene.ports.supervisor.stop("agent")
+    try:
         yield None
+    finally:
+        scene.ports.supervisor.start("agent")
 
 
 @sabotage("AUD-006", "AUD-007", where=WHERE, alone=True)
@@ -154,6 +162,7 @@ def a_change_is_rewritten(scene: Scene) -> Iterator[Design | None]:
 
 
 SABOTAGES = (
+    reads_of_a_class_are_not_logged,
     statements_of_the_application_are_not_logged,
     changes_of_roles_are_not_logged,
     refusals_are_not_logged,

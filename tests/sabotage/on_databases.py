@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from pgstead.model.design import Design
 from tests.sabotage.damage import sabotage
@@ -269,7 +273,38 @@ def orphans_are_kept(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+class _Telling(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        described = {
+            "paths": {"/users": {"get": {"parameters": [{"name": "sort", "in": "query"}]}}}
+        }
+        error = 'psycopg.errors.SyntaxError: syntax error at or near "OR"'
+        well = self.path == "/openapi.json"
+        body = (json.dumps(described) if well else error).encode()
+        self.send_response(200 if well else 500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        return
+
+
+@sabotage("API-001", alone=True)
+def an_order_is_put_into_sql(scene: Scene) -> Iterator[Design | None]:
+    """A service formats what it was sent into its query, and tells the error that comes of it."""
+    with HTTPServer(("127.0.0.1", 0), _Telling) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        (service, *others) = scene.design.services
+        forged = replace(service, host="127.0.0.1", port=server.server_address[1])
+        try:
+            yield replace(scene.design, services=(forged, *others))
+        finally:
+            server.shutdown()
+
+
 SABOTAGES = (
+    an_order_is_put_into_sql,
     there_is_another_database,
     everyone_may_connect,
     the_application_gets_elsewhere,

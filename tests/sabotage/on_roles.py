@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from psycopg import sql
 
@@ -270,7 +273,29 @@ def the_reader_may_write(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+class _Welcoming(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(4096)
+        self.request.sendall(b"R\0\0\0\x08\0\0\0\0")  # AuthenticationOk
+
+
+@sabotage("ROL-026", alone=True)
+def a_door_welcomes_whatever_comes(scene: Scene) -> Iterator[Design | None]:
+    """Something stands before the server that reads nothing of what it is sent."""
+    doors = scene.design.doors
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Welcoming) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        port = server.server_address[1]
+        try:
+            forged = (replace(d, port=port) if d.name == "direct" else d for d in doors)
+            yield replace(scene.design, doors=tuple(forged))
+        finally:
+            server.shutdown()
+
+
 SABOTAGES = (
+    a_door_welcomes_whatever_comes,
     a_password_is_not_the_files,
     a_password_is_md5,
     there_is_another_superuser,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -251,7 +253,24 @@ def _cannot_start(scene: Scene) -> Iterator[Design | None]:
         scene.wait_for_doors(120)
 
 
+@sabotage("SRV-016", alone=True)
+def a_library_is_not_the_pinned_one(scene: Scene) -> Iterator[Design | None]:
+    """Somebody put a library of theirs in the place of one that the server loads."""
+    build = scene.design.build
+    if build.origin != "toolchain":
+        pytest.skip("these binaries are no toolchain's")
+    tree = Path(build.bindir).parent
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, tree.name)  # others use the tree itself
+        for part in ("bin", "lib"):
+            shutil.copytree(tree / part, copy / part, symlinks=True)
+        library = next(copy.glob("lib/**/auth_delay.so"))
+        library.write_bytes(library.read_bytes() + b" ")
+        yield replace(scene.design, build=replace(build, bindir=str(copy / "bin")))
+
+
 SABOTAGES = (
+    a_library_is_not_the_pinned_one,
     another_version_was_designed,
     a_setting_is_changed,
     a_setting_waits_for_a_restart,

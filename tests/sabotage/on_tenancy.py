@@ -185,7 +185,32 @@ def a_workspace_is_everybodys(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@sabotage("TEN-025", alone=True)
+def statistics_are_open(scene: Scene) -> Iterator[Design | None]:
+    """Somebody looked for the cause of a plan as the application, and was given what they asked."""
+    app = scene.plan.app
+    with scene.done_and_undone(
+        f"GRANT SELECT ON pg_catalog.pg_statistic TO {app}",
+        f"REVOKE SELECT ON pg_catalog.pg_statistic FROM {app}",
+    ):
+        yield None
+
+
+@sabotage("TEN-025", alone=True)
+def conversions_are_called_leakproof(scene: Scene) -> Iterator[Design | None]:
+    """A query was slow under policies, until its functions were said to tell nothing."""
+    functions = ("int4in(cstring)", "uuid_out(uuid)", "textin(cstring)", "textout(text)")
+    change = "ALTER FUNCTION pg_catalog.{} {} COST {}"
+    with scene.done_and_undone(
+        tuple(change.format(f, "LEAKPROOF", 0.0001) for f in functions),
+        tuple(change.format(f, "NOT LEAKPROOF", 1) for f in functions),
+    ):
+        yield None
+
+
 SABOTAGES = (
+    statistics_are_open,
+    conversions_are_called_leakproof,
     a_workspace_is_everybodys,
     row_security_is_not_forced,
     there_is_another_policy,

@@ -133,6 +133,10 @@ def process(operation: Operation, ports: Ports) -> None:
             ports.supervisor.restart(wanted.name)
         case _, ServerProcess(running=True) as wanted:
             ports.supervisor.start(wanted.name)
+        case ServerProcess() as found, None:
+            # configured anew, a supervisor has ended and forgotten what no design names
+            if found.name in ports.supervisor.states():
+                ports.supervisor.stop(found.name)
         case ServerProcess() as found, _:
             ports.supervisor.stop(found.name)
         case _:

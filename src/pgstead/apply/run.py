@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from pgstead.apply import audit, backup, databases, local, restarting, roles, server
+from pgstead.apply import audit, audited_tables, backup, databases, local, restarting, roles, server
 from pgstead.apply.session import Session
 from pgstead.errors import InitializationError, NotRunningError
 from pgstead.model.address import Kind
@@ -83,6 +83,8 @@ def _perform(run: _Run, operation: Operation) -> None:
             _migrate(run, operation)
         case Kind.CHANGE_HISTORY:
             audit.history(operation, run.design, run.session)
+        case Kind.AUDITED_TABLES:
+            audited_tables.grants(operation, run.design, run.session)
         case _:
             _perform_sql(run, operation)
 

@@ -74,6 +74,7 @@ def _filters(body: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--correlation-id", default="", help="Of one request."),
         click.option("--session", default="", help="Of one session of the server."),
         click.option("--client", default="", help="From an address; may hold `*`."),
+        click.option("--class", "table_class", default="", help="On a table of a class."),
         click.option("--object", default="", help="On a table; may hold `*`."),
     )
     for option in reversed(list(options)):
@@ -157,24 +158,21 @@ def _tail(lines: int, follow: bool, **told: Any) -> None:
     from collections import deque
 
     from pgstead.workflows import audit
-    from pgstead.workflows.audit_query import ask
+    from pgstead.workflows.audit_query import Following
 
     console = Console(invocation_of())
     _, plan, ports = _wired(console)
-    audit.collect(plan, ports)
     begun = datetime.now(UTC) - timedelta(days=1)
-    far = datetime.max.replace(tzinfo=UTC)
-    seen = ports.trail.head().seq
-    for event in deque(ask(_question(begun, far, told), plan, ports, None), maxlen=lines):
+    trail = Following(_question(begun, datetime.max.replace(tzinfo=UTC), told), ports)
+    audit.collect(plan, ports)
+    for event in deque(trail.new(), maxlen=lines):
         _print(console, event)
     try:
         while follow:
             time.sleep(_PAUSE)
             audit.collect(plan, ports)
-            for event in ask(_question(begun, far, told), plan, ports, None):
-                if int(event["seq"]) > seen:
-                    _print(console, event)
-                    seen = int(event["seq"])
+            for event in trail.new():
+                _print(console, event)
     except KeyboardInterrupt:
         return  # that is how one leaves
 

@@ -11,6 +11,7 @@ SUPERUSER = "postgres"
 LOOKUP = "pgstead_pooler"
 MONITOR = "pgstead_monitor"
 BACKUP = "pgstead_backup"
+AUDITOR = "pgstead_auditor"  # nobody's login: what it may do to a table, pgaudit records
 SCHEMA = "pgstead"
 LEDGER_SCHEMA = "pgstead_migrations"  # the owner's, where migrations write what they did
 LOOKUP_FUNCTION = "pgstead.pooler_lookup(text)"

@@ -13,12 +13,13 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from pgstead.host.files import problem
 from pgstead.host.journal import JsonJournal
-from pgstead.model.audit import GENESIS, Head, Kind, Record, chained, parsed
+from pgstead.model.audit import GENESIS, Head, Kind, Place, Record, chained, parsed
 
 _PREFIX, _SUFFIX = "trail-", ".jsonl"
 _TAIL = 1 << 16
@@ -88,6 +89,35 @@ class TrailFiles:
             except OSError as error:
                 raise problem(error, path, "reading the trail") from error
 
+    def following(self, after: Place | date) -> Iterator[tuple[Place, Record | None]]:
+        """Yield the records behind a place or from a day on. Raises StateDirectoryError."""
+        place, since = (after, None) if isinstance(after, Place) else (None, after)
+        for day, path in self._files():
+            if (place and path.name < place.file) or (since and day < since):
+                continue
+            # the file of a place may be gone by retention: the next ones are read from the first
+            at = place.offset if place is not None and path.name == place.file else 0
+            try:
+                for line in _whole_lines(path, at):
+                    at += len(line)
+                    yield Place(path.name, at), _record(line.decode(errors="replace"))
+            except OSError as error:
+                raise problem(error, path, "reading the trail") from error
+
+    def end(self) -> Place | None:
+        """Return the place behind the last record, None where there is none yet."""
+        files = self._files()
+        if not files:
+            return None
+        path = files[-1][1]
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                torn = _torn(file.fileno(), size)
+        except OSError as error:
+            raise problem(error, path, "reading the trail") from error
+        return Place(path.name, size - len(torn))
+
     def anchors(self) -> Iterable[Head]:
         """Yield the heads in the journal, and the one beside the trail."""
         for told in self._journal.events():
@@ -156,6 +186,13 @@ class TrailFiles:
         finally:
             os.close(handle)
         made.replace(path)
+
+
+def _whole_lines(path: Path, at: int) -> Iterator[bytes]:
+    """Yield the lines from a place on; one without its end is still being written."""
+    with path.open("rb") as file:
+        file.seek(at)
+        yield from takewhile(lambda line: line.endswith(b"\n"), file)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -32,6 +32,20 @@ class Audit(Part):
     )
 
 
+class AuditedClass(Part):
+    """A class of tables: what is done to them is recorded, whoever of the roles does it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")] = Field(
+        description='Its name, by which events are found: "personal".'
+    )
+    tables: Annotated[tuple[Pattern, ...], Field(min_length=1)] = Field(
+        description="Its tables, with `*` for any letters."
+    )
+    record: Literal["all", "writes"] = Field(
+        default="all", description="Reads and writes of them, or writes alone."
+    )
+
+
 class History(Part):
     """Changes of rows, kept by triggers in the database itself (AUD-1)."""
 

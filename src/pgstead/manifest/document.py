@@ -16,7 +16,7 @@ from pydantic import model_validator as validator
 from pgstead.manifest import names, schedules
 from pgstead.manifest.alerts import Alerts
 from pgstead.manifest.at_rest import AtRest
-from pgstead.manifest.audit import Audit, History
+from pgstead.manifest.audit import Audit, AuditedClass, History
 from pgstead.manifest.containers import Containers
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
@@ -219,6 +219,9 @@ class DatabaseEntry(Part):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Of the application role.")
     service: Service | None = Field(default=None, description="An HTTP service to run.")
     history: History = Field(default_factory=History, description="Changes of rows that are kept.")
+    audit: tuple[AuditedClass, ...] = Field(
+        default=(), description="Classes of tables whose use is recorded, whoever uses them."
+    )
 
     @property
     def imported_from(self) -> str:

@@ -48,6 +48,7 @@ class Kind(StrEnum):
     POOLER_SETTING = "pooler-setting"
     REVISION = "revision"
     CHANGE_HISTORY = "change-history"
+    AUDITED_TABLES = "audited-tables"
     SLOT = "slot"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
 GENESIS = "0" * 64  # what the first record of all follows on
@@ -72,6 +73,7 @@ class Event:
     transaction: str = ""  # virtual transaction id
     what: str = ""  # the statement, or what was tried
     objects: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()  # of tables, that one of the objects is of
     sqlstate: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Place | None = None
@@ -146,6 +148,21 @@ class HistoryPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class TableClass:
+    """Tables of one class: what is done to them is recorded, whoever of the roles does it."""
+
+    database: str
+    name: str
+    tables: tuple[str, ...]  # may hold `*`; `public` need not be said
+    reads: bool  # reads too, else writes alone
+
+    def holds(self, table: str) -> bool:
+        """Say whether a table, named as events name it, is of the class."""
+        names = (table, f"public.{table}")
+        return any(fnmatchcase(name, pattern) for name in names for pattern in self.tables)
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPlan:
     """How a stead is audited. Spans in seconds."""
 
@@ -158,6 +175,9 @@ class AuditPlan:
     pooler_log: str  # empty: no pooler
     journal: str
     histories: tuple[HistoryPlan, ...] = ()
+    classes: tuple[TableClass, ...] = ()
+    levels: Mapping[str, str] = field(default_factory=dict[str, str])
+    # by role: what of it is recorded, where more is logged for the sake of a class
 
 
 def chained(head: Head, body: Mapping[str, Any]) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pgstead.design.names import AUDITOR
 from pgstead.model.address import Resource
 from pgstead.model.design import Design
 from pgstead.model.resources import Database, DefaultPrivilege, Extension, Grant, Routine, Schema
@@ -95,6 +96,8 @@ def _relations(
         if design.stead.find(Grant, found.key) is not None:
             yield found
             continue
+        if row["grantee"] == AUDITOR:
+            continue  # observe.audited_tables tells of it
         beyond = set(found.privileges) - _expected(design, database, row)
         if beyond:
             yield Grant(

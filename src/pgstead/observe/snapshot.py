@@ -9,7 +9,18 @@ from pgstead.model.address import Kind, Resource
 from pgstead.model.design import Design
 from pgstead.model.resources import Cluster, Database, PoolerSetting
 from pgstead.model.stead import Stead
-from pgstead.observe import audit, backup, databases, keys, local, pooler, roles, schema, server
+from pgstead.observe import (
+    audit,
+    audited_tables,
+    backup,
+    databases,
+    keys,
+    local,
+    pooler,
+    roles,
+    schema,
+    server,
+)
 from pgstead.observe.reading import Reading
 from pgstead.ports import Ports
 
@@ -28,6 +39,7 @@ SERVER_KINDS = (
     Kind.GRANT,
     Kind.REVISION,
     Kind.CHANGE_HISTORY,
+    Kind.AUDITED_TABLES,
     Kind.SLOT,
 )
 
@@ -69,3 +81,4 @@ def _on_the_server(design: Design, reading: Reading, ports: Ports) -> Iterator[R
         yield from databases.inside(design, reading, database)
         yield from schema.resources(reading, database)
         yield from audit.histories(design, reading, database)
+        yield from audited_tables.resources(design, reading, database)

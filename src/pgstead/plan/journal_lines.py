@@ -20,6 +20,7 @@ _KINDS: Mapping[str, Kind] = MappingProxyType({
     address.Kind.EXTENSION: Kind.DDL,
     address.Kind.ROUTINE: Kind.DDL,
     address.Kind.CHANGE_HISTORY: Kind.DDL,
+    address.Kind.AUDITED_TABLES: Kind.ROLE,
     address.Kind.SETTING: Kind.DDL,
     address.Kind.OVERRIDE: Kind.DDL,
 })  # fmt: skip

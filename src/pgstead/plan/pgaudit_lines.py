@@ -24,6 +24,7 @@ class Audited:
     key: str
     kind: Kind | None  # None: what its text does decides
     text: str
+    object: str = ""  # a table of it, which a view may have led to
 
 
 def read(message: str) -> Audited | None:
@@ -33,7 +34,7 @@ def read(message: str) -> Audited | None:
     fields = next(csv.reader([message.removeprefix(_BEGINS)]))
     if len(fields) < _FIELDS:
         return None
-    _, statement, _, group, _, _, _, text, _ = fields[:_FIELDS]
+    _, statement, _, group, _, _, name, text, _ = fields[:_FIELDS]
     # a SELECT without a table is READ to pgaudit: most of them set the scope of a transaction
     kind = None if group == "READ" else _KINDS.get(group)
-    return Audited(f"pgaudit {statement}", kind, text)
+    return Audited(f"pgaudit {statement}", kind, text, name.removeprefix("public."))

@@ -14,9 +14,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
-from pgstead.model.audit import LAG, AuditPlan, Event, Kind, Outcome, Place
+from pgstead.model.audit import LAG, AuditPlan, Event, Kind, Outcome, Place, TableClass
 from pgstead.plan import pgaudit_lines
 from pgstead.plan.statement_kinds import masked, meaning
 
@@ -130,8 +131,8 @@ def events(
     for at, line in enumerate(lines):
         if line.at > until:
             return
-        after = following[at]
-        yield line, _event(line, lines[after] if after else None, sessions, plan)
+        after, named = _behind(lines, following, at)
+        yield line, _event(line, after, named, sessions, plan)
 
 
 def _following(lines: Sequence[Line]) -> list[int]:
@@ -143,19 +144,39 @@ def _following(lines: Sequence[Line]) -> list[int]:
     return found
 
 
-def _event(line: Line, after: Line | None, sessions: Sessions, plan: AuditPlan) -> Event | None:
+def _behind(
+    lines: Sequence[Line], following: Sequence[int], at: int
+) -> tuple[Line | None, tuple[str, ...]]:
+    """Return what follows on a statement in its session, and the tables that pgaudit names.
+
+    pgaudit writes the statement first, and then a line for each table that its role may use.
+    """
+    after, first = following[at], pgaudit_lines.read(lines[at].word("message"))
+    names: list[str] = [] if first is None else [first.object]
+    while first is not None and after:
+        part = pgaudit_lines.read(lines[after].word("message"))
+        if part is None or part.key != first.key:
+            break
+        names.append(part.object)
+        after = following[after]
+    return lines[after] if after else None, tuple(filter(None, names))
+
+
+def _event(
+    line: Line, after: Line | None, named: tuple[str, ...], sessions: Sessions, plan: AuditPlan
+) -> Event | None:
     if line.severe:
-        return _failure(line, sessions)
+        return _failure(line, sessions, plan)
     message, pgaudit = line.word("message"), line.word("user") in plan.pgaudit
     if pgaudit and (told := pgaudit_lines.read(message)) is not None:
         if sessions.last.get(line.session, ("", "", False))[0] == told.key:
             return None  # a part of the same statement
         sessions.note(line, meaning(told.text).settings if told.text else ())
-        return _statement(line, told.text, after, sessions, told.key, told.kind)
+        return _statement(line, told.text, after, sessions, plan, told, named)
     if (found := _LOGGED.fullmatch(message)) is not None:
         text = found[1]
         sessions.note(line, meaning(text).settings)
-        return None if pgaudit else _statement(line, text, after, sessions, "")
+        return None if pgaudit else _statement(line, text, after, sessions, plan)
     if _AUTHORIZED.match(message):
         ours = line.word("user") in plan.own and _OURS in message
         return None if ours else _known(line, sessions, Kind.LOGIN, message)
@@ -165,17 +186,40 @@ def _event(line: Line, after: Line | None, sessions: Sessions, plan: AuditPlan) 
 
 
 def _statement(
-    line: Line, text: str, after: Line | None, sessions: Sessions, key: str,
-    kind: Kind | None = None,
+    line: Line, text: str, after: Line | None, sessions: Sessions, plan: AuditPlan,
+    audited: pgaudit_lines.Audited | None = None, named: tuple[str, ...] = (),
 ) -> Event | None:  # fmt: skip
     found = meaning(text)
-    kind = kind or found.kind
+    kind = (audited.kind if audited is not None else None) or found.kind
     failure = after if after is not None and _belongs(after, line.at, text) else None
     told = kind is not None and failure is not None
+    key = audited.key if audited is not None else ""
     sessions.last[line.session] = (key, _digest(text), told)
     if kind is None:
         return None
-    return _known(line, sessions, kind, masked(text), found.objects, failure)
+    of = _classes(line, (*found.objects, *named), plan)
+    event = _known(line, sessions, kind, masked(text), found.objects, failure, of)
+    return event if _recorded(event, of, plan) else None
+
+
+# What `audit.application` and `audit.people` leave out, where it is logged nevertheless.
+_LEFT_OUT: Mapping[str, frozenset[Kind]] = MappingProxyType({
+    "writes": frozenset({Kind.READ, Kind.FUNCTION}),
+    "ddl": frozenset({Kind.READ, Kind.FUNCTION, Kind.CODE, Kind.WRITE}),
+})  # fmt: skip
+
+
+def _recorded(event: Event, of: Iterable[TableClass], plan: AuditPlan) -> bool:
+    left_out = _LEFT_OUT.get(plan.levels.get(event.role, ""), frozenset())
+    if event.kind not in left_out or event.outcome is Outcome.DENIED:
+        return True
+    return any(c.reads or event.kind is Kind.WRITE for c in of)
+
+
+def _classes(line: Line, objects: Sequence[str], plan: AuditPlan) -> tuple[TableClass, ...]:
+    """Return the classes that the tables of a statement are of."""
+    mine = (c for c in plan.classes if c.database == line.word("dbname"))
+    return tuple(c for c in mine if any(map(c.holds, objects)))
 
 
 def _belongs(failure: Line, begun: datetime, text: str) -> bool:
@@ -184,18 +228,27 @@ def _belongs(failure: Line, begun: datetime, text: str) -> bool:
     return failure.severe and near and failure.word("statement").strip() == text.strip()
 
 
-def _failure(line: Line, sessions: Sessions) -> Event | None:
+def _failure(line: Line, sessions: Sessions, plan: AuditPlan) -> Event | None:
+    """Return the event of a failure that was not told with its statement.
+
+    pgaudit writes what it comes to: a SET ROLE to nobody, a table that is none, it never does.
+    """
     state, text = line.word("state_code"), line.word("statement")
     if state[:2] == _NO_WAY_IN and line.word("error_severity") == "FATAL":
         return _known(line, sessions, Kind.LOGIN, line.word("message"), failure=line)
-    if state != _DENIED:
-        return None
     _, last, told = sessions.last.get(line.session, ("", "", False))
-    if told and _digest(text) == last:
+    same = _digest(text) == last
+    if state != _DENIED and (same or line.word("user") not in plan.pgaudit):
+        return None  # the statement was told before, or is not asked for
+    if told and same:
         return None  # with the statement
     found = meaning(text)
+    if found.kind is None and state != _DENIED:
+        return None
     what = masked(text) or line.word("message")
-    return _known(line, sessions, found.kind or Kind.CODE, what, found.objects, line)
+    of = _classes(line, found.objects, plan)
+    event = _known(line, sessions, found.kind or Kind.CODE, what, found.objects, line, of)
+    return event if _recorded(event, of, plan) else None
 
 
 def _digest(text: str) -> str:
@@ -213,6 +266,7 @@ def _outcome(failure: Line | None) -> Outcome:
 def _known(
     line: Line, sessions: Sessions, kind: Kind, what: str,
     objects: tuple[str, ...] = (), failure: Line | None = None,
+    of: Iterable[TableClass] = (),
 ) -> Event:  # fmt: skip
     outcome = _outcome(failure)
     # only of refusals: other messages quote values
@@ -234,6 +288,7 @@ def _known(
         transaction=line.word("vxid"),
         what=what,
         objects=objects,
+        classes=tuple(c.name for c in of),
         sqlstate="" if failure is None else failure.word("state_code"),
         detail={"message": failure.word("message")} if denied and failure else {},
         source=line.end,

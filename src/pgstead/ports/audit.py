@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pgstead.model.audit import Head, Record
+    from pgstead.model.audit import Head, Place, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,14 @@ class TrailStore(Protocol):
 
     def records(self, since: date | None = None) -> Iterator[tuple[str, Record | None]]:
         """Yield the records, oldest first, with file and line; None for an unreadable line."""
+        ...
+
+    def following(self, after: Place | date) -> Iterator[tuple[Place, Record | None]]:
+        """Yield the records behind a place, or from a day on, each with the place behind it."""
+        ...
+
+    def end(self) -> Place | None:
+        """Return the place behind the last record."""
         ...
 
     def anchors(self) -> Iterable[Head]:

@@ -9,8 +9,9 @@ from typing import LiteralString
 from psycopg import sql
 
 from pgstead.model.address import Capability
-from pgstead.model.audit import Flaw, Head, Kind, Outcome, Record, broken_links
+from pgstead.model.audit import Flaw, Head, Kind, Outcome, Record, TableClass, broken_links
 from pgstead.model.design import DatabasePlan
+from pgstead.ports.audit import TrailStore
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import try_login
 from pgstead.prove.promise import promise
@@ -214,6 +215,52 @@ def _triggers_stay(w: Witness, session: Session, plan: DatabasePlan) -> Iterator
 
 
 @promise(
+    "AUD-009",
+    "a read of a table of an audited class is in the trail once with its class, by whichever role",
+    requirement="AUD-1",
+    capability=AUDIT,
+    needs=(*_NEEDS, "schema"),
+    limit=90,
+)
+def reads_of_a_class_are_there(w: Witness) -> Iterator[Finding]:
+    trail = TrailTail.at_end(w)
+    tried: list[tuple[str, str, str]] = []
+    for of in plan_of(w).classes:
+        plan = w.design.database(of.database)
+        if plan is None or not of.reads or not (table := _table_of(w, of)):
+            continue
+        for role in (plan.app, plan.readonly):
+            with w.session(role, plan.name, w.doors[-1].name) as session, session.undone():
+                name = word()
+                session.ask(sql.SQL(_STATEMENTS[0][1]).format(table, sql.Identifier(name)))
+                tried.append((role, of.name, name))
+    if not tried:
+        raise CannotTryError("no class of tables is audited", could_try=False)
+    trail.settle(w)
+    for role, class_name, name in tried:
+        told = trail.naming(name)
+        yield told.shows(
+            holds=[(e.get("role"), e.get("classes")) for e in told.value] == [(role, [class_name])],
+            expected=f"one event of {role}, of the class {class_name}",
+            hint=_COLLECTED,
+        )
+
+
+def _table_of(w: Witness, of: TableClass) -> sql.Identifier | None:
+    told = w.look(_TABLES, database=of.database)
+    named = ((s, t) for s, t in told.value if of.holds(t if s == "public" else f"{s}.{t}"))
+    found = next(named, None)
+    return sql.Identifier(*found) if found is not None else None
+
+
+_TABLES: LiteralString = (
+    "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class AS c"
+    " JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
+    " WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg' ORDER BY 1, 2"
+)
+
+
+@promise(
     "AUD-005",
     "every line of the trail is as it was written, and none is missing",
     requirement="AUD-2",
@@ -222,21 +269,10 @@ def _triggers_stay(w: Witness, session: Session, plan: DatabasePlan) -> Iterator
 )
 def the_chain_is_whole(w: Witness) -> Iterator[Finding]:
     with timed() as watch:
-        # read before: what is written meanwhile must not look as if it were missing
-        anchors = tuple(ports_of(w).trail.anchors())
-        records = list(ports_of(w).trail.records())
-        readable = [(where, r) for where, r in records if r is not None]
-        flaws = [Flaw(where, "a line cannot be read") for where, r in records if r is None]
-        head = Head()
-        for found in broken_links(readable, _before(readable)):
-            if isinstance(found, Head):
-                head = found
-            else:
-                flaws.append(found)
-        flaws += _unlike(anchors, {r.seq: r.hash for _, r in readable}, head)
-    said = f"{len(readable)} records, the last is {head.seq}:{head.hash}"
+        count, head, flaws = _followed(ports_of(w).trail)
+    said = f"{count} records, the last is {head.seq}:{head.hash}"
     told: Answer[list[Flaw]] = answer(plan_of(w).directory, said, flaws, watch)
-    if not records:
+    if not count and not flaws:
         raise CannotTryError("nothing was recorded yet", evidence=told.evidence)
     yield told.shows(
         holds=not flaws,
@@ -246,20 +282,43 @@ def the_chain_is_whole(w: Witness) -> Iterator[Finding]:
     )
 
 
-def _before(records: list[tuple[str, Record]]) -> Head:
-    if not records or records[0][1].body.get("kind") != Kind.OPENED:
-        return Head()
-    first = records[0][1]
-    return Head(first.seq - 1, str(first.body["previous"]))
+def _followed(trail: TrailStore) -> tuple[int, Head, list[Flaw]]:
+    """Follow the chain; a year of records is not kept in memory, only what is asked for."""
+    # read before: what is written meanwhile must not look as if it were missing
+    anchors: dict[int, set[str]] = {}
+    for anchor in trail.anchors():
+        anchors.setdefault(anchor.seq, set()).add(anchor.hash)
+    flaws: list[Flaw] = []
+    count, start, head = 0, _start(trail), Head()
+
+    def readable() -> Iterator[tuple[str, Record]]:
+        nonlocal count
+        for where, record in trail.records():
+            if record is None:
+                flaws.append(Flaw(where, "a line cannot be read"))
+                continue
+            count += 1
+            if anchors.pop(record.seq, {record.hash}) != {record.hash}:
+                flaws.append(Flaw(where, "another record than was noted when it was written"))
+            yield where, record
+
+    for found in broken_links(readable(), start):
+        if isinstance(found, Head):
+            head = found
+        else:
+            flaws.append(found)
+    missed = (seq for seq in anchors if seq > start.seq)
+    flaws += [Flaw("the end", f"record {seq} is missing") for seq in missed]
+    return count, head, flaws
 
 
-def _unlike(anchors: tuple[Head, ...], hashes: dict[int, str], head: Head) -> Iterator[Flaw]:
-    first = min(hashes, default=0)
-    for anchor in anchors:
-        if anchor.seq > head.seq:
-            yield Flaw("the end", f"record {anchor.seq} is missing")
-        elif anchor.seq >= first and hashes.get(anchor.seq) != anchor.hash:
-            yield Flaw(f"record {anchor.seq}", "another one than was noted when it was written")
+def _start(trail: TrailStore) -> Head:
+    """Return the head before the oldest record: each file begins by naming it."""
+    for _, first in trail.records():
+        if first is None or first.body.get("kind") != Kind.OPENED:
+            break
+        return Head(first.seq - 1, str(first.body["previous"]))
+    return Head()
 
 
 PROMISES = (
@@ -268,4 +327,5 @@ PROMISES = (
     refusals_are_there,
     the_application_changes_nothing,
     the_chain_is_whole,
+    reads_of_a_class_are_there,
 )

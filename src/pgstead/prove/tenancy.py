@@ -78,7 +78,7 @@ def policies_are_the_models(w: Witness) -> Iterator[Finding]:
 
 
 @contextmanager
-def _two(
+def two_people(
     w: Witness, plan: DatabasePlan, role: str = "", door: str = ""
 ) -> Generator[tuple[RowMaker, RowMaker]]:
     """Yield the makers of two people's rows, in a transaction that never comes about."""
@@ -134,7 +134,7 @@ def sessions_begin_as_nobody(w: Witness) -> Iterator[Finding]:
 )
 def nobody_sees_nothing(w: Witness) -> Iterator[Finding]:
     for plan, declarations in protected(w):
-        with _two(w, plan) as (maker, _):
+        with two_people(w, plan) as (maker, _):
             for table in _tables(maker, declarations):
                 yield from _hidden_from_nobody(maker, table, declarations)
 
@@ -187,7 +187,7 @@ def _type(column: Column) -> Any:
 )
 def foreign_rows_are_invisible(w: Witness) -> Iterator[Finding]:
     for plan, declarations in protected(w):
-        with _two(w, plan) as (owner, stranger):
+        with two_people(w, plan) as (owner, stranger):
             for table in _tables(owner, declarations):
                 owner.act()
                 row = owner.row(table.oid)
@@ -226,7 +226,7 @@ def _touches_nothing(session: Session, statement: sql.Composed) -> Finding:
 )
 def nobody_writes_for_another(w: Witness) -> Iterator[Finding]:
     for plan, declarations in protected(w):
-        with _two(w, plan) as (owner, stranger):
+        with two_people(w, plan) as (owner, stranger):
             for table in _tables(owner, declarations):
                 owner.act()
                 foreign = owner.row(table.oid)
@@ -252,7 +252,7 @@ def nobody_writes_for_another(w: Witness) -> Iterator[Finding]:
 )
 def the_administrator_sees_all(w: Witness) -> Iterator[Finding]:
     for plan, declarations in protected(w):
-        with _two(w, plan, plan.admin, "direct") as (one, other):
+        with two_people(w, plan, plan.admin, "direct") as (one, other):
             told = one.session.ask(
                 "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles"
                 " WHERE rolname = current_user"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from pgstead.model.audit import LAG, AuditPlan, moment
+from pgstead.model.audit import LAG, AuditPlan, Place, moment
 from pgstead.ports.audit import AuditPorts
 from pgstead.prove.finding import Answer, CannotTryError, answer, timed
 from pgstead.prove.witness import Witness
@@ -41,7 +41,7 @@ class TrailTail:
     """What comes into the trail from some point on."""
 
     ports: AuditPorts
-    start: int
+    start: Place | date
     patience: float
 
     @classmethod
@@ -49,7 +49,7 @@ class TrailTail:
         """Remember where the trail ends now."""
         ports = ports_of(w)
         patience = 3 * plan_of(w).interval + _SPARE
-        return cls(ports, ports.trail.head().seq, patience)
+        return cls(ports, ports.trail.end() or date.min, patience)
 
     def settle(self, w: Witness) -> None:
         """Wait until all that was logged up to now is in, or the agent was given its time."""
@@ -65,17 +65,11 @@ class TrailTail:
         with timed() as watch:
             found = [
                 dict(record.body)
-                for _, record in self.ports.trail.records(_yesterday())
-                if record is not None
-                and record.seq > self.start
-                and what in json.dumps(dict(record.body), default=str)
+                for _, record in self.ports.trail.following(self.start)
+                if record is not None and what in json.dumps(dict(record.body), default=str)
             ]
         said = "; ".join(brief(event) for event in found[:6]) or "no such event"
         return answer(f"the audit trail: events that name {what}", said, found, watch)
-
-
-def _yesterday() -> date:
-    return (datetime.now(UTC) - timedelta(days=1)).date()
 
 
 _SHOWN = ("kind", "outcome", "role", "database", "client", "tenant", "correlation_id", "what")

@@ -173,6 +173,9 @@ def verify(ports: AuditPorts, noted: tuple[int, str] | None = None) -> Verified:
 
     `noted` is a head that somebody kept elsewhere.
     """
+    # read before: what is written meanwhile must not look as if it were missing
+    anchors = [*ports.trail.anchors(), *([Head(*noted)] if noted else [])]
+    asked = {anchor.seq for anchor in anchors}
     flaws: list[Flaw] = []
     hashes: dict[int, str] = {}
     expired: dict[int, str] = {0: GENESIS}
@@ -185,7 +188,8 @@ def verify(ports: AuditPorts, noted: tuple[int, str] | None = None) -> Verified:
                 flaws.append(Flaw(where, "a line cannot be read"))
                 continue
             count += 1
-            hashes[record.seq] = record.hash
+            if record.seq in asked:
+                hashes[record.seq] = record.hash
             if record.body.get("kind") == Kind.EXPIRED:
                 expired[int(record.body["detail"]["seq"])] = record.body["detail"]["hash"]
             yield where, record
@@ -198,7 +202,6 @@ def verify(ports: AuditPorts, noted: tuple[int, str] | None = None) -> Verified:
             head = found
     if expired.get(start.seq) != start.hash:
         flaws.append(Flaw("the beginning", f"records before {start.seq + 1} are gone unexplained"))
-    anchors = [*ports.trail.anchors(), *([Head(*noted)] if noted else [])]
     flaws += _missed(anchors, hashes, start, head)
     return Verified(count, head, tuple(flaws))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pgstead.model.audit import ACTIONS, AuditPlan, Kind, moment
+from pgstead.model.audit import ACTIONS, AuditPlan, Kind, Place, Record, moment
 from pgstead.ports import Sql
 from pgstead.ports.audit import AuditPorts
 from pgstead.workflows import change_history
@@ -35,6 +35,7 @@ class Question:
     session: str = ""
     client: str = ""
     object: str = ""
+    table_class: str = ""
 
     def wants(self, told: Told) -> bool:
         """Say whether an event is asked for."""
@@ -45,6 +46,8 @@ class Question:
         if any(value and told.get(name) != value for name, value in exact):
             return False
         if self.client and not fnmatchcase(str(told.get("client", "")), self.client):
+            return False
+        if self.table_class and self.table_class not in told.get("classes", ()):
             return False
         objects = told.get("objects", ())
         return not self.object or any(fnmatchcase(str(o), self.object) for o in objects)
@@ -59,14 +62,35 @@ def ask(question: Question, plan: AuditPlan, ports: AuditPorts, port: Sql | None
     yield from heapq.merge(*found, key=_at)
 
 
+class Following:
+    """The events of a trail as they come: each look reads on where the last one ended."""
+
+    def __init__(self, question: Question, ports: AuditPorts) -> None:
+        """Begin with the day that the question begins with."""
+        self._question = question
+        self._ports = ports
+        self._after: Place | date = question.since.date()
+
+    def new(self) -> Iterator[Told]:
+        """Yield what was written since the last look. Raises HostError."""
+        for place, record in self._ports.trail.following(self._after):
+            self._after = place
+            if record is not None and _meant(record, self._question):
+                yield {"seq": record.seq, **record.body}
+
+
 def _recorded(question: Question, ports: AuditPorts) -> Iterator[Told]:
     # a record is written after what it tells of, in a file of that day or a later one
     for _, record in ports.trail.records(question.since.date()):
-        if record is None or "at" not in record.body:
-            continue
-        at = moment(str(record.body["at"]))
-        if question.since <= at < question.until and question.wants(record.body):
+        if record is not None and _meant(record, question):
             yield {"seq": record.seq, **record.body}
+
+
+def _meant(record: Record, question: Question) -> bool:
+    if "at" not in record.body:
+        return False
+    at = moment(str(record.body["at"]))
+    return question.since <= at < question.until and question.wants(record.body)
 
 
 def _at(told: Told) -> datetime:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from pgstead.model.audit import AuditPlan, Event, Kind, Outcome, Place
+from pgstead.model.audit import AuditPlan, Event, Kind, Outcome, Place, TableClass
 from pgstead.plan.journal_lines import operation
 from pgstead.plan.pooler_lines import refusal
 from pgstead.plan.statement_kinds import masked, meaning
@@ -38,10 +39,10 @@ def denial(statement: str, **told: Any) -> Line:
     return line("permission denied for table users", **given)
 
 
-def read(*lines: Line, sessions: Sessions | None = None) -> list[Event]:
+def read(*lines: Line, sessions: Sessions | None = None, plan: AuditPlan = PLAN) -> list[Event]:
     """Return the events of lines to which nothing is added any more."""
     late = BEGUN + timedelta(hours=1)
-    found = events(lines, sessions or Sessions(), late, PLAN)
+    found = events(lines, sessions or Sessions(), late, plan)
     return [event for _, event in found if event is not None]
 
 
@@ -111,6 +112,54 @@ def test_lines_of_pgaudit_are_one_event_for_each_statement() -> None:
     lines = [line(m, user="watched") for m in (made, part, scope)]
     ddl, found = read(*lines, twice, line(rows, user="watched"))
     assert (ddl.kind, found.kind, found.tenant) == (Kind.DDL, Kind.READ, "acmeé")
+
+
+def test_a_class_of_tables_keeps_what_its_roles_level_leaves_out() -> None:
+    """The server logs all for the class's sake; of other tables the level says what is kept."""
+    personal = TableClass("shop", "personal", ("users", "billing.*"), reads=True)
+    written = TableClass("shop", "ledger", ("entries",), reads=False)
+    plan = replace(PLAN, classes=(personal, written), levels={"app": "writes"})
+
+    def kept(text: str, **told: Any) -> list[tuple[str, ...]]:
+        return [event.classes for event in read(line(f"statement: {text}", **told), plan=plan)]
+
+    assert kept("SELECT * FROM users JOIN orders USING (id)") == [("personal",)]
+    assert kept("SELECT * FROM billing.cards") == [("personal",)]
+    assert kept("SELECT * FROM orders") == []
+    assert kept("SELECT * FROM entries") == []
+    assert kept("DELETE FROM entries") == [("ledger",)]
+    assert kept("DELETE FROM orders") == [()]
+    assert kept("SELECT * FROM users", dbname="other") == []
+    assert kept("SELECT * FROM orders", user="admin") == [()]  # nothing was raised for it
+    refused = line("statement: TABLE orders"), denial("TABLE orders", after=0.1)
+    (denied,) = read(*refused, plan=plan)
+    assert denied.outcome is Outcome.DENIED
+
+
+def test_pgaudit_names_the_table_that_a_view_led_to() -> None:
+    personal = TableClass("shop", "personal", ("users",), reads=True)
+    said = "AUDIT: {},1,1,READ,SELECT,{},SELECT * FROM v,<not logged>"
+    told = line(said.format("SESSION", ","), user="watched")
+    named = line(said.format("OBJECT", "TABLE,public.users"), user="watched")
+    plan = replace(PLAN, classes=(personal,))
+    (event,) = read(told, named, plan=plan)
+    assert (event.kind, event.objects, event.classes) == (Kind.READ, ("v",), ("personal",))
+    (event,) = read(told, named, denial("SELECT * FROM v", user="watched"), plan=plan)
+    assert (event.outcome, event.classes) == (Outcome.DENIED, ("personal",))
+
+
+def test_what_fails_before_pgaudit_writes_it_is_told_once_by_its_failure() -> None:
+    text = "SET ROLE nobody_there"
+    failed = denial(text, user="watched", state_code="22023")
+    (event,) = read(failed)
+    assert (event.kind, event.outcome, event.what) == (Kind.ROLE, Outcome.FAILED, text)
+    assert read(denial(text, state_code="22023")) == []  # of others the statement is logged
+    assert read(denial("ROLLBACK", user="watched", state_code="25P01")) == []
+    insert = "INSERT INTO users VALUES (1)"
+    said = line(f"AUDIT: SESSION,1,1,WRITE,INSERT,,,{insert},<not logged>", user="watched")
+    late = denial(insert, user="watched", state_code="23505", after=30)
+    (done,) = read(said, late)
+    assert done.outcome is Outcome.DONE
 
 
 def test_pgsteads_own_logins_are_no_news_and_others_are() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,6 +17,7 @@ from pgstead.host.journal import JsonJournal
 from pgstead.model.audit import AuditPlan, Flaw
 from pgstead.ports.audit import AuditPorts
 from pgstead.workflows import audit
+from pgstead.workflows.audit_query import Following, Question
 
 PLAN = AuditPlan(
     directory="", interval=1, retention=86_400, pgaudit=(), own=(), server_log="", pooler_log="",
@@ -73,6 +74,36 @@ def place(tmp_path: Path) -> Place:
         journal=RotatedLog(tmp_path, "journal.jsonl"),
     )
     return Place(tmp_path, ports)
+
+
+def test_who_follows_the_trail_reads_each_record_once_and_waits_for_whole_lines(
+    place: Place,
+) -> None:
+    place.says("TABLE a", "TABLE b")
+    audit.collect(PLAN, place.ports)
+    read = 0
+
+    class Counting(TrailFiles):
+        def following(self, after: Any) -> Iterator[Any]:
+            nonlocal read
+            for found in super().following(after):
+                read += 1
+                yield found
+
+    journal = JsonJournal(PurePosixPath(place.folder / "journal.jsonl"))
+    counting = replace(place.ports, trail=Counting(place.folder / "audit", journal))
+    far = datetime.max.replace(tzinfo=UTC)
+    trail = Following(Question(LONG_AGO - timedelta(minutes=1), far), counting)
+    assert [told["what"] for told in trail.new()] == ["TABLE a", "TABLE b"]
+    assert list(trail.new()) == []
+    place.says("TABLE c")
+    audit.collect(PLAN, place.ports)
+    whole = place.trail.read_text()
+    place.trail.write_text(whole[:-5])
+    assert list(trail.new()) == []
+    place.trail.write_text(whole)
+    assert [told["what"] for told in trail.new()] == ["TABLE c"]
+    assert read == len(whole.splitlines())
 
 
 def test_lines_are_taken_over_once_however_often_one_looks(place: Place) -> None:
