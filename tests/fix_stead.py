@@ -63,6 +63,9 @@ enabled = {backup}
 [telemetry]
 enabled = {telemetry}
 
+[upkeep]
+enabled = {upkeep}
+
 [networks]
 allow = ["127.0.0.1/32", "::1/128"]
 
@@ -266,6 +269,7 @@ def write_manifest(directory: Path, **given: Any) -> LiveStead:
         # where backups and samples are not what is tried, they would only take time
         "backup": "false",
         "telemetry": "false",
+        "upkeep": "false",
         "direct": direct,
         "pooler": pooler,
         "api": api,

@@ -23,6 +23,7 @@ from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.mirroring import Mirroring
 from pgstead.agent.rotating import Rotating
 from pgstead.agent.sampling import Sampler
+from pgstead.agent.upkeeping import Upkeeping
 from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
 from pgstead.model.design import Design
@@ -76,6 +77,9 @@ def run(design: Design, ports: Ports) -> None:
         )
     if design.rotation.automatic:
         Rotating(design, ports).schedule(scheduler)
+    upkeep = Upkeeping(design, ports, ended)
+    if design.upkeep is not None and design.upkeep.automatic:
+        upkeep.schedule(scheduler)
     changed = _manifest_watch(Path(design.layout.applied), ended)
     scheduler.add_job(changed, IntervalTrigger(seconds=_RELOAD), id="manifest")
     scheduler.start()

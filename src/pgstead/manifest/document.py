@@ -22,6 +22,7 @@ from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
 from pgstead.manifest.rotation import Rotation
 from pgstead.manifest.telemetry import Telemetry
+from pgstead.manifest.upkeep import Upkeep
 from pgstead.model.design import Environment
 
 Port = Annotated[Whole, Field(ge=1, le=65535)]
@@ -360,6 +361,7 @@ class Manifest(Part):
     alerts: Alerts = Field(default_factory=Alerts)
     audit: Audit = Field(default_factory=Audit)
     rotation: Rotation = Field(default_factory=Rotation)
+    upkeep: Upkeep = Field(default_factory=Upkeep)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

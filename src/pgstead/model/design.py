@@ -15,6 +15,7 @@ from pgstead.model.layout import Layout
 from pgstead.model.rotation import RotationPlan
 from pgstead.model.stead import Stead
 from pgstead.model.telemetry import TelemetryPlan
+from pgstead.model.upkeep import UpkeepPlan
 
 
 class Environment(StrEnum):
@@ -205,6 +206,7 @@ class Design:
     alerts: AlertPlan | None = None  # None: nothing is watched, or nobody wants to know
     audit: AuditPlan | None = None  # None: nothing is audited but what the server always logs
     rotation: RotationPlan = field(default_factory=RotationPlan)
+    upkeep: UpkeepPlan | None = None  # None only where nobody designed it
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:
