@@ -18,6 +18,7 @@ from tests.sabotage import (
     on_telemetry,
     on_tenancy,
     on_upgrades,
+    on_upkeep,
 )
 from tests.sabotage.damage import Sabotage
 
@@ -37,6 +38,7 @@ MODULES = (
     on_hosts,
     on_audit,
     on_rotation,
+    on_upkeep,
 )
 
 

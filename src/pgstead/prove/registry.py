@@ -30,6 +30,7 @@ from pgstead.prove import (
     tenancy,
     tls,
     upgrades,
+    upkeep,
 )
 from pgstead.prove.promise import Promise
 
@@ -58,6 +59,7 @@ MODULES = (
     mirrored,
     upgrades,
     rotation,
+    upkeep,
 )
 
 

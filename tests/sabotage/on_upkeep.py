@@ -1,0 +1,113 @@
+"""Sabotages of upkeep and of forecasts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+
+from pgstead.model.design import Design
+from pgstead.model.upkeep import Chore, Outcome, Work
+from tests.sabotage.damage import sabotage
+from tests.sabotage.scene import Scene
+
+DAY = 86_400
+AGE = 250_000_000  # above autovacuum_freeze_max_age
+
+
+@sabotage("UPK-001")
+def an_index_was_left_invalid(scene: Scene) -> Iterator[Design | None]:
+    """CREATE INDEX CONCURRENTLY failed, and nobody looked."""
+    with scene.done_and_undone(
+        "CREATE TABLE twice AS SELECT 1 AS n FROM generate_series(1, 2)", "DROP TABLE twice"
+    ):
+        with contextlib.suppress(psycopg.errors.UniqueViolation):
+            scene.does("CREATE UNIQUE INDEX CONCURRENTLY ON twice (n)")
+        yield None
+
+
+@sabotage("UPK-002")
+def a_table_is_not_frozen(scene: Scene) -> Iterator[Design | None]:
+    """A table whose oldest row may be a quarter of a billion transactions old."""
+    old = f"(pg_current_xact_id()::text::int8 - {AGE} + 4294967296) % 4294967296"
+    with scene.done_and_undone(
+        (
+            "CREATE TABLE aged ()",
+            f"UPDATE pg_class SET relfrozenxid = ({old})::text::xid WHERE oid = 'aged'::regclass",
+        ),
+        "DROP TABLE aged",
+    ):
+        yield None
+
+
+@sabotage("UPK-003")
+def a_failure_was_told_to_nobody(scene: Scene) -> Iterator[Design | None]:
+    """A chore failed, and no alert fires."""
+    history = scene.ports.upkeep
+    assert history is not None
+    chore = Chore(Work.REINDEX, scene.plan.name, "public", "lost", "lost", "nobody", "for a test")
+    run = history.begin("test", 1)
+    number = history.begin_chore(run, chore, {}, "nobody")
+    history.end_chore(number, Outcome.FAILED, error="for a test")
+    history.end(run, Outcome.FAILED)
+    try:
+        yield None
+    finally:
+        history.end(history.begin("test", 0), Outcome.DONE)
+
+
+@sabotage("UPK-004")
+def windows_go_by(scene: Scene) -> Iterator[Design | None]:
+    """The agent opens none: a day of them has passed since the manifest was given."""
+    assert scene.design.upkeep is not None
+    plan = replace(scene.design.upkeep, automatic=True, schedule="* * * * *", window=1.0)
+    applied = scene.state / "run" / "applied.toml"
+    seen = applied.stat()
+    moved = [*(scene.state / "upkeep").glob("history.sqlite*")]
+    for path in moved:
+        path.rename(path.with_name(f"away-{path.name}"))
+    os.utime(applied, (time.time() - DAY, time.time() - DAY))
+    try:
+        yield replace(scene.design, upkeep=plan)
+    finally:
+        os.utime(applied, (seen.st_atime, seen.st_mtime))
+        for path in moved:
+            path.with_name(f"away-{path.name}").rename(path)
+
+
+@sabotage("UPK-005")
+def its_role_reads(scene: Scene) -> Iterator[Design | None]:
+    """Somebody gave the role of upkeep the right to read everything."""
+    with scene.done_and_undone(
+        "GRANT pg_read_all_data TO pgstead_upkeep", "REVOKE pg_read_all_data FROM pgstead_upkeep"
+    ):
+        yield None
+
+
+@sabotage("UPK-006")
+def statistics_are_of_another_time(scene: Scene) -> Iterator[Design | None]:
+    """A table was filled, and nobody analyzes it."""
+    with scene.done_and_undone(
+        (
+            "CREATE TABLE filled (n int) WITH (autovacuum_enabled = false)",
+            "INSERT INTO filled SELECT generate_series(1, 20000)",
+            "SELECT pg_stat_force_next_flush()",
+        ),
+        "DROP TABLE filled",
+    ):
+        scene.wait(lambda: scene.prove("UPK-006").exit_status != 0)
+        yield None
+
+
+SABOTAGES = (
+    an_index_was_left_invalid,
+    a_table_is_not_frozen,
+    a_failure_was_told_to_nobody,
+    windows_go_by,
+    its_role_reads,
+    statistics_are_of_another_time,
+)
