@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
 from pgstead.model.design import Design
+from pgstead.model.telemetry import Sample
 from pgstead.model.upkeep import Chore, Outcome, Work
 from tests.sabotage.damage import sabotage
+from tests.sabotage.on_telemetry import WHERE
 from tests.sabotage.scene import Scene
 
 DAY = 86_400
@@ -103,7 +108,49 @@ def statistics_are_of_another_time(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@contextmanager
+def sampled(scene: Scene, samples: Sequence[Sample]) -> Iterator[None]:
+    """Write samples of a database that the agent does not look at, and take them away again."""
+    telemetry, plan = scene.ports.telemetry, scene.design.telemetry
+    assert telemetry is not None
+    assert plan is not None
+    telemetry.store.write(samples)
+    try:
+        yield
+    finally:
+        with closing(sqlite3.connect(plan.samples, timeout=20)) as opened, opened:
+            planted = "SELECT number FROM series WHERE attributes LIKE '%elsewhere%'"
+            opened.execute(f"DELETE FROM sample WHERE series IN ({planted})")
+            opened.execute("DELETE FROM series WHERE attributes LIKE '%elsewhere%'")
+
+
+@sabotage("CAP-001", where=WHERE, alone=True)
+def growth_is_overlooked(scene: Scene) -> Iterator[Design | None]:
+    """A sequence loses a tenth of its numbers each hour, and nobody reckons when it ends."""
+    now = datetime.now(UTC)
+    place = (("datname", "elsewhere"), ("sequencename", "orders_id_seq"))
+    with sampled(
+        scene,
+        [
+            Sample("pg_sequence_used_ratio", 0.8 - n / 60, now - timedelta(minutes=10 * n), place)
+            for n in range(45, -1, -1)
+        ],
+    ):
+        yield None
+
+
+@sabotage("CAP-002", where=WHERE, alone=True)
+def an_end_that_is_foreseen_is_told_to_nobody(scene: Scene) -> Iterator[Design | None]:
+    """The disk is full tomorrow, and no alert is even pending."""
+    place = (("capacity", "disk"), ("datname", "elsewhere"))
+    tomorrow = Sample("pgstead_capacity_remaining_seconds", 86_400.0, datetime.now(UTC), place)
+    with sampled(scene, [tomorrow]):
+        yield None
+
+
 SABOTAGES = (
+    growth_is_overlooked,
+    an_end_that_is_foreseen_is_told_to_nobody,
     an_index_was_left_invalid,
     a_table_is_not_frozen,
     a_failure_was_told_to_nobody,

@@ -33,7 +33,8 @@ _SESSION = (
 )
 _BESIDE = """
     SELECT count(*) FILTER (WHERE a.state = 'active' AND a.backend_type = 'client backend'
-                            AND a.application_name <> %(us)s) AS active
+                            AND a.application_name <> %(us)s
+                            AND a.pid <> pg_backend_pid()) AS active
     FROM pg_stat_activity AS a
 """
 # waitstart is set a moment after the wait begins, and pg_blocking_pids() takes every partition of

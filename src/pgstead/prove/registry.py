@@ -9,6 +9,7 @@ from pgstead.prove import (
     alerts,
     audit,
     backup,
+    capacity,
     change_history,
     databases,
     encryption,
@@ -60,6 +61,7 @@ MODULES = (
     upgrades,
     rotation,
     upkeep,
+    capacity,
 )
 
 

@@ -32,7 +32,8 @@ false
 lock_timeout = "300ms"
 yields_after = "300ms"
 smallest = "64kB"
-"""
+latency = "1min"
+"""  # the machine of a test may be slow
 # a page every tenth of a second
 CRAWLING = {"cost_delay": 0.1, "cost_limit": 1}
 
@@ -189,7 +190,8 @@ def test_an_old_table_is_frozen_whatever_the_window_says(kept: LiveStead) -> Non
         before, after = done.before["xid_age"], done.after["xid_age"]
         assert before is not None
         assert after is not None
-        assert before >= 250_000_000 > 1000 > after
+        assert before >= 250_000_000
+        assert after < 1000
     finally:
         does(kept, "DROP TABLE aged")
 
@@ -220,7 +222,7 @@ def test_it_gives_way_to_who_waits_for_it(kept: LiveStead, churned: str) -> None
 
 
 def test_what_is_not_done_when_the_window_is_over_is_put_off(kept: LiveStead, churned: str) -> None:
-    (done, *_) = of(kept, churned, seconds=1.5, **CRAWLING)
+    (done, *_) = of(kept, churned, seconds=1.0, **CRAWLING)
     assert (done.outcome, done.error) == (Outcome.DEFERRED, "the window was over")
     (none, *_) = of(kept, churned, seconds=0.0)
     assert none.outcome is Outcome.DEFERRED
@@ -228,9 +230,9 @@ def test_what_is_not_done_when_the_window_is_over_is_put_off(kept: LiveStead, ch
 
 def test_it_waits_while_the_server_is_busy(kept: LiveStead, churned: str) -> None:
     with kept.superuser(DATABASE) as other:
-        done = threading.Thread(target=lambda: other.execute("SELECT pg_sleep(4)"))
+        done = threading.Thread(target=lambda: other.execute("SELECT pg_sleep(3)"))
         done.start()
-        (put_off, *_) = of(kept, churned, seconds=1.5, sessions=1)
+        (put_off, *_) = of(kept, churned, seconds=1.0, sessions=1)
         done.join()
     assert put_off.outcome is Outcome.DEFERRED
     assert put_off.error == "the server was busy all the time: 1 sessions are active"
