@@ -36,6 +36,22 @@ _KEEP = 3  # of so many rows one is kept
 
 def main() -> None:
     """Print a table."""
+    given = arguments()
+    with stead_in() as stead:
+        stead.run("up")
+        size = churn(stead, int(given.gigabytes * 1024**3 / ROW / TABLES))
+        before = bounds(stead)
+        floor = [load(stead, given, given.seconds) for _ in range(given.rounds)]
+        beside, report, took = together(stead, given)
+        show(size, before, bounds(stead), report, took)
+    usual = statistics.median(floor)
+    spread = f"from {min(floor):.2f} to {max(floor):.2f}"
+    print(f"p95 without upkeep, median of {given.rounds} rounds {usual:8.2f} ms  ({spread})")
+    print(f"p95 beside it                           {beside:8.2f} ms{beside / usual:8.2f} x")
+
+
+def arguments() -> argparse.Namespace:
+    """Return what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, default=0.2)
     parser.add_argument("--clients", type=int, default=8)
@@ -43,33 +59,27 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="of each round without upkeep")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--window", type=float, default=3600.0)
-    given = parser.parse_args()
-    with stead_in() as stead:
-        stead.run("up")
-        rows = int(given.gigabytes * 1024**3 / ROW / TABLES)
-        size = churn(stead, rows)
-        before = bounds(stead)
-        floor = [load(stead, given, given.seconds) for _ in range(given.rounds)]
-        ended = threading.Event()
-        report: list[upkeep.Report] = []
+    return parser.parse_args()
 
-        def kept() -> None:
-            try:
-                report.append(run(stead, given.window))
-            finally:
-                ended.set()
 
-        thread = threading.Thread(target=kept)
+def together(stead: LiveStead, given: argparse.Namespace) -> tuple[float, upkeep.Report, float]:
+    """Keep up beside the load; return its p95, what was done, and the seconds that took."""
+    ended = threading.Event()
+    done: list[tuple[upkeep.Report, float]] = []
+
+    def kept() -> None:
         began = time.monotonic()
-        thread.start()
-        beside = load(stead, given, given.window, ended)
-        thread.join()
-        took = time.monotonic() - began
-        show(size, before, bounds(stead), report[0], took)
-        print(f"p95 without upkeep, median of {given.rounds} rounds  {statistics.median(floor):8.2f} ms"
-              f"  (from {min(floor):.2f} to {max(floor):.2f})")  # fmt: skip
-        print(f"p95 beside it                              {beside:8.2f} ms"
-              f"{beside / statistics.median(floor):8.2f} x")  # fmt: skip
+        try:
+            done.append((run(stead, given.window), time.monotonic() - began))
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=kept)
+    thread.start()
+    beside = load(stead, given, given.window, ended)
+    thread.join()
+    report, took = done[0]
+    return beside, report, took
 
 
 def run(stead: LiveStead, window: float) -> upkeep.Report:

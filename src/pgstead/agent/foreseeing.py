@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pgstead.errors import SteadError
+from pgstead.model.telemetry import REMAINING as FORESEEN
 from pgstead.model.telemetry import Cadence, Metric, MetricKind, Sample, TelemetryPlan
 from pgstead.model.upkeep import Outcome, unsettled
 from pgstead.plan.advice import forecast
@@ -19,7 +20,7 @@ _PAUSE = 600.0  # seconds between two forecasts at the most
 _SHARE = 100  # one second of reckoning in as many
 
 REMAINING = Metric(
-    "pgstead_capacity_remaining_seconds",
+    FORESEEN,
     MetricKind.GAUGE,
     "s",
     "Until a limit is met if what was sampled grows on like this; only what ends within a year.",

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from pgstead.errors import SteadError
 from pgstead.model.address import Capability
 from pgstead.model.alerts import Beyond, Newest, Phase
+from pgstead.model.telemetry import REMAINING as METRIC
 from pgstead.model.telemetry import Sample
 from pgstead.ports.telemetry import SampleStore
 from pgstead.prove.alerts import plan_of, states
@@ -16,7 +17,6 @@ from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
 from pgstead.prove.witness import Witness
 
-METRIC = "pgstead_capacity_remaining_seconds"
 _TELEMETRY = Capability.TELEMETRY
 _MANY, _LONG = 30, 6 * 3600.0  # samples, seconds: of less nothing can be foreseen
 _SOON = 14 * 86_400.0  # what ends within two weeks has to be told

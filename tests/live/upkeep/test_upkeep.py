@@ -107,7 +107,7 @@ def at_work(stead: LiveStead) -> None:
     end = time.monotonic() + 30
     with stead.superuser(DATABASE) as session:
         while not session.execute(
-            "SELECT FROM pg_stat_progress_vacuum WHERE relid = 'churned'::regclass"
+            "SELECT 1 AS found FROM pg_stat_progress_vacuum WHERE relid = 'churned'::regclass"
         ).fetchone():
             assert time.monotonic() < end
             time.sleep(0.05)
