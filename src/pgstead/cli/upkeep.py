@@ -77,7 +77,8 @@ def _plan(databases: tuple[str, ...], only: tuple[str, ...]) -> None:
     console = Console(invocation_of())
     wired = _wired(console)
     with console.working():
-        work = upkeep.look(wired.design, wired.ports, _wanted(wired, databases, only))
+        wanted = _wanted(wired, databases, only)
+        work = upkeep.look(wired.design, wired.ports, wanted, advise=True)
     _show(console, work)
 
 

@@ -29,6 +29,13 @@ _FILLED = 90.0  # percent of a B-tree's leaves when they are new
 _LARGEST = 16 * 1024**3  # bytes, above which measuring would itself be a load
 _SAMPLED = 20_000  # rows
 _DEPENDS = 1.2  # pairs for each value of one column, below which it tells of the other
+# It is locked, it is gone since, it takes too long: then the estimate has to do.
+_UNMEASURED = (
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.QueryCanceled,
+)
 _RESET = "SELECT stats_reset AS at FROM {}.pg_stat_statements_info"
 
 
@@ -78,14 +85,14 @@ def _table(
     found = Table(**told)
     if meter is None or found.catalog or not _worth(found.bytes, found.wasted, plan):
         return found
-    measured = _one(
-        connection.execute(
-            sql.SQL(
-                "SELECT approx_free_space::float8 + dead_tuple_len::float8 AS wasted"
-                " FROM {}.pgstattuple_approx({}::oid::regclass)"
-            ).format(sql.Identifier(meter), sql.Literal(row["number"]))
-        )
-    )
+    meters = sql.SQL(
+        "SELECT approx_free_space::float8 + dead_tuple_len::float8 AS wasted"
+        " FROM {}.pgstattuple_approx({}::oid::regclass)"
+    ).format(sql.Identifier(meter), sql.Literal(row["number"]))
+    try:
+        measured = _one(connection.execute(meters))
+    except _UNMEASURED:
+        return found
     return replace(found, wasted=measured["wasted"], told_by=MEASURED)
 
 
@@ -101,9 +108,11 @@ def _index(
     # the estimate may err to both sides: whatever is large enough is measured
     if not plan.smallest <= found.bytes <= _LARGEST:
         return found
-    return replace(
-        found, wasted=_thin(connection, meter, row["number"], found.bytes), told_by=MEASURED
-    )
+    try:
+        wasted = _thin(connection, meter, row["number"], found.bytes)
+    except _UNMEASURED:
+        return found
+    return replace(found, wasted=wasted, told_by=MEASURED)
 
 
 def _thin(connection: Connection, meter: str, number: int, size: float) -> float:

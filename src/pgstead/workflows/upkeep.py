@@ -48,6 +48,7 @@ from pgstead.ports.upkeep import UpkeepHistory
 _KEPT = 400  # days of history
 _LOCK = (0x70677374, 0x75706B65)  # "pgst", "upke"
 _PASSES = 3
+_LONGEST, _PATIENCE = "15min", "10s"  # of a look: measuring reads whole indexes
 _LEFT = 15.0  # seconds that a statement of a killed run may take to end
 _ALONE = "SELECT pg_try_advisory_lock(%s, %s) AS ours"
 _OTHERS = """
@@ -102,26 +103,35 @@ def history_of(ports: Ports) -> UpkeepHistory:
     return ports.upkeep
 
 
-def look(design: Design, ports: Ports, wanted: Wanted | None = None) -> UpkeepWork:
-    """Return what is to be done now; nothing is changed. Raises NotRunningError, SqlError."""
+def look(
+    design: Design, ports: Ports, wanted: Wanted | None = None, *, advise: bool = False
+) -> UpkeepWork:
+    """Return what is to be done now; nothing is changed. Raises NotRunningError, SqlError.
+
+    `advise`: look at rows, too, for columns that tell of each other.
+    """
     wanted = wanted or Wanted()
     plan = plan_of(design)
     names = [d.name for d in design.databases if d.name in wanted.databases or not wanted.databases]
-    found = [_found(ports.sql, name, design.build.major, plan) for name in names]
+    major = design.build.major
+    found = [_found(ports.sql, name, major, plan, advise=advise) for name in names]
     history = history_of(ports).chores()
     work = planning.decide(plan, found, history, datetime.now(UTC))
     return replace(work, chores=tuple(c for c in work.chores if wanted.takes(c)))
 
 
-def _found(port: Sql, database: str, major: int, plan: UpkeepPlan) -> Found:
+def _found(port: Sql, database: str, major: int, plan: UpkeepPlan, *, advise: bool) -> Found:
     try:
         with port.connect(database) as connection:
+            for name, value in (("statement_timeout", _LONGEST), ("lock_timeout", _PATIENCE)):
+                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
             found = observing.look(connection, database, major, plan)
-            return replace(found, correlated=observing.correlations(connection, major))
+            pairs = observing.correlations(connection, major) if advise else ()
+            return replace(found, correlated=pairs)
     except psycopg.Error as error:
         raise SqlError(
             f"what is due in {database!r} cannot be found out: {' '.join(str(error).split())}",
-            hint="look at `pgstead logs postgres`",
+            hint="look at `pgstead logs postgres`; a table that somebody has locked has no size",
         ) from error
 
 
@@ -145,9 +155,7 @@ def run(
         history.settle()
         running = _Running(design, ports, plan, history, window)
         ports.progress.step("looking for what is due")
-        chores = look(design, ports, wanted).chores
-        whole = wanted is None or wanted == Wanted()
-        running.run = history.begin(cause, len(chores), whole=whole)
+        chores = _due(running, cause, wanted)
         try:
             _passes(running, chores, wanted)
         except BaseException as error:
@@ -159,6 +167,19 @@ def run(
         history.end(running.run, outcome)
         history.forget(_KEPT)
     return Report(running.run, outcome, tuple(reversed(history.chores(run=running.run))))
+
+
+def _due(running: _Running, cause: str, wanted: Wanted | None) -> tuple[Chore, ...]:
+    """Return what is due, the run begun; where that cannot be found out the history says so."""
+    whole = wanted is None or wanted == Wanted()
+    try:
+        chores = look(running.design, running.ports, wanted).chores
+    except SteadError as error:
+        number = running.history.begin(cause, 0, whole=False)
+        running.history.end(number, Outcome.FAILED, error.message)
+        raise
+    running.run = running.history.begin(cause, len(chores), whole=whole)
+    return chores
 
 
 def _passes(running: _Running, chores: Sequence[Chore], wanted: Wanted | None) -> None:
@@ -222,8 +243,8 @@ def _chore(running: _Running, chore: Chore) -> Outcome:
 
 
 def _done(running: _Running, chore: Chore, role: str, connection: Any, beside: Any) -> Outcome:
-    plan, history, major = running.plan, running.history, running.design.build.major
-    before = observing.measure(beside, chore, major, plan)
+    plan, history = running.plan, running.history
+    before = _figures(running, chore, beside)
     number = history.begin_chore(running.run, chore, before, role)
     watch = Watch(beside, plan, running.window)
     outcome, told = Outcome.DONE, ""
@@ -241,9 +262,22 @@ def _done(running: _Running, chore: Chore, role: str, connection: Any, beside: A
         ended = Outcome.INTERRUPTED if stopped else Outcome.FAILED
         history.end_chore(number, ended, error="" if stopped else str(error))
         raise
-    after = observing.measure(beside, chore, major, plan) if not beside.closed else {}
-    history.end_chore(number, outcome, after=after, error=told)
+    history.end_chore(number, outcome, after=_figures(running, chore, beside), error=told)
     return outcome
+
+
+def _figures(running: _Running, chore: Chore, beside: Any) -> dict[str, Any]:
+    """Return the figures of a table or index; none while somebody has it locked."""
+    plan = running.plan
+    if beside.closed:
+        return {}
+    beside.execute(
+        "SELECT set_config('lock_timeout', %s, false)", (f"{plan.lock_timeout * 1000:.0f}ms",)
+    )
+    try:
+        return observing.measure(beside, chore, running.design.build.major, plan)
+    except psycopg.errors.LockNotAvailable:
+        return {}
 
 
 def _may_begin(running: _Running, chore: Chore) -> None:
