@@ -62,7 +62,9 @@ def a_failure_was_told_to_nobody(scene: Scene) -> Iterator[Design | None]:
     try:
         yield None
     finally:
-        history.end(history.begin("test", 0), Outcome.DONE)
+        with closing(sqlite3.connect(scene.design.layout.upkeep, timeout=20)) as opened, opened:
+            opened.execute("DELETE FROM chore WHERE run = ?", (run,))
+            opened.execute("DELETE FROM run WHERE number = ?", (run,))
 
 
 @sabotage("UPK-004")

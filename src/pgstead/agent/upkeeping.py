@@ -29,7 +29,9 @@ class Upkeeping:
         self._ended = ended
 
     def schedule(self, scheduler: BackgroundScheduler) -> None:
-        """Add the jobs."""
+        """Add the jobs, where the manifest wants windows."""
+        if self._design.upkeep is None or not self._design.upkeep.automatic:
+            return
         scheduler.add_job(self._window, self._cron(), id="upkeep")
         scheduler.add_job(self._resume, None, id="upkeep left")
 

@@ -104,9 +104,8 @@ def compose(
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
-        programs=(
-            *programs.programs(manifest, host, build, decided.pooler, layout, services_python),
-            *_keepers(backed_up, watched, decided, host, layout, services_python),
+        programs=_programs(
+            manifest, host, build, decided, layout, services_python, backed_up, watched
         ),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
@@ -114,7 +113,6 @@ def compose(
         waivers=_waivers(manifest),
         networks=manifest.networks.allow,
         pooler_hba=pooler.hba(manifest, host) if decided.pooled else (),
-        superuser=names.SUPERUSER,
         lookup_role=names.LOOKUP,
         monitor_role=names.MONITOR,
         backup_role=names.BACKUP,
@@ -226,6 +224,22 @@ def _cluster_name(manifest: Manifest) -> str:
     """Return the stead's name as `ps` may show it: the server replaces all else by `?`."""
     printable = "".join(c if " " <= c <= "~" else "?" for c in manifest.name)
     return printable[:_LONGEST_CLUSTER_NAME]
+
+
+def _programs(
+    manifest: Manifest,
+    host: HostFacts,
+    build: ServerBuild,
+    decided: Decided,
+    layout: Layout,
+    python: str,
+    backed_up: BackupPlan | None,
+    watched: TelemetryPlan | None,
+) -> tuple[Program, ...]:
+    return (
+        *programs.programs(manifest, host, build, decided.pooler, layout, python),
+        *_keepers(backed_up, watched, decided, host, layout, python),
+    )
 
 
 def _keepers(
