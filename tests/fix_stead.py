@@ -351,7 +351,7 @@ def stead() -> Iterator[LiveStead]:
 @pytest.fixture(scope="session")
 def sampled_stead() -> Iterator[LiveStead]:
     """Share one stead whose thresholds can be reached."""
-    with stead_in(telemetry=SAMPLED) as made:
+    with stead_in(telemetry=SAMPLED, upkeep="true") as made:
         made.run("up")
         made.wait_for_service()
         yield made

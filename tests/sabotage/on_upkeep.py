@@ -67,7 +67,7 @@ def a_failure_was_told_to_nobody(scene: Scene) -> Iterator[Design | None]:
             opened.execute("DELETE FROM run WHERE number = ?", (run,))
 
 
-@sabotage("UPK-004")
+@sabotage("UPK-004", where=WHERE, alone=True)
 def windows_go_by(scene: Scene) -> Iterator[Design | None]:
     """The agent opens none: a day of them has passed since the manifest was given."""
     assert scene.design.upkeep is not None
