@@ -16,6 +16,7 @@ import psycopg
 from pgstead.model.design import Design
 from pgstead.model.telemetry import Sample
 from pgstead.model.upkeep import Chore, Outcome, Work
+from pgstead.prove.finding import Verdict
 from tests.sabotage.damage import sabotage
 from tests.sabotage.on_telemetry import WHERE
 from tests.sabotage.scene import Scene
@@ -62,9 +63,9 @@ def a_failure_was_told_to_nobody(scene: Scene) -> Iterator[Design | None]:
     try:
         yield None
     finally:
-        with closing(sqlite3.connect(scene.design.layout.upkeep, timeout=20)) as opened, opened:
-            opened.execute("DELETE FROM chore WHERE run = ?", (run,))
-            opened.execute("DELETE FROM run WHERE number = ?", (run,))
+        # from now on there is a history, in which nothing is left undone
+        history.end(history.begin("test", 0), Outcome.DONE)
+        scene.baseline["UPK-003"] = Verdict.KEPT
 
 
 @sabotage("UPK-004", where=WHERE, alone=True)
