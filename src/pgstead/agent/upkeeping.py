@@ -54,9 +54,14 @@ class Upkeeping:
             self._run("resumed", left)
 
     def _opened(self, earliest: datetime, now: datetime) -> datetime | None:
-        """Return when the window opened that is open now."""
-        found: datetime | None = self._cron().get_next_fire_time(None, earliest)
-        return found if found is not None and found <= now else None
+        """Return when the window opened that is open now; the last one where several are."""
+        cron = self._cron()
+        opened: datetime | None = None
+        at: datetime | None = cron.get_next_fire_time(None, earliest)
+        while at is not None and at <= now:
+            opened = at
+            at = cron.get_next_fire_time(at, at + timedelta(seconds=1))
+        return opened
 
     def _settle(self) -> None:
         try:
