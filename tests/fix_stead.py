@@ -63,6 +63,9 @@ enabled = {backup}
 [telemetry]
 enabled = {telemetry}
 
+[upkeep]
+enabled = {upkeep}
+
 [networks]
 allow = ["127.0.0.1/32", "::1/128"]
 
@@ -266,6 +269,7 @@ def write_manifest(directory: Path, **given: Any) -> LiveStead:
         # where backups and samples are not what is tried, they would only take time
         "backup": "false",
         "telemetry": "false",
+        "upkeep": "false",
         "direct": direct,
         "pooler": pooler,
         "api": api,
@@ -347,7 +351,7 @@ def stead() -> Iterator[LiveStead]:
 @pytest.fixture(scope="session")
 def sampled_stead() -> Iterator[LiveStead]:
     """Share one stead whose thresholds can be reached."""
-    with stead_in(telemetry=SAMPLED) as made:
+    with stead_in(telemetry=SAMPLED, upkeep="true") as made:
         made.run("up")
         made.wait_for_service()
         yield made

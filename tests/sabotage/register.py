@@ -19,6 +19,7 @@ from tests.sabotage import (
     on_telemetry,
     on_tenancy,
     on_upgrades,
+    on_upkeep,
 )
 from tests.sabotage.damage import Sabotage
 
@@ -39,6 +40,7 @@ MODULES = (
     on_hosts,
     on_audit,
     on_rotation,
+    on_upkeep,
 )
 
 

@@ -23,6 +23,7 @@ from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.mirroring import Mirroring
 from pgstead.agent.rotating import Rotating
 from pgstead.agent.sampling import Sampler
+from pgstead.agent.upkeeping import Upkeeping
 from pgstead.errors import SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
 from pgstead.model.design import Design
@@ -66,16 +67,10 @@ def run(design: Design, ports: Ports) -> None:
             id="sample",
             next_run_time=datetime.now(UTC),
         )
-    if design.audit is not None and ports.audit is not None:
-        auditing = Auditing(design.audit, ports, ports.audit)
-        scheduler.add_job(
-            lambda: _tried(auditing.look, "auditing"),
-            IntervalTrigger(seconds=round(design.audit.interval)),
-            id="audit",
-            next_run_time=datetime.now(UTC),
-        )
+    _audit(design, ports, scheduler)
     if design.rotation.automatic:
         Rotating(design, ports).schedule(scheduler)
+    Upkeeping(design, ports, ended).schedule(scheduler)
     changed = _manifest_watch(Path(design.layout.applied), ended)
     scheduler.add_job(changed, IntervalTrigger(seconds=_RELOAD), id="manifest")
     scheduler.start()
@@ -87,6 +82,19 @@ def run(design: Design, ports: Ports) -> None:
     scheduler.shutdown(wait=False)
     if sampler is not None:
         sampler.close()
+
+
+def _audit(design: Design, ports: Ports, scheduler: BackgroundScheduler) -> None:
+    """Have what was logged collected, where the stead is audited."""
+    if design.audit is None or ports.audit is None:
+        return
+    auditing = Auditing(design.audit, ports, ports.audit)
+    scheduler.add_job(
+        lambda: _tried(auditing.look, "auditing"),
+        IntervalTrigger(seconds=round(design.audit.interval)),
+        id="audit",
+        next_run_time=datetime.now(UTC),
+    )
 
 
 def _clock_was_set(scheduler: BackgroundScheduler, by: float) -> None:

@@ -14,9 +14,10 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from pgstead.agent import noting
+from pgstead.agent import foreseeing, noting
 from pgstead.agent.blocking import Blocking
 from pgstead.agent.clock_watch import ClockWatch
+from pgstead.agent.foreseeing import Foreseeing
 from pgstead.agent.noting import Noting
 from pgstead.catalog.health_checks import CHECKS
 from pgstead.errors import SteadError
@@ -66,7 +67,7 @@ REGRESSED = Metric(
     each=True,
 )
 DRILL_AGE = Metric("pgstead_drill_age_seconds", _GAUGE, "s", "Since a drill last proved a restore.")
-OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE, REGRESSED, *noting.METRICS)
+OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE, REGRESSED, *noting.METRICS, *foreseeing.METRICS)
 
 
 class Sampler:
@@ -89,6 +90,7 @@ class Sampler:
             d.name: StatementWatch(d.name, design.build.major) for d in design.databases
         }
         self._noting = Noting(design, plan, ports)
+        self._foreseeing = Foreseeing(plan, ports)
         self._clock = ClockWatch()
         self._silent: set[str] = set()  # who did not answer in the last look
         self._blocking = Blocking(design, own.monitor)
@@ -138,6 +140,7 @@ class Sampler:
         yield from self._backups()
         if slow:
             yield from self._noting.samples()
+            yield from self._foreseeing.samples()
             yield from self._too_new()
         for name, lane in self._lanes.items():
             told = lane.end(deadline)
@@ -236,6 +239,7 @@ class Sampler:
                 self._written[cadence] = min(moments), max(moments)
             self._judge()
             self._noting.note(store)
+            self._foreseeing.reckon(store, self.current(store.newest()))
             self._blocking.note(store, found)
             self._tidy()
         except SteadError:

@@ -37,6 +37,13 @@ _DEADLOCK = Runbook(
     "`pgstead logs postgres` shows both statements of each deadlock.",
     "Lock rows in one order everywhere (ORDER BY in SELECT ... FOR UPDATE).",
 )
+_DAY = 86_400.0
+_REMAINING = Newest("pgstead_capacity_remaining_seconds", fold=Fold.LOWEST)
+_CAPACITY = Runbook(
+    "A line through the samples meets the limit on that day; nothing is full yet.",
+    "`pgstead capacity`: which one, the earliest and the latest date, from how many samples.",
+    "Make room, or end what grows: `pgstead inspect bloat`, `connections`, `vacuum`.",
+)
 _SEQUENCE = Runbook(
     "When its numbers are used up, every INSERT fails.",
     "`SELECT schemaname, sequencename, last_value, max_value FROM pg_sequences`",
@@ -202,12 +209,33 @@ RULES: tuple[AlertRule, ...] = (
         "setval() nearer to the end", family="sequences",
     ),
     AlertRule(
+        "CapacityEnds", Beyond(_REMAINING, 30 * _DAY, falling=True), 30 * _MINUTE, _W, ("TEL-7",),
+        "a capacity is used up within thirty days if it grows on", _CAPACITY,
+        "samples of a sequence that grows by itself within hours", family="capacity",
+    ),
+    AlertRule(
+        "CapacityEndsCritical", Beyond(_REMAINING, 7 * _DAY, falling=True), 30 * _MINUTE, _C,
+        ("TEL-7",), "a capacity is used up within a week if it grows on", _CAPACITY,
+        "samples of a sequence that grows faster", family="capacity",
+    ),
+    AlertRule(
+        "UpkeepFailing", Beyond(Newest("pgstead_upkeep_failing"), 1.0), 0.0, _W, ("OPS-1",),
+        "upkeep of a table or index failed when it was tried last",
+        Runbook(
+            "No lock and no time are no failure: those are tried again. This one needs somebody.",
+            "`pgstead upkeep status` says which, and what the server said.",
+            "Mend the cause (doubles below a unique index, no disk, no right), then"
+            " `pgstead upkeep run`.",
+        ),
+        "REINDEX of a unique index over doubles",
+    ),
+    AlertRule(
         "IndexInvalid", Beyond(Newest("pg_indexes_invalid", fold=Fold.SUM), 1.0), 15 * _MINUTE, _W,
         ("TEL-5", "TEL-3"), "an index is not valid, and nobody builds it",
         Runbook(
             "CREATE INDEX CONCURRENTLY failed; the index costs writes and serves no query.",
             "`SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid`",
-            "DROP INDEX CONCURRENTLY, and build it again.",
+            "`pgstead upkeep run --only rebuild`; the agent does it in its next window.",
         ),
         "CREATE UNIQUE INDEX CONCURRENTLY on doubles",
     ),

@@ -69,7 +69,16 @@ def _print(console: Console, wired: Wired, found: Status) -> None:
         console.line(f"  availability over {found.available.days} days: {_share(found.available)}")
     console.line()
     _print_alarm(console, found.alarm)
+    _print_fitness(console, found)
     _print_attention(console, found)
+
+
+def _print_fitness(console: Console, found: Status) -> None:
+    """Say what upkeep could not do, and which capacity ends first."""
+    for chore in found.upkeep.failing if found.upkeep is not None else ():
+        console.line(f"upkeep: {chore.work} {chore.schema}.{chore.name} failed: {chore.error}")
+    for end in found.ends[:3]:
+        console.line(f"capacity: {end} if it grows on like this")
 
 
 def _print_alarm(console: Console, alarm: Alarm) -> None:
@@ -237,6 +246,13 @@ def _told(wired: Wired, found: Status) -> dict[str, object]:
         "availability": found.available
         and {"state": found.available.state, **asdict(found.available)},
         "alerts": _alarm_told(found.alarm),
+        "upkeep": found.upkeep
+        and {
+            "last": found.upkeep.last,
+            "failing": [f"{c.work} {c.schema}.{c.name}: {c.error}" for c in found.upkeep.failing],
+            "waiting": len(found.upkeep.waiting),
+        },
+        "capacity": found.ends,
         "notices": found.notices,
         "waivers": found.waivers,
         "plan": wording.as_json(found.plan),

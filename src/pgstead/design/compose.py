@@ -20,6 +20,7 @@ from pgstead.design import (
     server,
     telemetry,
     tls,
+    upkeep,
 )
 from pgstead.design.budget import Connections
 from pgstead.design.memory import Memory
@@ -45,6 +46,7 @@ from pgstead.model.layout import Layout
 from pgstead.model.rotation import RotationPlan
 from pgstead.model.stead import Stead
 from pgstead.model.telemetry import TelemetryPlan
+from pgstead.model.upkeep import UpkeepPlan
 
 _LONGEST_CLUSTER_NAME = 63  # NAMEDATALEN - 1
 
@@ -60,6 +62,7 @@ class Decided:
     pooler_settings: Mapping[str, Value]
     plans: tuple[DatabasePlan, ...]
     audit: AuditPlan | None  # None where nothing is audited
+    upkeep: UpkeepPlan
 
     @property
     def pooled(self) -> bool:
@@ -120,6 +123,7 @@ def compose(
         audit=decided.audit,
         rotation=RotationPlan(**manifest.rotation.model_dump()),
         at_rest=AtRestPlan(**manifest.at_rest.model_dump()),
+        upkeep=decided.upkeep,
     )
 
 
@@ -199,6 +203,7 @@ def _decide(
         pooler_settings=pooler_values,
         plans=names.plans(manifest, heads),
         audit=audit.plan(manifest, build, layout),
+        upkeep=upkeep.plan(manifest, build, layout, server.cpus(manifest, host)[0]),
     )
 
 
@@ -235,21 +240,22 @@ def _programs(
 ) -> tuple[Program, ...]:
     return (
         *programs.programs(manifest, host, build, decided.pooler, layout, python),
-        *_keepers(backed_up, watched, decided.audit, host, layout, python),
+        *_keepers(backed_up, watched, decided, host, layout, python),
     )
 
 
 def _keepers(
     plan: BackupPlan | None,
     watched: TelemetryPlan | None,
-    audited: AuditPlan | None,
+    decided: Decided,
     host: HostFacts,
     layout: Layout,
     python: str,
 ) -> Iterator[Program]:
     if plan is not None and host.backup_tools is not None:
         yield backup.receiver(host.backup_tools, host, layout)
-    if plan is not None or watched is not None or audited is not None:
+    kept = decided.audit is not None or decided.upkeep.automatic
+    if plan is not None or watched is not None or kept:
         yield programs.agent(host, layout, python)
 
 
@@ -272,6 +278,7 @@ def _wanted(
         yield from backup.resources(manifest, backed_up)
     if decided.audit is not None:
         yield from audit.resources(manifest, decided.audit)
+    yield from upkeep.resources(decided.plans, decided.upkeep)
 
 
 def _written(values: Mapping[str, Value]) -> dict[str, str]:

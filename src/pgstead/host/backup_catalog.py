@@ -34,7 +34,6 @@ _SCHEMA = """
         born TEXT NOT NULL  -- when that process started: its number may be another's by now
     ) STRICT
 """
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _COLUMNS = "number, task, backup, begun, ended, ending, cause, detail, error"
 
 
@@ -75,7 +74,7 @@ class BackupCatalog:
             done = opened.execute(
                 "INSERT INTO run (task, backup, begun, ending, cause, pid, born)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (task, backup, _now(), Ending.RUNNING, cause, me, _born(me)),
+                (task, backup, _now(), Ending.RUNNING, cause, me, processes.born(me)),
             )
             assert done.lastrowid is not None
             return done.lastrowid
@@ -107,7 +106,7 @@ class BackupCatalog:
             left = opened.execute(
                 "SELECT number, pid, born FROM run WHERE ending = ?", (Ending.RUNNING,)
             ).fetchall()
-            gone = [number for number, pid, born in left if _born(pid) != born]
+            gone = [number for number, pid, born in left if processes.born(pid) != born]
             opened.executemany(
                 "UPDATE run SET ending = ?, ended = ?, error = ? WHERE number = ?",
                 [(Ending.KILLED, _now(), "its process was gone", number) for number in gone],
@@ -143,9 +142,3 @@ class BackupCatalog:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _born(pid: int) -> str:
-    """Return when a process started, empty where there is none of that number."""
-    found = processes.look(pid)
-    return "" if found is None else f"{_BOOT.read_text(encoding='ascii').strip()}/{found.start}"

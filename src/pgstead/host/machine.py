@@ -38,6 +38,7 @@ from pgstead.host.secrets import SecretFiles
 from pgstead.host.sql import SocketSql
 from pgstead.host.supervisor import LocalSupervisor
 from pgstead.host.turns import Turns
+from pgstead.host.upkeep_history import UpkeepFile
 from pgstead.host.vault import RepositoryVault
 from pgstead.host.visitor import DoorVisitor
 from pgstead.host.vitals import MachineVitals
@@ -105,6 +106,7 @@ def ports(
         telemetry=_telemetry(design, secrets),
         alerts=_alerts(design),
         audit=_audit(design),
+        upkeep=UpkeepFile(Path(layout.upkeep), JsonJournal(layout.journal)),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from pgstead.host import programs
 
 _PROC = Path("/proc")
+_BOOT = _PROC / "sys/kernel/random/boot_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,12 @@ def look(pid: int) -> Process | None:
     if len(fields) < 20 or fields[0] in "ZXx":
         return None
     return Process(pid, int(fields[19]), int(fields[1]), before.partition("(")[2])
+
+
+def born(pid: int) -> str:
+    """Return when a process started, on any boot; empty where there is none of that number."""
+    found = look(pid)
+    return "" if found is None else f"{_BOOT.read_text(encoding='ascii').strip()}/{found.start}"
 
 
 def everyone() -> Iterator[Process]:

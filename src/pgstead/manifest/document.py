@@ -23,6 +23,7 @@ from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Duration, Size, Switch, Whole
 from pgstead.manifest.rotation import Rotation
 from pgstead.manifest.telemetry import Telemetry
+from pgstead.manifest.upkeep import Upkeep
 from pgstead.model.design import Environment
 
 Port = Annotated[Whole, Field(ge=1, le=65535)]
@@ -365,6 +366,7 @@ class Manifest(Part):
     audit: Audit = Field(default_factory=Audit)
     rotation: Rotation = Field(default_factory=Rotation)
     at_rest: AtRest = Field(default_factory=AtRest)
+    upkeep: Upkeep = Field(default_factory=Upkeep)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

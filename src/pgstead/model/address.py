@@ -22,6 +22,7 @@ class Capability(StrEnum):
     AUDIT = "audit"
     BACKUP = "backup"
     TELEMETRY = "telemetry"
+    UPKEEP = "upkeep"
 
 
 class Kind(StrEnum):

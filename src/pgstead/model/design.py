@@ -16,6 +16,7 @@ from pgstead.model.layout import Layout
 from pgstead.model.rotation import RotationPlan
 from pgstead.model.stead import Stead
 from pgstead.model.telemetry import TelemetryPlan
+from pgstead.model.upkeep import UpkeepPlan
 
 
 class Environment(StrEnum):
@@ -207,6 +208,7 @@ class Design:
     audit: AuditPlan | None = None  # None: nothing is audited but what the server always logs
     rotation: RotationPlan = field(default_factory=RotationPlan)
     at_rest: AtRestPlan = field(default_factory=AtRestPlan)
+    upkeep: UpkeepPlan | None = None  # None only where nobody designed it
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

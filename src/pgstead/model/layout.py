@@ -165,6 +165,11 @@ class Layout:
         return self.backup / "mirror.json"
 
     @property
+    def upkeep(self) -> PurePosixPath:
+        """What was done to tables and indexes, and how it ended (SQLite)."""
+        return self.state / "upkeep" / "history.sqlite"
+
+    @property
     def upgrade(self) -> PurePosixPath:
         """How far a major upgrade has come, and what its rehearsal showed."""
         return self.state / "upgrade"

@@ -15,6 +15,7 @@ from pgstead.model.availability import Maintenance
 # What the availability of thirty days is reckoned from (REL-5) is kept longer than the rest.
 LASTING = ("pg_up", "pgbouncer_up", "pgstead_probe_seconds")
 LASTING_DAYS = 31
+REMAINING = "pgstead_capacity_remaining_seconds"  # until a capacity ends, as it is foreseen
 LOOK_SECONDS = "pgstead_sampler_seconds"  # the metric that tells how long the last look took
 STALE_AFTER = 3.0  # times its own cadence, after which a sample says nothing about now
 

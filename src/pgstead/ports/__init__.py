@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pgstead.ports.audit import AuditPorts
     from pgstead.ports.backup import BackupPorts
     from pgstead.ports.telemetry import TelemetryPorts
+    from pgstead.ports.upkeep import UpkeepHistory
 
 Row = Mapping[str, Any]
 
@@ -373,3 +374,4 @@ class Ports:
     telemetry: TelemetryPorts | None = None  # None where nothing is watched
     alerts: AlertPorts | None = None  # None where nobody wants to know
     audit: AuditPorts | None = None  # None where nothing is audited
+    upkeep: UpkeepHistory | None = None  # None where nothing is remembered of it

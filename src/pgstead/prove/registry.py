@@ -11,6 +11,7 @@ from pgstead.prove import (
     audit,
     backup,
     binaries,
+    capacity,
     change_history,
     databases,
     encryption,
@@ -35,6 +36,7 @@ from pgstead.prove import (
     tenancy,
     tls,
     upgrades,
+    upkeep,
 )
 from pgstead.prove.promise import Promise
 
@@ -68,6 +70,8 @@ MODULES = (
     mirrored,
     upgrades,
     rotation,
+    upkeep,
+    capacity,
 )
 
 

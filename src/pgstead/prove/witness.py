@@ -51,6 +51,10 @@ class Witness:
             "telemetry": (lambda: self.design.telemetry, "this stead is not watched"),
             "alerts": (lambda: self.design.alerts, "this stead evaluates no alerts"),
             "audit": (lambda: self.design.audit, "this stead is not audited"),
+            "upkeep": (
+                lambda: self.design.upkeep and self.design.upkeep.automatic,
+                "no windows of upkeep are kept here",
+            ),
             "history": (
                 lambda: self.design.audit and self.design.audit.histories,
                 "no changes of rows are kept here",

@@ -11,13 +11,16 @@ from pgstead.model.design import Design, Door, Notice, Waiver
 from pgstead.model.operation import Plan
 from pgstead.model.resources import Certificate, Revision
 from pgstead.model.stead import Stead
+from pgstead.model.telemetry import REMAINING
 from pgstead.observe import snapshot
 from pgstead.plan.diff import diff
 from pgstead.ports import Ports, ProgramState
-from pgstead.workflows import alerting, backup_status
+from pgstead.workflows import alerting, backup_status, upkeep
 from pgstead.workflows.alerting import AlertStatus
 from pgstead.workflows.backup_status import BackupStatus
+from pgstead.workflows.upkeep import UpkeepStatus
 
+_FRESH = 3600.0  # seconds
 _LOOKS, _SPARE = 3, 5.0  # intervals, and seconds beside, after which alerts tell of the past
 
 
@@ -47,6 +50,8 @@ class Status:
     backups: BackupStatus | None = None  # None where none are made
     available: Availability | None = None  # over thirty days; None: not reckoned
     alarm: Alarm = Alarm(None, "nobody asked")
+    upkeep: UpkeepStatus | None = None  # None where its history cannot be read
+    ends: tuple[str, ...] = ()  # capacities that end within a year, the first one first
 
     @property
     def healthy(self) -> bool:
@@ -79,7 +84,29 @@ def status(design: Design, ports: Ports) -> Status:
         backups=backup_status.look(design, ports, answers=answers),
         available=_available(ports),
         alarm=_alarm(design, ports),
+        upkeep=_upkeep(design, ports),
+        ends=_ends(ports),
     )
+
+
+def _upkeep(design: Design, ports: Ports) -> UpkeepStatus | None:
+    try:
+        return upkeep.status(design, ports)
+    except SteadError:
+        return None
+
+
+def _ends(ports: Ports) -> tuple[str, ...]:
+    """Return what the agent foresees, by the samples of its last hour."""
+    if ports.telemetry is None:
+        return ()
+    now = datetime.now(UTC)
+    try:
+        found = [s for s in ports.telemetry.store.newest() if s.metric == REMAINING]
+    except SteadError:
+        return ()
+    fresh = [s for s in found if s.value is not None and (now - s.at).total_seconds() < _FRESH]
+    return tuple(s.reason for s in sorted(fresh, key=lambda s: s.value or 0.0))
 
 
 def _alarm(design: Design, ports: Ports) -> Alarm:

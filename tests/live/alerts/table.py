@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from tests.fix_stead import LiveStead
-from tests.live.alerts import faults, storage_faults
+from tests.live.alerts import faults, storage_faults, upkeep_faults
 from tests.live.alerts.driven import Limits, names_of
 
 Rise = float | Callable[[LiveStead], float]
@@ -53,6 +53,8 @@ TOGETHER: tuple[Fault, ...] = (
     Fault(faults.pending, names_of("pending_restart")),
     Fault(faults.plaintext, names_of("plaintext_sessions")),
     Fault(faults.sequence, ("SequenceEnds", "SequenceEndsCritical")),
+    Fault(upkeep_faults.failing_rebuild, ("UpkeepFailing",)),
+    Fault(upkeep_faults.growth, ("CapacityEnds", "CapacityEndsCritical")),
     Fault(faults.many_clients, names_of("pooler_clients"), rises={"pooler_clients": 0.04}),
 )
 # What nobody knew has to be known again: in every run, too.

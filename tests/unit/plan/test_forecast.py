@@ -115,3 +115,18 @@ def test_what_nobody_sampled_or_knew_is_unseen() -> None:
     found = forecast.diagnose({DISK: nobody}, NOW)
     assert found.tables == ()
     assert {u.what for u in found.unseen} >= {"connections", "sequence"}
+
+
+def test_the_end_that_alerts_go_by_is_that_of_what_ends_first_within_a_fifth() -> None:
+    name = "pg_sequence_used_ratio"
+    slow = grown(name, 0.5, 0.01, noise=0.002, datname="shop", sequencename="slow")
+    fast = grown(name, 0.6, 0.04, noise=0.002, datname="shop", sequencename="fast")
+    flat = grown(DISK, 0.7, 0.0, noise=0.01, place="data")
+    (end,) = forecast.ends({name: [*slow, *fast], DISK: flat}, NOW)
+    assert (end.capacity, end.database) == ("sequence", "shop")
+    assert "fast" in end.name
+    assert (end.at - NOW).total_seconds() / 86_400 == pytest.approx(10, rel=0.2)
+
+
+def test_of_too_few_samples_no_end_is_told() -> None:
+    assert forecast.ends({DISK: grown(DISK, 0.9, 0.5, hours=5, place="data")}, NOW) == ()

@@ -105,6 +105,30 @@ def diagnose(history: Mapping[str, Sequence[Sample]], now: datetime) -> Diagnosi
     return Diagnosis(Subject.FORECAST, now, tuple(findings), (*unseen, *_too_few(series)), tables)
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """When a capacity ends: of its series in a database the one that ends first."""
+
+    capacity: str
+    database: str
+    name: str
+    at: datetime
+
+
+def ends(history: Mapping[str, Sequence[Sample]], now: datetime) -> tuple[End, ...]:
+    """Return what ends within a year, the first of each capacity and database."""
+    first: dict[tuple[str, str], End] = {}
+    for capacity in CAPACITIES:
+        for series in _by_series(capacity, history.get(capacity.metric, ())):
+            met = _meets(series)
+            if met is None:
+                continue
+            end = End(capacity.what, series.database, _name(series), max(met[0], now))
+            key = (end.capacity, end.database)
+            first[key] = min(end, first.get(key, end), key=lambda e: e.at)
+    return tuple(first.values())
+
+
 def empty(reason: str) -> Diagnosis:
     """Return that nothing is known, and why."""
     unseen = (Unseen("capacity", reason),)
