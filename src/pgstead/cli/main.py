@@ -40,6 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "backup": "Make, list, verify and let go of backups.",
         "restore": "Bring back what was, to any moment, beside the running server.",
         "drill": "Restore the newest backup in a place of its own, and question it.",
+        "integrity": "Find what is damaged, by name, and repair what can be without loss.",
         "rotate": "Change passwords, certificates, the CA and keys while applications work.",
         "toolchain": "Fetch PostgreSQL binaries beside the system's.",
         "render": "Write the design as files for containers, systemd, a firewall, and others.",

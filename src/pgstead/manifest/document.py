@@ -210,6 +210,9 @@ class DatabaseEntry(Part):
     )
     sample: Target = Field(default="", description="Module of the sample data.")
     load: Target = Field(default="", description="Module of the requests of `pgstead bench`.")
+    files: str = Field(
+        default="", description="Directory of the files that rows name, beside the manifest."
+    )
     prefix: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]*_)?$")] = Field(
         default="", description='Prefix of its environment variables, e.g. "ORDERS_"; <NAME>_.'
     )

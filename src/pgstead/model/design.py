@@ -156,6 +156,7 @@ class DatabasePlan:
     pool_recycle: int  # seconds
     prefix: str  # of environment variables
     heads: tuple[str, ...] = ()  # revisions that the migrations lead to
+    files: str = ""  # directory of the files that its rows name, relative to the manifest
 
 
 @dataclass(frozen=True, slots=True)

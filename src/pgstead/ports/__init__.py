@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pgstead.ports.alerts import AlertPorts
     from pgstead.ports.audit import AuditPorts
     from pgstead.ports.backup import BackupPorts
+    from pgstead.ports.integrity import CarePorts
     from pgstead.ports.telemetry import TelemetryPorts
 
 Row = Mapping[str, Any]
@@ -373,3 +374,4 @@ class Ports:
     telemetry: TelemetryPorts | None = None  # None where nothing is watched
     alerts: AlertPorts | None = None  # None where nobody wants to know
     audit: AuditPorts | None = None  # None where nothing is audited
+    care: CarePorts | None = None  # None where there is no server to look after
