@@ -34,6 +34,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgstead.app.integrity import Names, Numbered
 from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, Keyed, Stamped
+from pgstead.app.retention import Retained
 from pgstead.app.tenancy import RowSecurity
 
 # A project is its owner's, and what belongs to the project with it (TEN-6).
@@ -206,6 +207,7 @@ class Export(Row):
         CheckConstraint("is_valid_status('exports', status)", name="status"),
         _WITH_ITS_PROJECT,
         Names("file_path", where="status = 'completed'"),
+        Retained("expires_at", files="file_path"),
         {"comment": "files made from projects; they expire"},
     )
 

@@ -52,7 +52,7 @@ def _check(databases: tuple[str, ...], only: tuple[str, ...], gentle: bool, caus
         wired = wire(invocation.manifest, console, tolerant=True)
         names = chosen(wired, databases)
         wanted = frozenset(Check(name) for name in only) or EVERYTHING
-        declared = integrity_of(wired, invocation, names)
+        declared = integrity_of(wired, names)
         found = check(
             wired.design, wired.ports, cause,
             declared=declared, only=wanted, databases=names, gentle=gentle,

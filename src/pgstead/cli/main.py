@@ -41,6 +41,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "restore": "Bring back what was, to any moment, beside the running server.",
         "drill": "Restore the newest backup in a place of its own, and question it.",
         "integrity": "Find what is damaged, by name, and repair what can be without loss.",
+        "partitions": "Make partitions before their time, and drop those that are too old.",
+        "retention": "Remove what is too old, as the models declare it.",
         "rotate": "Change passwords, certificates, the CA and keys while applications work.",
         "toolchain": "Fetch PostgreSQL binaries beside the system's.",
         "render": "Write the design as files for containers, systemd, a firewall, and others.",

@@ -29,6 +29,7 @@ from pgstead.manifest.document import Manifest
 from pgstead.model.address import Resource
 from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
+from pgstead.model.care import CarePlan
 from pgstead.model.design import (
     DatabasePlan,
     Design,
@@ -120,6 +121,7 @@ def compose(
         alerts=alerts.plan(manifest, layout, watched, backed_up=backed_up is not None),
         audit=decided.audit,
         rotation=RotationPlan(**manifest.rotation.model_dump()),
+        care=CarePlan(**manifest.care.model_dump()),
     )
 
 

@@ -16,6 +16,7 @@ from pydantic import model_validator as validator
 from pgstead.manifest import names, schedules
 from pgstead.manifest.alerts import Alerts
 from pgstead.manifest.audit import Audit, History
+from pgstead.manifest.care import Care
 from pgstead.manifest.containers import Containers
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
@@ -363,6 +364,7 @@ class Manifest(Part):
     alerts: Alerts = Field(default_factory=Alerts)
     audit: Audit = Field(default_factory=Audit)
     rotation: Rotation = Field(default_factory=Rotation)
+    care: Care = Field(default_factory=Care)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from pgstead.model.alerts import AlertPlan
 from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
+from pgstead.model.care import CarePlan
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.rotation import RotationPlan
@@ -206,6 +207,7 @@ class Design:
     alerts: AlertPlan | None = None  # None: nothing is watched, or nobody wants to know
     audit: AuditPlan | None = None  # None: nothing is audited but what the server always logs
     rotation: RotationPlan = field(default_factory=RotationPlan)
+    care: CarePlan = field(default_factory=CarePlan)
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

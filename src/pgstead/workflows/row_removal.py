@@ -7,6 +7,7 @@ meanwhile stays. Killed anywhere, the next run finds what is left.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -203,33 +204,35 @@ class Removal:
         with self._connection.transaction():
             row = self._connection.execute(self._statement(size, removing=False)).fetchone()
             assert row is not None
-            gone, files = self._unlinked(row["taken"], unlink)
+            taken: list[tuple[str | None, list[Any]]] = json.loads(row["taken"])
+            gone, files, hindered = self._unlinked(taken, unlink)
             self._delete(gone)
         self._removed.rows += len(gone)
         self._removed.files += files
+        if gone and len(gone) + hindered < len(taken):
+            return size  # time was up: the rest of the batch is the next one
         self._removed.left += row["due"] - len(gone)
         self._position = row["edge"] or self._position
         return int(row["visited"])
 
-    def _unlinked(self, taken: str, unlink: Unlink) -> tuple[list[list[Any]], int]:
-        import json
-
+    def _unlinked(
+        self, taken: list[tuple[str | None, list[Any]]], unlink: Unlink
+    ) -> tuple[list[list[Any]], int, int]:
         gone: list[list[Any]] = []
-        files = 0
+        files, hindered = 0, 0
         end = time.monotonic() + _UNLINKING
-        for path, key in json.loads(taken):
+        for path, key in taken:
             if time.monotonic() > end:
                 break
             if path and (hindrance := unlink(path)):
                 self._removed.why = hindrance
+                hindered += 1
                 continue
             files += bool(path)
             gone.append(key)
-        return gone, files
+        return gone, files, hindered
 
     def _delete(self, keys: list[list[Any]]) -> None:
-        import json
-
         named = sql.SQL(" AND ").join(
             sql.SQL("c.{} = (k.value ->> {})::{}").format(
                 sql.Identifier(key.name),
