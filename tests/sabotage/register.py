@@ -6,6 +6,7 @@ from tests.sabotage import (
     on_alerts,
     on_audit,
     on_backups,
+    on_care,
     on_databases,
     on_encryption,
     on_hosts,
@@ -37,6 +38,7 @@ MODULES = (
     on_hosts,
     on_audit,
     on_rotation,
+    on_care,
 )
 
 

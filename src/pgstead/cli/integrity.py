@@ -144,6 +144,46 @@ def _tell(console: Console, steps: Sequence[Step], *, dry_run: bool) -> None:
 
 
 @new_command(
+    "salvage",
+    ("pgstead integrity salvage shop public.orders", "beside the live table, with a diff"),
+    exits=(0, 1, 2, 3),
+    exit_3="the two differ; it is shown how, and nothing of the live table was changed",
+)
+@click.argument("database")
+@click.argument("table")
+def _salvage(database: str, table: str) -> int:
+    """Restore one table from the last proven backup beside the live one, and compare them.
+
+    Nothing of the live table is changed. The restored one lies in the schema pgstead_salvage,
+    which nobody but the superuser may use. Rows on pages that cannot be read are among those that
+    only the backup has.
+    """
+    from pgstead.cli.backing import backed_up
+    from pgstead.cli.declaring import chosen
+    from pgstead.workflows.salvage import salvage
+
+    invocation = invocation_of()
+    console = Console(invocation)
+    with console.working():
+        wired = backed_up(invocation, console)
+        chosen(wired, (database,))
+        found = salvage(wired.ports, database, table)
+    if invocation.json:
+        console.data(found)
+    else:
+        console.line(f"{found.table} of {found.backup} lies in {found.beside}: {found.rows} rows")
+        for words, keys, count in (
+            ("only the backup has", found.lost, found.lost_count),
+            ("only the live table has", found.new, found.new_count),
+            ("differ", found.different, found.different_count),
+        ):
+            console.line(f"{words}: {count} rows  {' '.join(keys)}".rstrip())
+        if found.unreadable:
+            console.line(f"blocks that cannot be read: {', '.join(map(str, found.unreadable))}")
+    return ExitStatus.DRIFT if found.lost_count or found.different_count else ExitStatus.DONE
+
+
+@new_command(
     "history",
     ("pgstead integrity history", "when it was looked, and what was found"),
 )
@@ -165,5 +205,5 @@ command = CommandGroup(
         ("pgstead integrity history", "when it was looked, and what was found"),
     ),
 )
-for each in (_check, _repair, _history):
+for each in (_check, _repair, _salvage, _history):
     command.add_command(each)

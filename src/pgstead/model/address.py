@@ -22,6 +22,7 @@ class Capability(StrEnum):
     AUDIT = "audit"
     BACKUP = "backup"
     TELEMETRY = "telemetry"
+    CARE = "care"
 
 
 class Kind(StrEnum):

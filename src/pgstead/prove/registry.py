@@ -9,6 +9,7 @@ from pgstead.prove import (
     alerts,
     audit,
     backup,
+    care,
     change_history,
     databases,
     encryption,
@@ -58,6 +59,7 @@ MODULES = (
     mirrored,
     upgrades,
     rotation,
+    care,
 )
 
 

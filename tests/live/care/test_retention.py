@@ -12,7 +12,7 @@ import pytest
 
 from pgstead.model.retention import Rule
 from pgstead.workflows import retention
-from tests.fix_stead import LiveStead, stead_in
+from tests.fix_stead import LiveStead
 
 OWNED = """
     INSERT INTO users (email, name) VALUES ('keeper@example.com', 'K') ON CONFLICT DO NOTHING;
@@ -27,23 +27,18 @@ EXPORTS = """
 """
 
 
-@pytest.fixture(scope="module")
-def stead() -> Iterator[LiveStead]:
-    """Give a stead whose rows name files."""
-    with stead_in() as made:
-        text = made.manifest.read_text()
-        made.manifest.write_text(text.replace('prefix = "JEEX_"', 'prefix = "JEEX_"\nfiles = "f"'))
-        made.run("up")
-        with made.superuser("jeex_idea") as connection:
-            connection.execute(OWNED)
-        yield made
+@pytest.fixture(scope="module", autouse=True)
+def owned(stead: LiveStead) -> None:
+    """Give a project that exports are of."""
+    with stead.superuser("jeex_idea") as connection:
+        connection.execute(OWNED)
 
 
 @pytest.fixture
-def files(stead: LiveStead) -> Iterator[Path]:
-    """Give ten exports, seven of them expired, and the files of every second one."""
-    root = stead.directory / "f"
-    (root / "a").mkdir(parents=True, exist_ok=True)
+def files(stead: LiveStead, tmp_path: Path) -> Iterator[Path]:
+    """Give ten exports, eight of them expired, and the files of every second one."""
+    root = tmp_path / "files"
+    (root / "a").mkdir(parents=True)
     fill(stead, 10)
     for number in range(2, 11, 2):
         (root / "a" / f"{number}.zip").write_text("x")
@@ -87,18 +82,26 @@ def test_what_has_expired_goes_with_its_files_and_nothing_else(
     stead: LiveStead, files: Path
 ) -> None:
     (files / "a" / "other.zip").write_text("of nobody")
-    (done,) = stead.json("retention", "run")["removed"]
-    assert (done["rows"], done["files"], done["left"], done["why"]) == (8, 4, 0, "")
+    done = run(stead, replace(EXPIRED, files="file_path"), files)
+    assert (done.rows, done.files, done.left, done.why) == (8, 4, 0, "")
     assert left(stead) == 2
     assert {p.name for p in files.rglob("*.zip")} == {"2.zip", "other.zip"}
     (newest, *_) = stead.json("retention", "history")["runs"]
     assert (newest["ending"], newest["detail"]["tables"][0]["rows"]) == ("done", 8)
 
 
+def test_a_row_whose_file_nobody_finds_stays_and_the_others_go(
+    stead: LiveStead, files: Path
+) -> None:
+    (done,) = stead.json("retention", "run", status=1)["removed"]
+    assert (done["rows"], done["files"], left(stead)) == (4, 0, 6)
+    assert "4 rows name files: databases.files has to say" in done["why"]
+
+
 def test_a_file_outside_of_the_directory_is_left_and_so_is_its_row(
     stead: LiveStead, files: Path
 ) -> None:
-    outside = stead.directory / "precious"
+    outside = files.parent / "precious"
     outside.write_text("x")
     with stead.superuser("jeex_idea") as connection:
         connection.execute(
