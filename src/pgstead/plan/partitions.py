@@ -2,55 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from pgstead.model.partitions import Every, Part, Partitioning, Rollover, Wanted
-
-_LONGEST = 63  # bytes of an identifier
-
-
-def floor(moment: datetime, every: Every) -> datetime:
-    """Return when the time of a partition began that holds a moment (UTC)."""
-    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    match every:
-        case Every.DAY:
-            return day
-        case Every.WEEK:
-            return day - timedelta(days=day.weekday())
-        case Every.MONTH:
-            return day.replace(day=1)
-        case Every.YEAR:
-            return day.replace(month=1, day=1)
-
-
-def following(start: datetime, every: Every) -> datetime:
-    """Return when the time of the next partition begins."""
-    match every:
-        case Every.DAY:
-            return start + timedelta(days=1)
-        case Every.WEEK:
-            return start + timedelta(days=7)
-        case Every.MONTH:
-            return floor(start + timedelta(days=32), every)
-        case Every.YEAR:
-            return start.replace(year=start.year + 1)
-
-
-def name_of(table: str, start: datetime, every: Every) -> str:
-    """Return the name of a partition: `events_p2026_11`."""
-    forms = {Every.DAY: "%Y_%m_%d", Every.WEEK: "%Gw%V", Every.MONTH: "%Y_%m", Every.YEAR: "%Y"}
-    return _fitting(table, f"_p{start.strftime(forms[every])}")
-
-
-def _fitting(table: str, ending: str) -> str:
-    name = table.rpartition(".")[2]
-    if len((name + ending).encode()) <= _LONGEST:
-        return name + ending
-    mark = hashlib.sha256(name.encode()).hexdigest()[:8]
-    room = _LONGEST - len(ending) - len(mark) - 1
-    return f"{name.encode()[:room].decode(errors='ignore')}_{mark}{ending}"
+from pgstead.model.partitions import (
+    Every,
+    Part,
+    Partitioning,
+    Rollover,
+    Wanted,
+    fitting,
+    floor,
+    following,
+    name_of,
+)
 
 
 def rollover(wanted: Partitioning, there: tuple[Part, ...], now: datetime) -> Rollover:
@@ -60,7 +25,7 @@ def rollover(wanted: Partitioning, there: tuple[Part, ...], now: datetime) -> Ro
         known = {part.remainder for part in there}
         return Rollover(
             tuple(
-                Wanted(_fitting(wanted.table, f"_h{n}"), modulus=wanted.count, remainder=n)
+                Wanted(fitting(wanted.table, f"_h{n}"), modulus=wanted.count, remainder=n)
                 for n in range(wanted.count)
                 if n not in known
             ),
@@ -90,7 +55,7 @@ def _ahead(
         for lower, upper in _free(start, end, there):
             name = name_of(wanted.table, start, every)
             if lower != start:
-                name = _fitting(wanted.table, f"_p{lower:%Y_%m_%d_%H%M}")
+                name = fitting(wanted.table, f"_p{lower:%Y_%m_%d_%H%M}")
             yield Wanted(name, lower, upper)
         start = end
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgstead.model.partitions import Every, Part, Partitioning
-from pgstead.plan.partitions import floor, following, name_of, rollover
+from pgstead.model.partitions import Every, Part, Partitioning, floor, following, name_of
+from pgstead.plan.partitions import rollover
 
 MOMENTS = st.datetimes(
     datetime(2000, 1, 1),  # noqa: DTZ001 - the strategy gives the zone
