@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-
-import psycopg
-import pytest
 
 from pgstead.model.backup import Ending, Task
 from pgstead.model.design import Design
@@ -68,23 +64,6 @@ def a_constraint_was_never_validated(scene: Scene) -> Iterator[Design | None]:
 
 
 @sabotage("INT-002", alone=True)
-def a_page_rots_on_the_disk(scene: Scene) -> Iterator[Design | None]:
-    """A disk returns what was never written there."""
-    name = "sabotage_rotten"
-    scene.rows(f"CREATE DATABASE {name}")
-    try:
-        scene.does("CREATE TABLE t AS SELECT 1 AS a", "CHECKPOINT", database=name)
-        ((path,),) = scene.rows("SELECT pg_relation_filepath('t')", database=name)
-        with Path(scene.design.layout.data, path).open("ab") as file:
-            file.write(b"\x01" * 8192)  # behind what the server has in memory
-        with pytest.raises(psycopg.errors.DataCorrupted, match="invalid page"):
-            scene.does("SELECT count(*) FROM t", database=name)
-        yield None
-    finally:
-        scene.rows(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@sabotage("INT-003", alone=True)
 def a_version_is_missing(scene: Scene) -> Iterator[Design | None]:
     """Somebody deleted a version by hand."""
     versions = (
@@ -96,7 +75,7 @@ def a_version_is_missing(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("INT-004", alone=True)
+@sabotage("INT-003", alone=True)
 def the_last_look_found_damage(scene: Scene) -> Iterator[Design | None]:
     """It was found on Sunday, and nobody read it on Monday."""
     with failed(scene, Task.INTEGRITY):
@@ -141,7 +120,6 @@ SABOTAGES = (
     an_export_has_expired_a_week_ago,
     retention_was_hindered,
     a_constraint_was_never_validated,
-    a_page_rots_on_the_disk,
     a_version_is_missing,
     the_last_look_found_damage,
     the_next_month_has_no_partition,

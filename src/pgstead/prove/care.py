@@ -113,24 +113,6 @@ _UNSOUND = """
 
 @promise(
     "INT-002",
-    "no page was found whose checksum is wrong",
-    requirement="OPS-7 REL-4",
-    capability=CARE,
-)
-def no_page_is_damaged(w: Witness) -> Iterator[Finding]:
-    told = w.look(
-        "SELECT coalesce(datname::text, 'shared'), checksum_failures, checksum_last_failure"
-        " FROM pg_catalog.pg_stat_database WHERE checksum_failures > 0"
-    )
-    yield told.shows(
-        holds=not told.value,
-        expected="no failure since the statistics were begun",
-        hint="`pgstead integrity check` names the pages; make no backup over a good one",
-    )
-
-
-@promise(
-    "INT-003",
     "what the models declare as numbered counts 1, 2, 3 without a gap",
     requirement="OPS-7",
     capability=CARE,
@@ -158,7 +140,7 @@ def numbers_have_no_gap(w: Witness) -> Iterator[Finding]:
 
 
 @promise(
-    "INT-004",
+    "INT-003",
     "the last look whether data is whole found nothing, and was not long ago",
     requirement="OPS-7 OPS-1",
     capability=CARE,
@@ -265,7 +247,6 @@ PROMISES = (
     nothing_outlives_its_time,
     the_last_run_was_whole,
     constraints_and_indexes_count,
-    no_page_is_damaged,
     numbers_have_no_gap,
     the_last_look_found_nothing,
     partitions_are_there,
