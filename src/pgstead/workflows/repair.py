@@ -60,10 +60,12 @@ def found_last(ports: Ports) -> tuple[Damage, ...]:
     last = next((r for r in runs if "damages" in r.detail and r.ending is not Ending.RUNNING), None)
     if last is None:
         raise SteadError("nothing was looked at yet", hint="`pgstead integrity check`")
-    told = cast("list[dict[str, Any]]", last.detail["damages"])
-    return tuple(
-        Damage(**{**d, "check": Check(d["check"]), "remedy": Remedy(d["remedy"])}) for d in told
-    )
+    return tuple(map(_damage, cast("list[dict[str, Any]]", last.detail["damages"])))
+
+
+def _damage(kept: dict[str, Any]) -> Damage:
+    check, remedy = Check(kept.pop("check")), Remedy(kept.pop("remedy"))
+    return Damage(check=check, remedy=remedy, **kept)
 
 
 def plan(damages: Sequence[Damage]) -> tuple[Step, ...]:

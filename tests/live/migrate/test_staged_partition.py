@@ -1,4 +1,4 @@
-"""A table that is used becomes one in parts: no row rewritten or lost, and all that it had is kept."""
+"""A table that is used becomes one in parts: no row is rewritten, all that it had is kept."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from tests.live.migrate.staging import Writers, helper
 TABLES = (
     "CREATE TABLE owner (id bigint PRIMARY KEY)",
     "INSERT INTO owner SELECT generate_series(1, 10)",
-    "CREATE TABLE item (id bigserial, at timestamptz NOT NULL DEFAULT now(), name text,"
-    " owner_id bigint REFERENCES owner, seen int DEFAULT 0, CONSTRAINT item_pkey PRIMARY KEY (id),"
-    " CONSTRAINT named CHECK (name <> ''))",
+    """CREATE TABLE item (id bigserial, at timestamptz NOT NULL DEFAULT now(), name text,
+       owner_id bigint REFERENCES owner, seen int DEFAULT 0,
+       CONSTRAINT item_pkey PRIMARY KEY (id), CONSTRAINT named CHECK (name <> ''))""",
     "CREATE INDEX ix_item_name ON item (lower(name)) WHERE seen = 0",
     "COMMENT ON INDEX ix_item_name IS 'by name'",
-    "CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS"
-    " 'BEGIN NEW.seen := NEW.seen + 1; RETURN NEW; END'",
+    """CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS
+       'BEGIN NEW.seen := NEW.seen + 1; RETURN NEW; END'""",
     "CREATE TRIGGER mark BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION mark()",
     "ALTER TABLE item ENABLE ROW LEVEL SECURITY",
     "CREATE POLICY mine ON item AS PERMISSIVE FOR SELECT USING (owner_id < 10)",

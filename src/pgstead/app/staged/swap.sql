@@ -57,8 +57,8 @@ BEGIN
                                 WHEN 'w' THEN 'UPDATE' ELSE 'DELETE' END,
                   (SELECT string_agg(CASE r WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r))
                                      END, ', ') FROM unnest(p.polroles) AS r),
-                  coalesce(format(' USING (%s)', pg_get_expr(p.polqual, p.polrelid)), ''),
-                  coalesce(format(' WITH CHECK (%s)', pg_get_expr(p.polwithcheck, p.polrelid)), '')
+                  coalesce(' USING (' || pg_get_expr(p.polqual, p.polrelid) || ')', ''),
+                  coalesce(' WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')', '')
            ) AS told
     FROM pg_policy AS p WHERE p.polrelid = target LOOP
     later := later || item.told;
