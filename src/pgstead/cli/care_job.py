@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgstead.errors import SteadError
+from pgstead.model.backup import Ending, Task
 
 if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
@@ -25,15 +27,27 @@ def main(applied: str, directory: str, job: str) -> int:
     from pgstead.cli.wiring import Source, applied_wiring
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    wired, began = None, datetime.now(UTC)
     try:
         wired = applied_wiring(Source.at(Path(applied), Path(directory)))
         JOBS[job](wired)
     except SteadError as error:
         _log.error("%s failed: %s", job, error)
+        if wired is not None:
+            _record(wired, Task(job), str(error), began)
         return int(error.exit_status)
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _record(wired: Wired, task: Task, error: str, began: datetime) -> None:
+    """Write down what failed before its run had begun: models that cannot be imported."""
+    from pgstead.workflows.runs import care_of
+
+    runs = care_of(wired.ports).runs
+    if not any(run.begun >= began for run in runs.runs(task, limit=1)):
+        runs.end(runs.begin(task, _CAUSE), Ending.FAILED, error=error)
 
 
 def _retention(wired: Wired) -> None:

@@ -20,8 +20,6 @@ def test_a_table_with_a_damaged_page_is_salvaged_with_the_rows_that_only_the_bac
         stead.run("up")
         with stead.connect("jeex_migrator", direct=True) as owner:
             owner.execute(MAKE)
-        refused = stead.run("integrity", "salvage", "jeex_idea", "public.care_lost", status=1)
-        assert "no backup was proven" in refused.stderr
         stead.run("backup", "now")
         stead.run("drill")
         with stead.superuser("jeex_idea") as connection:

@@ -17,8 +17,9 @@ TABLES = (
        'BEGIN NEW.seen := NEW.seen + 1; RETURN NEW; END'""",
     "CREATE TRIGGER mark BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION mark()",
     "ALTER TABLE item ENABLE ROW LEVEL SECURITY",
-    "CREATE POLICY mine ON item AS PERMISSIVE FOR SELECT USING (owner_id < 10)",
+    "CREATE POLICY mine ON item AS PERMISSIVE FOR ALL USING (owner_id < 10)",
     "GRANT SELECT, INSERT ON item TO PUBLIC",
+    "GRANT USAGE ON SEQUENCE item_id_seq TO PUBLIC",
     "INSERT INTO item (name, owner_id) SELECT n, n % 10 + 1 FROM generate_series(1, 2000) AS n",
 )
 WRITES = (
