@@ -38,9 +38,10 @@ def test_each_job_comes_at_its_time_all_year_and_one_without_a_time_never(
     stead: LiveStead,
 ) -> None:
     design = replace(stead.wired.design, care=CarePlan(integrity=""))
-    scheduler = BackgroundScheduler(timezone=UTC)
+    scheduler = BackgroundScheduler(timezone=UTC, job_defaults={})
     Caring(design).schedule(scheduler)
-    found = {each.id: each.trigger for each in scheduler.get_jobs()}
+    jobs: list[Any] = scheduler.get_jobs()
+    found = {each.id: each.trigger for each in jobs}
     assert sorted(found) == ["partitions", "retention"]
     now, times = datetime(2027, 1, 1, tzinfo=UTC), 0
     while (due := found["retention"].get_next_fire_time(None, now)) < datetime(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.live.migrate.project import Project
-from tests.live.migrate.staging import Writers, helper
+from tests.live.migrate.staging import Writers, helper, schema_of
 
 TABLES = (
     "CREATE TABLE owner (id bigint PRIMARY KEY)",
@@ -50,12 +50,14 @@ KEPT = """
 
 def test_a_table_in_use_becomes_one_in_parts_with_all_that_it_had(project: Project) -> None:
     project.sql("aa01", *TABLES)
-    helper(project, "aa02", PARTED)
+    helper(project, "aa02", PARTED, 'staged.undo_partition("item", "at")')
     project.alembic("upgrade", "aa01")
+    schema = schema_of(project, "item")
     kept = project.rows(KEPT)
     ((node,),) = project.rows("SELECT pg_relation_filenode('item')")
     with Writers(project, WRITES).at_work():
-        project.up()
+        project.execute("DELETE FROM item WHERE name = 'late'")
+    project.up()
     assert project.rows(KEPT) == kept
     # the rows lie where they lay
     assert project.rows("SELECT pg_relation_filenode('item_before')") == [(node,)]
@@ -73,6 +75,14 @@ def test_a_table_in_use_becomes_one_in_parts_with_all_that_it_had(project: Proje
     assert project.rows("SELECT tableoid::regclass::text FROM item WHERE name = 'late'") == [
         ("item_p2090_02",)
     ]
+    project.alembic("downgrade", "aa01")
+    assert project.rows(KEPT) == kept
+    assert schema_of(project, "item") == schema
+    tables = "SELECT relname::text FROM pg_class WHERE relname ~ '^item' AND relkind IN ('r', 'p')"
+    assert project.rows(tables) == [("item",)]
+    assert project.rows("SELECT name FROM item WHERE name = 'late'") == [("late",)]
+    project.up()
+    assert project.rows(KEPT) == kept
 
 
 def test_all_that_hinders_it_is_named_and_the_table_is_as_it_was(project: Project) -> None:

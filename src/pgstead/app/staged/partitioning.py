@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import resources as packaged
 
@@ -67,7 +67,7 @@ class PartitionOp(MigrateOperation):
     key: tuple[str, ...]
     parts: tuple[tuple[str, str, str], ...]
     schema: str = "public"
-    swap: bool = True  # else: look whether it can be done
+    stage: str = "swap"  # look, swap, back
 
 
 def partition(
@@ -78,9 +78,9 @@ def partition(
 
     `before` is yet to come, with its zone: until the last stage no later row is taken. `key` is
     the primary key; `column` becomes a part of it. The partitions behind `before` are made too;
-    the agent goes on with what the models declare (`Partitioned.by_time`). There is no way down:
-    rehearse it (`pgstead migrate rehearse`). Raises StagedError with all that hinders it: keys
-    that refer to it, views, identity columns, unique keys without the column.
+    the agent goes on with what the models declare (`Partitioned.by_time`). Rehearse it (`pgstead
+    migrate rehearse`). Raises StagedError with all that hinders it: keys that refer to it, views,
+    identity columns, unique keys without the column.
     """
     if before.tzinfo is None:
         raise StagedError(f"{before} does not say in which zone", hint="datetime(..., tzinfo=UTC)")
@@ -90,16 +90,22 @@ def partition(
     )
     said = before.isoformat()
     what = PartitionOp(table, column, said, tuple(key), made, schema)
-    op.invoke(PartitionOp(*_fields(what), swap=False))
+    op.invoke(replace(what, stage="look"))
     add_check(_bound(table), table, f"{quoted(column)} < {literal(said)}", schema=schema)
     create_index(_built(table), table, [*key, column], unique=True, schema=schema)
     op.invoke(what)
 
 
-def _fields(
-    what: PartitionOp,
-) -> tuple[str, str, str, tuple[str, ...], tuple[tuple[str, str, str], ...], str]:
-    return (what.table, what.column, what.before, what.key, what.parts, what.schema)
+def undo_partition(
+    table: str, column: str, *, key: Sequence[str] = ("id",), schema: str = "public"
+) -> None:
+    """Undo `partition`: the rows of later partitions go over to the first, which is the table.
+
+    They are copied under a lock of the whole table: soon after, there are few.
+    """
+    aside = name_of(table, "before")
+    create_index(_whole(table), aside, list(key), unique=True, schema=schema)
+    op.invoke(PartitionOp(table, column, "", tuple(key), (), schema, stage="back"))
 
 
 def _bound(table: str) -> str:
@@ -110,15 +116,24 @@ def _built(table: str) -> str:
     return name_of(table, "parts_key")
 
 
+def _whole(table: str) -> str:
+    return name_of(table, "whole_key")
+
+
 @Operations.implementation_for(PartitionOp)
 def _partition(operations: Operations, operation: PartitionOp) -> None:
     stages = Stages(operations)
-    if not operation.swap:
+    if operation.stage != "back":
         stages.commit(lambda: _look(stages, operation))
-        return
-    stages.commit(lambda: _look(stages, operation))
-    stages.execute(_statement(operation))
-    stages.commit()
+    if operation.stage != "look":
+        stages.execute(_statement(operation))
+        if operation.stage == "back":
+            # gone with it already; whoever reads the revision and runs nothing sees it by these
+            table, name = quoted(operation.table, operation.schema), _bound(operation.table)
+            stages.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {quoted(name)}")
+            built = quoted(_built(operation.table), operation.schema)
+            stages.execute(f"DROP INDEX IF EXISTS {built}")
+        stages.commit()
 
 
 def _look(stages: Stages, operation: PartitionOp) -> None:
@@ -134,14 +149,15 @@ def _look(stages: Stages, operation: PartitionOp) -> None:
 
 
 def _statement(operation: PartitionOp) -> str:
-    text = (packaged.files("pgstead.app.staged") / "swap.sql").read_text("utf-8")
-    table = operation.table
+    back, table = operation.stage == "back", operation.table
+    file = packaged.files("pgstead.app.staged") / ("swap_back.sql" if back else "swap.sql")
+    text = file.read_text("utf-8")
     values = {
         "schema": operation.schema,
         "table": table,
         "aside": name_of(table, "before"),
         "bound": _bound(table),
-        "built": _built(table),
+        "built": _whole(table) if back else _built(table),
         "before": operation.before,
         "keys": listed((*operation.key, operation.column)),
         "column": operation.column,
