@@ -47,6 +47,7 @@ def test_a_moment_lies_in_its_partition(now: datetime, every: Every) -> None:
     start = floor(now, every)
     assert start <= now < following(start, every)
     assert floor(following(start, every), every) == following(start, every)
+    assert floor(following(start, every) - timedelta(microseconds=1), every) == start
 
 
 def test_a_year_of_days_keeps_ninety_of_them_and_loses_none_too_early() -> None:
