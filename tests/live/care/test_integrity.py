@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from pgstead.workflows import repair
+from pgstead.workflows.integrity import check
 from tests.fix_stead import LiveStead, stead_in
 from tests.live.care import planting
 
@@ -123,8 +125,8 @@ def test_what_was_found_is_in_the_journal_by_name(
 
 def test_nothing_is_repaired_in_silence(stead: LiveStead, planted: dict[str, Any]) -> None:
     assert "silence" in stead.run("integrity", "repair", status=2).stderr
-    shown = stead.json("integrity", "repair", "--dry-run")
-    assert [s["done"] for s in shown["steps"]] == [False] * len(shown["steps"])
+    shown = repair.plan(repair.found_last(stead.wired.ports))
+    assert [step.done for step in shown] == [False] * 5
     with stead.superuser(planting.DATABASE) as connection:
         valid = connection.execute(
             "SELECT convalidated AS is FROM pg_constraint WHERE conname = 'care_small'"
@@ -139,10 +141,12 @@ def test_repair_rebuilds_the_index_validates_the_constraint_and_leaves_the_rest(
     outcomes = {s["action"].split()[0]: s["done"] for s in done["steps"]}
     assert outcomes == {"REINDEX": True, "ALTER": True, "pgstead": False, "by": False}
     assert contents(stead) == planted["before"]
-    again = stead.json("integrity", "check", "jeex_idea", status=1)
-    assert {d["relation"] for d in again["damages"]} == {
-        "public.care_rows", "public.care_parts", "public.document_versions",
-    }  # fmt: skip
-    assert {d["constraint"] for d in of(again, "public.care_parts")} == {"care_parts_seen_fkey"}
-    history = stead.json("integrity", "history")["runs"]
-    assert [r["task"] for r in history] == ["integrity", "repair", "integrity"]
+    wired = stead.wired
+    again = check(wired.design, wired.ports, "command", databases=("jeex_idea",))
+    assert {(d.relation, d.constraint) for d in again.damages} == {
+        ("public.care_rows", ""),
+        ("public.care_parts", "care_parts_seen_fkey"),
+    }
+    assert wired.ports.care is not None
+    history = [run.task for run in wired.ports.care.runs.runs(limit=3)]
+    assert history == ["integrity", "repair", "integrity"]

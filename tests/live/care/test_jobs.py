@@ -29,7 +29,14 @@ def job(stead: LiveStead, name: str) -> dict[str, Any]:
     return {"task": run.task, "cause": run.cause, "ending": run.ending}
 
 
-@pytest.mark.parametrize("name", ["partitions", "retention", "integrity"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "retention",
+        pytest.param("partitions", marks=pytest.mark.soak),
+        pytest.param("integrity", marks=pytest.mark.soak),
+    ],
+)
 def test_a_job_of_the_agent_is_written_down_as_the_schedule_s(stead: LiveStead, name: str) -> None:
     assert job(stead, name) == {"task": name, "cause": "schedule", "ending": "done"}
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pgstead.errors import BusyError
+from pgstead.model.backup import Task
 from pgstead.model.retention import Rule
 from pgstead.workflows import retention
 from tests.fix_stead import LiveStead
@@ -68,6 +70,13 @@ def run(stead: LiveStead, rule: Rule, root: Path | None = None, cause: str = "co
     return done
 
 
+def last(stead: LiveStead) -> Any:
+    """Return what is written of the last run."""
+    care = stead.wired.ports.care
+    assert care is not None
+    return care.runs.runs(Task.RETENTION, limit=1)[0]
+
+
 EXPIRED = Rule("public.exports", "expires_at", 0.0)
 
 
@@ -86,8 +95,8 @@ def test_what_has_expired_goes_with_its_files_and_nothing_else(
     assert (done.rows, done.files, done.left, done.why) == (8, 4, 0, "")
     assert left(stead) == 2
     assert {p.name for p in files.rglob("*.zip")} == {"2.zip", "other.zip"}
-    (newest, *_) = stead.json("retention", "history")["runs"]
-    assert (newest["ending"], newest["detail"]["tables"][0]["rows"]) == ("done", 8)
+    newest = last(stead)
+    assert (newest.ending, newest.detail["tables"][0]["rows"]) == ("done", 8)
 
 
 def test_a_row_whose_file_nobody_finds_stays_and_the_others_go(
@@ -96,6 +105,8 @@ def test_a_row_whose_file_nobody_finds_stays_and_the_others_go(
     (done,) = stead.json("retention", "run", status=1)["removed"]
     assert (done["rows"], done["files"], left(stead)) == (4, 0, 6)
     assert "4 rows name files: databases.files has to say" in done["why"]
+    (newest, *_) = stead.json("retention", "history")["runs"]
+    assert (newest["ending"], newest["cause"]) == ("failed", "command")
 
 
 def test_a_file_outside_of_the_directory_is_left_and_so_is_its_row(
@@ -166,8 +177,7 @@ def test_a_scheduled_run_does_not_empty_a_table_because_a_clock_jumped(stead: Li
     (done,) = retention.run(wired.design, wired.ports, rules, "schedule", at=ahead)
     assert (done.rows, left(stead)) == (0, 1200)
     assert "is the clock right?" in done.why
-    (newest, *_) = stead.json("retention", "history")["runs"]
-    assert newest["ending"] == "failed"
+    assert last(stead).ending == "failed"
 
 
 def test_rows_that_policies_hide_from_the_administrator_are_not_called_removed(
@@ -179,12 +189,13 @@ def test_rows_that_policies_hide_from_the_administrator_are_not_called_removed(
         connection.execute(drop)
         try:
             done = run(stead, EXPIRED)
-            told = stead.json("retention", "plan", status=4)["due"]
+            wired = stead.wired
+            (told,) = retention.due(wired.design, wired.ports, {"jeex_idea": (EXPIRED,)})
         finally:
             connection.execute(f"{again} WITH CHECK (true)")
     assert done.rows == 0
     assert "hides rows" in done.why
-    assert told[0]["rows"] is None
+    assert told.rows is None
 
 
 def test_a_run_that_is_under_way_is_not_joined_by_a_second_one(
@@ -192,7 +203,8 @@ def test_a_run_that_is_under_way_is_not_joined_by_a_second_one(
 ) -> None:
     with stead.superuser() as holder:
         holder.execute("SELECT pg_advisory_lock(hashtextextended('pgstead retention', 0))")
-        assert "running already" in stead.run("retention", "run", status=1).stderr
+        with pytest.raises(BusyError, match="running already"):
+            run(stead, EXPIRED)
     assert left(stead) == 10
 
 
