@@ -67,14 +67,7 @@ def run(design: Design, ports: Ports) -> None:
             id="sample",
             next_run_time=datetime.now(UTC),
         )
-    if design.audit is not None and ports.audit is not None:
-        auditing = Auditing(design.audit, ports, ports.audit)
-        scheduler.add_job(
-            lambda: _tried(auditing.look, "auditing"),
-            IntervalTrigger(seconds=round(design.audit.interval)),
-            id="audit",
-            next_run_time=datetime.now(UTC),
-        )
+    _audit(design, ports, scheduler)
     if design.rotation.automatic:
         Rotating(design, ports).schedule(scheduler)
     caring = Caring(design)
@@ -91,6 +84,19 @@ def run(design: Design, ports: Ports) -> None:
     scheduler.shutdown(wait=False)
     if sampler is not None:
         sampler.close()
+
+
+def _audit(design: Design, ports: Ports, scheduler: BackgroundScheduler) -> None:
+    """Add the job that collects what was logged, where a stead is audited."""
+    if design.audit is None or ports.audit is None:
+        return
+    auditing = Auditing(design.audit, ports, ports.audit)
+    scheduler.add_job(
+        lambda: _tried(auditing.look, "auditing"),
+        IntervalTrigger(seconds=round(design.audit.interval)),
+        id="audit",
+        next_run_time=datetime.now(UTC),
+    )
 
 
 def _clock_was_set(scheduler: BackgroundScheduler, by: float) -> None:

@@ -78,6 +78,8 @@ def _rule(table: Table, told: Retained) -> Rule:
             hint="a timestamp with its time zone: a row without says not when it was",
         )
     if not table.primary_key.columns:
-        raise UsageError(f"{table.name} has no primary key to go through it by")
+        raise UsageError(
+            f"{table.name} has no primary key to go through it by", hint="retention needs one"
+        )
     name = full_name(table)
     return Rule(name, told.by, told.days * _DAY, told.where, told.files, told.rules)

@@ -84,6 +84,8 @@ def compose(
     decided = _decide(manifest, host, build, pooler_build, layout, heads)
     backed_up = _backed_up(manifest, host, build, layout)
     watched = telemetry.plan(manifest, host, layout, backed_up)
+    servers = programs.programs(manifest, host, build, decided.pooler, layout, services_python)
+    keepers = _keepers(backed_up, watched, decided.audit, host, layout, services_python)
     return Design(
         name=manifest.name,
         stead_id=stead_id,
@@ -102,17 +104,13 @@ def compose(
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
-        programs=(
-            *programs.programs(manifest, host, build, decided.pooler, layout, services_python),
-            *_keepers(backed_up, watched, decided.audit, host, layout, services_python),
-        ),
+        programs=(*servers, *keepers),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
         notices=tuple(accounts.notices(manifest, build, decided.pooler, decided.memory)),
         waivers=_waivers(manifest),
         networks=manifest.networks.allow,
         pooler_hba=pooler.hba(manifest, host) if decided.pooled else (),
-        superuser=names.SUPERUSER,
         lookup_role=names.LOOKUP,
         monitor_role=names.MONITOR,
         backup_role=names.BACKUP,

@@ -125,18 +125,24 @@ def run(
     with alone(ports.sql, Task.PARTITIONS), recorded(runs, Task.PARTITIONS, cause) as record:
         try:
             for plan in _meant(design, declared):
-                accounts = care_of(ports).accounts
-                with accounts.connect(plan.migrator, plan.name, PROGRAM) as connection:
-                    for wanted in declared[plan.name]:
-                        rolled = Rolled(plan.name, wanted.table)
-                        done.append(rolled)
-                        _roll(ports, connection, wanted, rolled, cause, at)
+                _database(ports, plan, declared[plan.name], done, cause, at)
         finally:
             record.detail |= told(done)
         if bad := [r for r in done if r.why]:
             record.ending = Ending.FAILED
             record.error = "; ".join(f"{r.table}: {r.why}" for r in bad)
     return tuple(done)
+
+
+def _database(
+    ports: Ports, plan: DatabasePlan, declared: tuple[Partitioning, ...], done: list[Rolled],
+    cause: str, at: datetime | None,
+) -> None:  # fmt: skip
+    with care_of(ports).accounts.connect(plan.migrator, plan.name, PROGRAM) as connection:
+        for wanted in declared:
+            rolled = Rolled(plan.name, wanted.table)
+            done.append(rolled)
+            _roll(ports, connection, wanted, rolled, cause, at)
 
 
 def told(done: list[Rolled]) -> dict[str, object]:

@@ -159,7 +159,10 @@ def _reindexed(design: Design, connection: Connection, damage: Damage) -> str:
     with integrity.amcheck(looking):
         observing.one_index(looking, damage.relation)
     if found.damages:
-        raise SteadError(f"it is damaged still: {found.damages[0].what}")
+        raise SteadError(
+            f"it is damaged still: {found.damages[0].what}",
+            hint="its table is: `pgstead integrity check` names the page",
+        )
     return "built anew, and compared with its table"
 
 

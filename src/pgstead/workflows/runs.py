@@ -46,7 +46,10 @@ def recorded(catalog: BackupCatalog, task: Task, cause: str, name: str = "") -> 
 def care_of(ports: Ports) -> CarePorts:
     """Return what data is cared for with. Raises SteadError where there is nothing."""
     if ports.care is None:
-        raise SteadError("there is no server here whose data could be cared for")
+        raise SteadError(
+            "there is no server here whose data could be cared for",
+            hint="`pgstead up` on the machine that it runs on",
+        )
     return ports.care
 
 
