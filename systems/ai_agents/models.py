@@ -32,6 +32,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, one_of, status_column
 from pgstead.app.privileges import Withheld
+from pgstead.app.retention import Retained
 from pgstead.app.rows import Row
 from pgstead.app.tenancy import RowSecurity
 
@@ -155,6 +156,7 @@ class EnhancementHistory(TenantRow, Base):
         CheckConstraint("processing_time_ms >= 0", name="processing_time_ms"),
         RowSecurity.by_tenant(),
         Withheld("DELETE"),
+        Retained("created_at", days=90, rules="retention_rules"),
         {"comment": "enhancements of tickets; kept as long as retention_rules says"},
     )
 

@@ -32,7 +32,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from pgstead.app.integrity import Names, Numbered
 from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, Keyed, Stamped
+from pgstead.app.retention import Retained
 from pgstead.app.tenancy import RowSecurity
 
 # A project is its owner's, and what belongs to the project with it (TEN-6).
@@ -147,6 +149,7 @@ class DocumentVersion(Row):
         ),
         CheckConstraint("version >= 1", name="version"),
         _WITH_ITS_PROJECT,
+        Numbered("version", within=("project_id", "document_type")),
         {"comment": "every version of every document, numbered from 1 per project and type"},
     )
 
@@ -203,6 +206,8 @@ class Export(Row):
     __table_args__ = (
         CheckConstraint("is_valid_status('exports', status)", name="status"),
         _WITH_ITS_PROJECT,
+        Names("file_path", where="status = 'completed'"),
+        Retained("expires_at", files="file_path"),
         {"comment": "files made from projects; they expire"},
     )
 

@@ -7,6 +7,7 @@ from tests.sabotage import (
     on_at_rest,
     on_audit,
     on_backups,
+    on_care,
     on_databases,
     on_encryption,
     on_hosts,
@@ -41,6 +42,7 @@ MODULES = (
     on_audit,
     on_rotation,
     on_upkeep,
+    on_care,
 )
 
 

@@ -19,6 +19,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from pgstead.agent.alerting import alerting_of
 from pgstead.agent.auditing import Auditing
+from pgstead.agent.caring import Caring
 from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.mirroring import Mirroring
 from pgstead.agent.rotating import Rotating
@@ -71,6 +72,8 @@ def run(design: Design, ports: Ports) -> None:
     if design.rotation.automatic:
         Rotating(design, ports).schedule(scheduler)
     Upkeeping(design, ports, ended).schedule(scheduler)
+    caring = Caring(design)
+    caring.schedule(scheduler)
     changed = _manifest_watch(Path(design.layout.applied), ended)
     scheduler.add_job(changed, IntervalTrigger(seconds=_RELOAD), id="manifest")
     scheduler.start()
@@ -79,6 +82,7 @@ def run(design: Design, ports: Ports) -> None:
     while not ended.wait(_CLOCK):
         if by := clock.jumped():
             _clock_was_set(scheduler, by)
+    caring.end()
     scheduler.shutdown(wait=False)
     if sampler is not None:
         sampler.close()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from pgstead.app.encryption import Keys, Kms
+    from pgstead.cli.wiring import Source
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,15 @@ class Ring:
 
 def metadata_of(database: str, invocation: Invocation) -> MetaData:
     """Import the models of a database, which say what is encrypted and bound to what."""
-    from sqlalchemy import MetaData
-
     from pgstead.cli.wiring import read_manifest
 
-    source = read_manifest(invocation.manifest)
+    return models_of(database, read_manifest(invocation.manifest))
+
+
+def models_of(database: str, source: Source) -> MetaData:
+    """Import the models of a database of a manifest. Raises ManifestError, UsageError."""
+    from sqlalchemy import MetaData
+
     entry = next((d for d in source.manifest.databases if d.name == database), None)
     if entry is None or not entry.models:
         raise UsageError(

@@ -31,6 +31,7 @@ from pgstead.model.address import Resource
 from pgstead.model.at_rest import AtRestPlan
 from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
+from pgstead.model.care import CarePlan
 from pgstead.model.design import (
     DatabasePlan,
     Design,
@@ -124,6 +125,7 @@ def compose(
         rotation=RotationPlan(**manifest.rotation.model_dump()),
         at_rest=AtRestPlan(**manifest.at_rest.model_dump()),
         upkeep=decided.upkeep,
+        care=CarePlan(**manifest.care.model_dump()),
     )
 
 

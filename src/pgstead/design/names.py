@@ -51,6 +51,7 @@ def plan(entry: DatabaseEntry, manifest: Manifest, heads: tuple[str, ...]) -> Da
         pool_recycle=int(recycle(entry, pooled=manifest.pooler.enabled)),
         prefix=entry.prefix,
         heads=heads,
+        files=entry.files,
     )
 
 

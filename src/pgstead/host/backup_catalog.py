@@ -1,4 +1,4 @@
-"""The catalog: each run of a backup, a verification, a drill; on the disk before it begins.
+"""The catalog: each run of a backup, a drill, a job that cares for data; on the disk beforehand.
 
 SQLite, because a line that was being written when the power went must not take the others along,
 and because the agent writes while a command reads.
@@ -61,9 +61,9 @@ class BackupCatalog:
                 yield opened
         except sqlite3.Error as error:
             raise StateDirectoryError(
-                f"the catalog of backups {self._path} cannot be used: {error}",
-                hint="free space there; a damaged one may be removed: what lies in the repository"
-                " is not touched by that",
+                f"the catalog {self._path} cannot be used: {error}",
+                hint="free space there; a damaged one may be removed: the runs are forgotten then,"
+                " and nothing of what they did",
             ) from error
 
     def begin(self, task: Task, cause: str, backup: str = "") -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pgstead.host import holding, systemd
+from pgstead.host.accounts import RoleAccounts
 from pgstead.host.alert_store import AlertFile
 from pgstead.host.audit_logs import RotatedLog
 from pgstead.host.audit_trail import TrailFiles
@@ -27,6 +28,7 @@ from pgstead.host.mirror_arrival import MirrorArrival
 from pgstead.host.mirror_memory import MirrorMemory
 from pgstead.host.mirror_source import MirrorSource
 from pgstead.host.monitor import MonitorConnections
+from pgstead.host.page_sums import PageSums
 from pgstead.host.pgbouncer import SocketConsole
 from pgstead.host.restored import LocalRestoredServer
 from pgstead.host.restored_files import RestoredFiles
@@ -52,6 +54,7 @@ from pgstead.ports import Migrations, Ports, Progress, Secrets
 from pgstead.ports.alerts import AlertPorts
 from pgstead.ports.audit import AuditPorts
 from pgstead.ports.backup import BackupPorts
+from pgstead.ports.integrity import CarePorts
 from pgstead.ports.mirror import MirrorPorts
 from pgstead.ports.telemetry import TelemetryPorts
 
@@ -107,6 +110,11 @@ def ports(
         alerts=_alerts(design),
         audit=_audit(design),
         upkeep=UpkeepFile(Path(layout.upkeep), JsonJournal(layout.journal)),
+        care=CarePorts(
+            pages=PageSums(design),
+            accounts=RoleAccounts(design, secrets),
+            runs=BackupCatalog(layout.runs, JsonJournal(layout.journal)),
+        ),
     )
 
 

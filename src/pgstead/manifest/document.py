@@ -17,6 +17,7 @@ from pgstead.manifest import names, schedules
 from pgstead.manifest.alerts import Alerts
 from pgstead.manifest.at_rest import AtRest
 from pgstead.manifest.audit import Audit, AuditedClass, History
+from pgstead.manifest.care import Care
 from pgstead.manifest.containers import Containers
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
@@ -212,6 +213,9 @@ class DatabaseEntry(Part):
     )
     sample: Target = Field(default="", description="Module of the sample data.")
     load: Target = Field(default="", description="Module of the requests of `pgstead bench`.")
+    files: str = Field(
+        default="", description="Directory of the files that rows name, beside the manifest."
+    )
     prefix: Annotated[str, Field(pattern=r"^([A-Z][A-Z0-9_]*_)?$")] = Field(
         default="", description='Prefix of its environment variables, e.g. "ORDERS_"; <NAME>_.'
     )
@@ -367,6 +371,7 @@ class Manifest(Part):
     rotation: Rotation = Field(default_factory=Rotation)
     at_rest: AtRest = Field(default_factory=AtRest)
     upkeep: Upkeep = Field(default_factory=Upkeep)
+    care: Care = Field(default_factory=Care)
     waive: tuple[Waive, ...] = Field(default=(), description="What is weakened, by signature.")
 
     def waives(self, what: str) -> bool:

@@ -23,6 +23,7 @@ class Capability(StrEnum):
     BACKUP = "backup"
     TELEMETRY = "telemetry"
     UPKEEP = "upkeep"
+    CARE = "care"
 
 
 class Kind(StrEnum):

@@ -146,6 +146,10 @@ class Task(StrEnum):
     RESTORE = "restore"
     MIRROR = "mirror"
     VERIFY_REMOTE = "verify-remote"
+    RETENTION = "retention"
+    PARTITIONS = "partitions"
+    INTEGRITY = "integrity"
+    REPAIR = "repair"
 
 
 class Ending(StrEnum):
@@ -164,7 +168,7 @@ class Run:
 
     number: int
     task: Task
-    backup: str  # the base backup that it was about; empty where none is known
+    backup: str  # the base backup (of the care for data: the database) that it was about; or none
     begun: datetime
     ended: datetime | None
     ending: Ending

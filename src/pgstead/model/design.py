@@ -11,6 +11,7 @@ from pgstead.model.alerts import AlertPlan
 from pgstead.model.at_rest import AtRestPlan
 from pgstead.model.audit import AuditPlan
 from pgstead.model.backup import BackupPlan
+from pgstead.model.care import CarePlan
 from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.rotation import RotationPlan
@@ -158,6 +159,7 @@ class DatabasePlan:
     pool_recycle: int  # seconds
     prefix: str  # of environment variables
     heads: tuple[str, ...] = ()  # revisions that the migrations lead to
+    files: str = ""  # directory of the files that its rows name, relative to the manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ class Design:
     rotation: RotationPlan = field(default_factory=RotationPlan)
     at_rest: AtRestPlan = field(default_factory=AtRestPlan)
     upkeep: UpkeepPlan | None = None  # None only where nobody designed it
+    care: CarePlan = field(default_factory=CarePlan)
 
     @property
     def auth_file_roles(self) -> tuple[str, ...]:

@@ -140,6 +140,11 @@ class Layout:
         return self.backup / "catalog.sqlite"
 
     @property
+    def runs(self) -> PurePosixPath:
+        """Each run of retention, of partitions, of integrity (SQLite)."""
+        return self.state / "care" / "runs.sqlite"
+
+    @property
     def telemetry(self) -> PurePosixPath:
         """What the agent has seen: samples.db; readable by the services."""
         return self.state / "telemetry"

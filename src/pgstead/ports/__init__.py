@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pgstead.ports.alerts import AlertPorts
     from pgstead.ports.audit import AuditPorts
     from pgstead.ports.backup import BackupPorts
+    from pgstead.ports.integrity import CarePorts
     from pgstead.ports.telemetry import TelemetryPorts
     from pgstead.ports.upkeep import UpkeepHistory
 
@@ -375,3 +376,4 @@ class Ports:
     alerts: AlertPorts | None = None  # None where nobody wants to know
     audit: AuditPorts | None = None  # None where nothing is audited
     upkeep: UpkeepHistory | None = None  # None where nothing is remembered of it
+    care: CarePorts | None = None  # None where there is no server to look after

@@ -12,6 +12,7 @@ from pgstead.prove import (
     backup,
     binaries,
     capacity,
+    care,
     change_history,
     databases,
     encryption,
@@ -72,6 +73,7 @@ MODULES = (
     rotation,
     upkeep,
     capacity,
+    care,
 )
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 
 from pgstead.errors import BackupError, SteadError
@@ -16,19 +15,12 @@ from pgstead.ports import Ports
 from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import pace, soundness
 from pgstead.workflows.receiver import await_receiver, missing
+from pgstead.workflows.runs import Record
+from pgstead.workflows.runs import recorded as kept
 
 PATIENCE = 6 * 3600.0  # seconds to wait for another backup, verification or drill
 _BEGUN = 15.0  # seconds for a receiver that has just been started
 _ARRIVAL = 60.0  # seconds for WAL to reach the repository
-
-
-@dataclass
-class Record:
-    """What a run tells of itself while it runs."""
-
-    number: int
-    backup: str = ""
-    detail: dict[str, object] = field(default_factory=dict[str, object])
 
 
 def ports_of(ports: Ports) -> BackupPorts:
@@ -41,22 +33,11 @@ def ports_of(ports: Ports) -> BackupPorts:
     return ports.backup
 
 
-@contextmanager
-def recorded(backup: BackupPorts, task: Task, cause: str, name: str = "") -> Generator[Record]:
+def recorded(
+    backup: BackupPorts, task: Task, cause: str, name: str = ""
+) -> AbstractContextManager[Record]:
     """Keep a run in the catalog, however it ends."""
-    backup.catalog.settle()
-    record = Record(backup.catalog.begin(task, cause, name), name)
-    try:
-        yield record
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
-        told = "interrupted" if stopped else str(error) or type(error).__name__
-        ending = Ending.INTERRUPTED if stopped else Ending.FAILED
-        backup.catalog.end(
-            record.number, ending, backup=record.backup, detail=record.detail, error=told
-        )
-        raise
-    backup.catalog.end(record.number, Ending.DONE, backup=record.backup, detail=record.detail)
+    return kept(backup.catalog, task, cause, name)
 
 
 def make(ports: Ports, cause: str, *, parent: str = "", gentle: bool = False) -> StoredBackup:

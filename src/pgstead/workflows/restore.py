@@ -16,9 +16,10 @@ from pgstead.model.backup import Ending, State, StoredBackup, Target, TargetKind
 from pgstead.model.design import Design
 from pgstead.model.resources import BackupFile
 from pgstead.ports import Ports
-from pgstead.ports.backup import BackupPorts
+from pgstead.ports.backup import BackupPorts, RestoredSession
 from pgstead.workflows import heartbeat, pace, soundness
 from pgstead.workflows.backup import PATIENCE, ports_of, recorded
+from pgstead.workflows.runs import Record
 
 _REPLAY = 24 * 3600.0  # seconds
 
@@ -261,25 +262,32 @@ def _quiet(ports: Ports, target: Target) -> Generator[None]:
         raise
 
 
-def extract(ports: Ports, wanted: Recipe, database: str, table: str, into: Path) -> Restoration:
-    """Restore in a place of its own, dump a database or a table of it, and remove the rest."""
+@contextmanager
+def beside(
+    ports: Ports, wanted: Recipe, cause: str = "command"
+) -> Generator[tuple[RestoredSession, Record, heartbeat.Ledger]]:
+    """Restore in a place of its own, and give a session there; it is removed afterwards."""
     backup = ports_of(ports)
-    if into.exists():
-        raise UsageError(f"{into} exists already", hint="name another file: --into FILE")
     _must_fit(wanted)
     with (
         backup.turns.reading(patience=PATIENCE),
-        recorded(backup, Task.RESTORE, "command", wanted.backup.name) as record,
+        recorded(backup, Task.RESTORE, cause, wanted.backup.name) as record,
         backup.scratch.place("extract", room=wanted.room) as scratch,
     ):
-        began = time.monotonic()
         record.backup, ledger = _first_that_leads(ports, wanted, scratch)
+        record.detail["target"] = str(wanted.target)
         with backup.restored.start(scratch / "data", timeout=_REPLAY) as session:
-            ports.progress.step(f"dumping {database}")
-            backup.dumps.dump(session.address, database, into, table=table)
-        record.detail |= {
-            "target": str(wanted.target),
-            "extracted": f"{database}.{table}".strip("."),
-        }
+            yield session, record, ledger
+
+
+def extract(ports: Ports, wanted: Recipe, database: str, table: str, into: Path) -> Restoration:
+    """Restore in a place of its own, dump a database or a table of it, and remove the rest."""
+    if into.exists():
+        raise UsageError(f"{into} exists already", hint="name another file: --into FILE")
+    began = time.monotonic()
+    with beside(ports, wanted) as (session, record, ledger):
+        ports.progress.step(f"dumping {database}")
+        ports_of(ports).dumps.dump(session.address, database, into, table=table)
+        record.detail["extracted"] = f"{database}.{table}".strip(".")
     seconds = time.monotonic() - began
     return Restoration(record.backup, str(wanted.target), str(into), seconds, ledger)

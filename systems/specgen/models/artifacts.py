@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from pgstead.app.integrity import Numbered
 from pgstead.app.models import one_of
 from systems.specgen.models.rows import (
     OF_MEMBERS,
@@ -73,6 +74,7 @@ class ArtifactVersion(WorkspaceRow, Base):
     __table_args__ = (
         CheckConstraint("version >= 1", name="version"),
         UniqueConstraint("workspace_id", "artifact_id", "version"),
+        Numbered("version", within=("artifact_id",)),
         within("artifact_id", "artifacts"),
         OF_MEMBERS,
         {"comment": "versions of artifacts, numbered from 1"},

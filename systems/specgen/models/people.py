@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import one_of
 from pgstead.app.privileges import Withheld
+from pgstead.app.retention import Retained
 from pgstead.app.rows import Row
 from pgstead.app.tenancy import USER, RowSecurity, Rule
 from systems.specgen.models.rows import Base, flag, json_object, person, texts, within
@@ -75,6 +76,7 @@ class UserSession(Row, Base):
         UniqueConstraint("user_id", "token_hash"),
         CheckConstraint("octet_length(token_hash) = 32", name="token_hash"),
         RowSecurity.by_user("user_id"),
+        Retained("expires_at", days=30),
         {"comment": "sessions of people, by the SHA-256 of their tokens"},
     )
 

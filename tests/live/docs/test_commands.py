@@ -71,6 +71,7 @@ ELSEWHERE: Mapping[str, str] = {
     "how-to/find-what-got-slower.md": "takes minutes, wants a quiet machine; tests/live/bench",
     "how-to/find-what-is-slow.md": "tests/live/inspect",
     "how-to/keep-backups-in-s3.md": "needs a bucket; tests/live/backup with a server of S3",
+    "how-to/keep-data-fit.md": "tests/live/care, with damage that makes them say what they say",
     "how-to/look-after-a-checkout.md": "needs a bare Debian: tools/clean-room is the test",
     "how-to/run-in-containers.md": "needs Docker: the containers of tests/live",
     "how-to/move-to-a-host.md": "tests/live/host/test_on_systemd.py",

@@ -20,7 +20,7 @@ from tests.unit.lint.corpus.written import ROLES, folder
 TABLES = (
     "CREATE TABLE owner (id bigint PRIMARY KEY)",
     "CREATE TABLE item (id bigint PRIMARY KEY, name text, owner_id bigint, price numeric(10,2))",
-    "CREATE TABLE part (id bigint PRIMARY KEY, tenant_id text, name text)",
+    "CREATE TABLE part (id bigint PRIMARY KEY, tenant_id text, name text, at timestamptz NOT NULL)",
     "CREATE INDEX ix_part ON part (tenant_id, id)",
     "ALTER TABLE part ENABLE ROW LEVEL SECURITY",
     "ALTER TABLE part FORCE ROW LEVEL SECURITY",
@@ -31,6 +31,7 @@ CHANGE = (
     " forward='(price * 100)::bigint', backward='cents / 100.0', nullable=False,"
     " old_default='0', new_default='0')\n"
 )
+MOMENT = "import datetime as dt\n"
 HELPERS: dict[str, tuple[str, str]] = {  # name: upgrade, downgrade
     "not_null": ("staged.add_not_null('item', 'name')", "staged.drop_not_null('item', 'name')"),
     "check": ("staged.add_check('c', 'item', 'price > 0')", "staged.drop_check('c', 'item')"),
@@ -50,6 +51,10 @@ HELPERS: dict[str, tuple[str, str]] = {  # name: upgrade, downgrade
     "hidden": (
         "with staged.every_row('part'):\n    staged.backfill('part', {'name': 'upper(name)'})",
         "pass",
+    ),
+    "partition": (
+        f"{MOMENT}staged.partition('part', 'at', dt.datetime(2090, 1, 1, tzinfo=dt.UTC))",
+        "staged.undo_partition('part', 'at')",
     ),
     "expand": (f"{CHANGE}staged.expand(change)", f"{CHANGE}staged.undo_expand(change)"),
     "contract": (f"{CHANGE}staged.contract(change)", f"{CHANGE}staged.undo_contract(change)"),

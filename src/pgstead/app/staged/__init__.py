@@ -27,6 +27,7 @@ from pgstead.app.staged.expansion import contract, expand, undo_contract, undo_e
 from pgstead.app.staged.forced import every_row
 from pgstead.app.staged.indexes import create_index, drop_index
 from pgstead.app.staged.pace import Pace
+from pgstead.app.staged.partitioning import partition, undo_partition
 from pgstead.app.staged.replacement import Replacement
 from pgstead.app.staged.stages import StagedError, ViolatedError
 
@@ -49,6 +50,8 @@ __all__ = [
     "drop_unique",
     "every_row",
     "expand",
+    "partition",
     "undo_contract",
     "undo_expand",
+    "undo_partition",
 ]

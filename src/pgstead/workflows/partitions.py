@@ -1,0 +1,268 @@
+"""Partitions: made before their time, detached and dropped after it, without a long lock.
+
+A partition is made as a table of its own and attached: that takes SHARE UPDATE EXCLUSIVE on the
+parent, which nobody who reads or writes waits for; `CREATE TABLE ... PARTITION OF` would stop
+everybody. It is detached CONCURRENTLY for the same reason
+(https://www.postgresql.org/docs/current/sql-altertable.html). The owner does it, by the migrator's
+login: never the superuser. Nobody else gets a privilege on a partition: by its own name it would
+be a side door past the policies of its parent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from pgstead.errors import SteadError
+from pgstead.model.backup import Ending, Task
+from pgstead.model.design import DatabasePlan, Design
+from pgstead.model.partitions import Part, Partitioning, Rolled, Rollover, Wanted
+from pgstead.plan.partitions import rollover
+from pgstead.ports import Ports
+from pgstead.workflows.runs import alone, care_of, recorded
+
+PROGRAM = "pgstead partitions"
+Connection = psycopg.Connection[dict[str, Any]]
+Declared = Mapping[str, tuple[Partitioning, ...]]  # by database
+
+_PATIENCE = "SET lock_timeout = '2s'"
+_WAITING = "SET lock_timeout = '60s'"  # it waits for old transactions, and nobody waits for it
+_PARENT = """
+    SELECT p.partstrat::text AS strategy, c.relrowsecurity AS secured
+    FROM pg_class AS c JOIN pg_partitioned_table AS p ON p.partrelid = c.oid
+    WHERE c.oid = to_regclass(%(table)s)
+"""
+_PARTS = """
+    SELECT c.relname::text AS name, pg_get_expr(c.relpartbound, c.oid) AS bound,
+           i.inhdetachpending AS pending
+    FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = to_regclass(%(table)s) ORDER BY c.relname
+"""
+_BETWEEN = re.compile(r"FROM \((?:'([^']+)'|MINVALUE)\) TO \((?:'([^']+)'|MAXVALUE)\)")
+_REST = re.compile(r"modulus (\d+), remainder (\d+)")
+_GRANTED = """
+    SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END AS who
+    FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+    LEFT JOIN pg_roles AS r ON r.oid = a.grantee
+    WHERE c.oid = to_regclass(%(table)s) AND a.grantee <> c.relowner
+"""
+
+
+def due(
+    design: Design, ports: Ports, declared: Declared, at: datetime | None = None
+) -> tuple[tuple[str, Partitioning, Rollover | None], ...]:
+    """Return what a run would do to each table, None where it is not in parts."""
+    found: list[tuple[str, Partitioning, Rollover | None]] = []
+    for plan in _meant(design, declared):
+        with care_of(ports).accounts.connect(plan.migrator, plan.name, PROGRAM) as connection:
+            for wanted in declared[plan.name]:
+                there = _parts(connection, wanted)
+                what = None if there is None else rollover(wanted, there, _now(connection, at))
+                found.append((plan.name, wanted, what))
+    return tuple(found)
+
+
+def _meant(design: Design, declared: Declared) -> list[DatabasePlan]:
+    return [plan for plan in design.databases if declared.get(plan.name)]
+
+
+def _now(connection: Connection, at: datetime | None) -> datetime:
+    if at is not None:
+        return at
+    row = connection.execute("SELECT now() AS now").fetchone()
+    assert row is not None
+    return row["now"]
+
+
+def _parts(connection: Connection, wanted: Partitioning) -> tuple[Part, ...] | None:
+    """Return the partitions that there are; None where the table is not in parts."""
+    parent = connection.execute(_PARENT, {"table": wanted.table}).fetchone()
+    if parent is None:
+        return None
+    strategy = "h" if wanted.every is None else "r"
+    if parent["strategy"] != strategy:
+        raise SteadError(
+            f"{wanted.table} is in parts in another way than the models say",
+            hint="a migration has to change it: `pgstead.app.staged.partition`",
+        )
+    rows = connection.execute(_PARTS, {"table": wanted.table}).fetchall()
+    return tuple(_part(row) for row in rows)
+
+
+def _part(row: Mapping[str, Any]) -> Part:
+    bound = row["bound"] or ""
+    if told := _REST.search(bound):
+        return Part(row["name"], remainder=int(told[2]), pending=row["pending"])
+    if told := _BETWEEN.search(bound):
+        return Part(row["name"], _moment(told[1]), _moment(told[2]), pending=row["pending"])
+    return Part(row["name"], default=True, pending=row["pending"])
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    told = datetime.fromisoformat(text)
+    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
+
+
+def run(
+    design: Design, ports: Ports, declared: Declared, cause: str, at: datetime | None = None
+) -> tuple[Rolled, ...]:
+    """Make what is missing and drop what is too old; return what was done to each table.
+
+    `at` is another moment than the server's now. A table whose lock is not to be had is told, and
+    done next time. Where now is beyond every partition, a scheduled run makes new ones and drops
+    nothing: a clock that jumped makes everything look old. Raises BusyError where one runs.
+    """
+    done: list[Rolled] = []
+    runs = care_of(ports).runs
+    with alone(ports.sql, Task.PARTITIONS), recorded(runs, Task.PARTITIONS, cause) as record:
+        try:
+            for plan in _meant(design, declared):
+                _database(ports, plan, declared[plan.name], done, cause, at)
+        finally:
+            record.detail |= told(done)
+        if bad := [r for r in done if r.why]:
+            record.ending = Ending.FAILED
+            record.error = "; ".join(f"{r.table}: {r.why}" for r in bad)
+    return tuple(done)
+
+
+def _database(
+    ports: Ports, plan: DatabasePlan, declared: tuple[Partitioning, ...], done: list[Rolled],
+    cause: str, at: datetime | None,
+) -> None:  # fmt: skip
+    with care_of(ports).accounts.connect(plan.migrator, plan.name, PROGRAM) as connection:
+        for wanted in declared:
+            rolled = Rolled(plan.name, wanted.table)
+            done.append(rolled)
+            _roll(ports, connection, wanted, rolled, cause, at)
+
+
+def told(done: list[Rolled]) -> dict[str, object]:
+    """Return what a run keeps of itself."""
+    said = [f"made {name}" for r in done for name in r.made]
+    said += [f"dropped {name}" for r in done for name in r.dropped]
+    return {"told": ", ".join(said) or "nothing was due", "tables": [asdict(r) for r in done]}
+
+
+def _roll(
+    ports: Ports, connection: Connection, wanted: Partitioning, rolled: Rolled, cause: str,
+    at: datetime | None,
+) -> None:  # fmt: skip
+    try:
+        there = _parts(connection, wanted)
+        if there is None:
+            rolled.why = "it is not in parts yet: `pgstead.app.staged.partition` in a migration"
+            return
+        what = rollover(wanted, there, _now(connection, at))
+        _Table(ports, connection, wanted, rolled).roll(
+            what, dropping=not what.late or cause == "command"
+        )
+        if what.late and cause != "command":
+            rolled.why = "now was beyond every partition: is the clock right? nothing was dropped"
+    except (psycopg.Error, SteadError) as error:
+        if connection.closed:
+            raise
+        rolled.why = " ".join(str(error).split())
+
+
+class _Table:
+    """One table in parts."""
+
+    def __init__(
+        self, ports: Ports, connection: Connection, wanted: Partitioning, rolled: Rolled
+    ) -> None:
+        self._ports = ports
+        self._connection = connection
+        self._wanted = wanted
+        self._rolled = rolled
+        self._schema, _, self._name = wanted.table.partition(".")
+
+    def roll(self, what: Rollover, *, dropping: bool) -> None:
+        for part in what.finish:
+            self._detach(part, finish=True)
+            self._drop(part)
+        for part in what.make:
+            self._ports.progress.step(f"making {part.name}")
+            self._make(part)
+        for part in what.drop if dropping else ():
+            self._ports.progress.step(f"dropping {part.name}")
+            self._detach(part)
+            self._drop(part)
+
+    @property
+    def _parent(self) -> sql.Identifier:
+        return sql.Identifier(self._schema, self._name)
+
+    def _make(self, part: Wanted) -> None:
+        child = sql.Identifier(self._schema, part.name)
+        if part.lower is None:
+            bound = sql.SQL("WITH (MODULUS {}, REMAINDER {})").format(
+                sql.Literal(part.modulus), sql.Literal(part.remainder)
+            )
+        else:
+            bound = sql.SQL("FROM ({}) TO ({})").format(
+                sql.Literal(part.lower.isoformat()),
+                sql.Literal(part.upper.isoformat() if part.upper else ""),
+            )
+        with self._connection.transaction():
+            self._connection.execute(_PATIENCE)
+            self._connection.execute(
+                sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING IDENTITY)").format(
+                    child, self._parent
+                )
+            )
+            self._close(part.name, child)
+            self._connection.execute(
+                sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES {}").format(
+                    self._parent, child, bound
+                )
+            )
+        self._rolled.made.append(part.name)
+        self._ports.journal.record(
+            "partition made", database=self._rolled.database, table=self._wanted.table,
+            partition=part.name,
+        )  # fmt: skip
+
+    def _close(self, name: str, child: sql.Identifier) -> None:
+        """Take away what default privileges gave, and let no row be seen by its own name."""
+        table = f"{self._schema}.{name}"
+        for row in self._connection.execute(_GRANTED, {"table": table}).fetchall():
+            who = sql.SQL(row["who"])  # quoted by the server
+            self._connection.execute(sql.SQL("REVOKE ALL ON {} FROM {}").format(child, who))
+        parent = self._connection.execute(_PARENT, {"table": self._wanted.table}).fetchone()
+        if parent is not None and parent["secured"]:
+            self._connection.execute(
+                sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(child)
+            )
+
+    def _detach(self, part: Part, *, finish: bool = False) -> None:
+        how = sql.SQL("FINALIZE" if finish else "CONCURRENTLY")
+        self._connection.execute(_WAITING)
+        self._connection.execute(
+            sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
+                self._parent, sql.Identifier(self._schema, part.name), how
+            )
+        )
+
+    def _drop(self, part: Part) -> None:
+        child = sql.Identifier(self._schema, part.name)
+        row = self._connection.execute(
+            sql.SQL("SELECT count(*) AS rows FROM {}").format(child)
+        ).fetchone()
+        rows = int(row["rows"]) if row is not None else 0
+        self._connection.execute(_PATIENCE)
+        self._connection.execute(sql.SQL("DROP TABLE {}").format(child))
+        self._rolled.dropped.append(part.name)
+        self._rolled.rows += rows
+        self._ports.journal.record(
+            "partition dropped", database=self._rolled.database, table=self._wanted.table,
+            partition=part.name, rows=rows, until=part.upper,
+        )  # fmt: skip

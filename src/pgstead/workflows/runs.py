@@ -1,0 +1,70 @@
+"""Runs that are written down before they begin, and however they end."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from pgstead.errors import BusyError, SteadError
+from pgstead.model.backup import Ending, Task
+from pgstead.ports import Ports, Sql
+from pgstead.ports.backup import BackupCatalog
+from pgstead.ports.integrity import CarePorts
+
+
+@dataclass
+class Record:
+    """What a run tells of itself while it runs."""
+
+    number: int
+    backup: str = ""
+    detail: dict[str, object] = field(default_factory=dict[str, object])
+    ending: Ending = Ending.DONE  # what it has come to, unless an error ends it
+    error: str = ""
+
+
+@contextmanager
+def recorded(catalog: BackupCatalog, task: Task, cause: str, name: str = "") -> Generator[Record]:
+    """Keep a run in a catalog, however it ends; of those that were killed it is noted too."""
+    catalog.settle()
+    record = Record(catalog.begin(task, cause, name), name)
+    try:
+        yield record
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        told = "interrupted" if stopped else str(error) or type(error).__name__
+        ending = Ending.INTERRUPTED if stopped else Ending.FAILED
+        catalog.end(record.number, ending, backup=record.backup, detail=record.detail, error=told)
+        raise
+    catalog.end(
+        record.number, record.ending, backup=record.backup, detail=record.detail,
+        error=record.error,
+    )  # fmt: skip
+
+
+def care_of(ports: Ports) -> CarePorts:
+    """Return what data is cared for with. Raises SteadError where there is nothing."""
+    if ports.care is None:
+        raise SteadError(
+            "there is no server here whose data could be cared for",
+            hint="`pgstead up` on the machine that it runs on",
+        )
+    return ports.care
+
+
+@contextmanager
+def alone(port: Sql, task: Task) -> Generator[None]:
+    """Do a job once at a time on this server. Raises BusyError, and waits for nobody."""
+    with port.connect() as connection:
+        connection.execute("SET idle_session_timeout = 0")
+        mine = connection.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0)) AS mine",
+            {"name": f"pgstead {task}"},
+        ).fetchone()
+        if mine is None or not mine["mine"]:
+            raise BusyError(
+                f"{task} is running already",
+                hint=f"wait for it; `pgstead {task} history` shows since when",
+            )
+        yield

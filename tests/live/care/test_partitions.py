@@ -1,0 +1,129 @@
+"""A simulated year of partitions: made ahead, used meanwhile, dropped in time, no side door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from pgstead.model.partitions import Every, Partitioning
+from pgstead.workflows import partitions
+from tests.fix_stead import LiveStead
+
+TABLE = Partitioning("public.care_events", "at", Every.MONTH, ahead=2, keep=90 * 86_400.0)
+MAKE = """
+    CREATE TABLE care_events (
+        id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL, tenant text NOT NULL,
+        word text, PRIMARY KEY (id, at)
+    ) PARTITION BY RANGE (at);
+    CREATE INDEX care_events_word ON care_events (word);
+    ALTER TABLE care_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+    CREATE POLICY mine ON care_events TO jeex_user, jeex_readonly
+        USING (tenant = (SELECT current_setting('app.current_tenant_id', true)));
+    CREATE POLICY everything ON care_events TO jeex_admin, jeex_owner USING (true);
+"""
+YEAR = datetime(2027, 1, 1, 0, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def events(stead: LiveStead) -> Iterator[LiveStead]:
+    """Give a table in parts that has none yet."""
+    with stead.connect("jeex_migrator", direct=True) as owner:
+        owner.execute(MAKE)
+    yield stead
+    with stead.connect("jeex_migrator", direct=True) as owner:
+        owner.execute("DROP TABLE care_events")
+
+
+def roll(
+    stead: LiveStead, at: datetime, wanted: Partitioning = TABLE, cause: str = "schedule"
+) -> Any:
+    wired = stead.wired
+    (done,) = partitions.run(wired.design, wired.ports, {"jeex_idea": (wanted,)}, cause, at)
+    return done
+
+
+def names(stead: LiveStead) -> list[str]:
+    with stead.superuser("jeex_idea") as connection:
+        rows = connection.execute(
+            "SELECT c.relname AS name FROM pg_inherits JOIN pg_class AS c ON c.oid = inhrelid"
+            " WHERE inhparent = 'care_events'::regclass ORDER BY 1"
+        ).fetchall()
+    return [row["name"] for row in rows]
+
+
+def test_a_year_rolls_over_while_an_application_writes_and_reads(events: LiveStead) -> None:
+    written = 0
+    dropped = 0
+    with events.connect("jeex_user", autocommit=False) as app:
+        for day in range(0, 365, 15):
+            now = YEAR + timedelta(days=day)
+            done = roll(events, now)
+            assert done.why == ""
+            dropped += done.rows
+            app.execute("SELECT set_config('app.current_tenant_id', 'one', true)")
+            app.execute("INSERT INTO care_events (at, tenant, word) VALUES (%s, 'one', 'w')", [now])
+            written += 1
+            (seen,) = app.execute("SELECT count(*) FROM care_events").fetchone()
+            app.commit()
+            assert seen == written - dropped
+    assert names(events)[0] == "care_events_p2027_09"
+    assert names(events)[-1] == "care_events_p2028_02"
+    kept = sum(
+        YEAR + timedelta(days=d) >= datetime(2027, 9, 1, tzinfo=UTC) for d in range(0, 365, 15)
+    )
+    assert written - dropped == kept
+
+
+def test_nobody_comes_in_by_the_name_of_a_partition(events: LiveStead) -> None:
+    roll(events, YEAR)
+    for role in ("jeex_user", "jeex_readonly", "jeex_admin"):
+        refused = pytest.raises(psycopg.errors.InsufficientPrivilege)
+        with events.connect(role, direct=True) as connection, refused:
+            connection.execute("SELECT FROM care_events_p2027_01")
+
+
+def test_a_partition_is_made_while_somebody_writes_and_another_reads(events: LiveStead) -> None:
+    roll(events, YEAR)
+    with events.superuser("jeex_idea") as writer, writer.transaction():
+        writer.execute("INSERT INTO care_events (at, tenant) VALUES ('2027-01-02Z', 'one')")
+        done = roll(events, YEAR + timedelta(days=31))
+    assert (done.made, done.why) == (["care_events_p2027_04"], "")
+
+
+def test_a_lock_that_is_not_to_be_had_is_told_and_the_next_run_does_it(events: LiveStead) -> None:
+    roll(events, YEAR)
+    with events.superuser("jeex_idea") as holder, holder.transaction():
+        holder.execute("LOCK TABLE care_events IN SHARE UPDATE EXCLUSIVE MODE")
+        done = roll(events, YEAR + timedelta(days=31))
+    assert done.made == []
+    assert "lock timeout" in done.why
+    assert roll(events, YEAR + timedelta(days=31)).made == ["care_events_p2027_04"]
+
+
+def test_a_detaching_that_was_cut_short_is_finished(events: LiveStead) -> None:
+    roll(events, YEAR)
+    with events.superuser("jeex_idea") as reader:
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        reader.execute("SELECT FROM care_events")
+        with events.connect("jeex_migrator", direct=True) as owner:
+            owner.execute("SET statement_timeout = '500ms'")
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                owner.execute(
+                    "ALTER TABLE care_events DETACH PARTITION care_events_p2027_01 CONCURRENTLY"
+                )
+        reader.execute("COMMIT")
+    done = roll(events, YEAR + timedelta(days=10))
+    assert done.why == ""
+    assert done.dropped == ["care_events_p2027_01"]
+
+
+def test_a_clock_beyond_every_partition_drops_nothing_by_itself(events: LiveStead) -> None:
+    roll(events, YEAR)
+    done = roll(events, YEAR + timedelta(days=4000))
+    assert done.dropped == []
+    assert "is the clock right?" in done.why
+    assert "care_events_p2027_01" in names(events)
