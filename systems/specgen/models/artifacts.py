@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, t
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.models import one_of
+from pgstead.app.personal import Classified
 from systems.specgen.models.rows import (
     OF_MEMBERS,
     Base,
@@ -45,6 +46,10 @@ class Artifact(WorkspaceRow, Base):
         within("project_id", "projects"),
         within("branch_id", "branches"),
         OF_MEMBERS,
+        Classified(
+            internal="artifact_type title description content format status version is_latest"
+            " file_size checksum metadata generated_at",
+        ),
         {"comment": "documents that are made from decisions"},
     )
 
@@ -75,6 +80,7 @@ class ArtifactVersion(WorkspaceRow, Base):
         UniqueConstraint("workspace_id", "artifact_id", "version"),
         within("artifact_id", "artifacts"),
         OF_MEMBERS,
+        Classified(internal="version content changelog"),
         {"comment": "versions of artifacts, numbered from 1"},
     )
 
@@ -94,6 +100,7 @@ class DecisionArtifact(WorkspaceRow, Base):
         within("decision_id", "decisions"),
         within("artifact_id", "artifacts"),
         OF_MEMBERS,
+        Classified(),
         {"comment": "which decisions an artifact is made from"},
     )
 
@@ -111,6 +118,10 @@ class Template(WorkspaceRow, Base):
         CheckConstraint("version >= 1", name="version"),
         CheckConstraint("usage_count >= 0", name="usage_count"),
         OF_MEMBERS,
+        Classified(
+            internal="name description category content default_decisions tags technologies"
+            " is_public is_featured usage_count rating version",
+        ),
         {"comment": "what projects are begun with"},
     )
 

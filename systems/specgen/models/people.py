@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import one_of
+from pgstead.app.personal import Classified
 from pgstead.app.privileges import Withheld
 from pgstead.app.rows import Row
 from pgstead.app.tenancy import USER, RowSecurity, Rule
@@ -43,6 +44,12 @@ class User(Row, Base):
         sealed_check("two_factor_secret", textual=True),
         # signing in knows an address and no person yet: it sees the row of that address
         RowSecurity.by_user("id").showing(Rule("email", SIGNING_IN)),
+        Classified(
+            personal="email:email full_name:name avatar_url:url oauth_providers last_login_at",
+            sensitive="password_hash:argon2id two_factor_secret:sealed",
+            internal="is_active is_verified two_factor_enabled two_factor_step",
+            subject="id email",
+        ),
         {"comment": "people with an account; each sees their own row alone"},
     )
 
@@ -75,6 +82,7 @@ class UserSession(Row, Base):
         UniqueConstraint("user_id", "token_hash"),
         CheckConstraint("octet_length(token_hash) = 32", name="token_hash"),
         RowSecurity.by_user("user_id"),
+        Classified(sensitive="token_hash:digest", internal="expires_at"),
         {"comment": "sessions of people, by the SHA-256 of their tokens"},
     )
 
@@ -106,6 +114,11 @@ class AuditLog(Row, Base):
             ),
         ),
         Withheld("UPDATE", "DELETE"),
+        Classified(
+            personal="ip_address user_agent details error_message",
+            internal="action resource_type resource_id success request_id session_id changes",
+            authored="user_id",
+        ),
         {"comment": "what people did; the application's role may add rows, not change them"},
     )
 

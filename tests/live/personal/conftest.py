@@ -1,0 +1,96 @@
+"""A stead in which changes of rows are kept with their values, and persons with rows in it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.fix_stead import LiveStead, stead_in
+
+AUDITED = """
+[databases.history]
+values = true
+
+[audit]
+enabled = true
+interval = "1s"
+"""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person with a project, a document and a run of an agent."""
+
+    id: str
+    email: str
+    name: str
+    project: str
+
+
+@pytest.fixture(scope="session")
+def kept() -> Iterator[LiveStead]:
+    """Give a stead that is audited, with the values of changes in its history."""
+    with stead_in(extra=AUDITED) as made:
+        made.run("up")
+        # what it would collect meanwhile is collected when it is asked for
+        made.wired.ports.supervisor.stop("agent")
+        yield made
+
+
+def add_person(stead: LiveStead, name: str) -> Person:
+    """Add a person with rows in every table, and change each of them once."""
+    mark = uuid.uuid4().hex[:8]
+    keys = [str(uuid.uuid4()) for _ in range(4)]
+    person = Person(keys[0], f"{name.lower()}.{mark}@example.com", f"{name} O'Neil-{mark}", keys[1])
+    profile = json.dumps({"called": f'"{person.name}"', "city": "Århus"})
+    with stead.superuser("jeex_idea") as session:
+        does = session.execute
+        does(
+            "INSERT INTO users (id, email, name, profile_data, last_login_at)"
+            " VALUES (%s, %s, %s, %s, now())",
+            [person.id, person.email, person.name, profile],
+        )
+        does("UPDATE users SET name = name || '' , last_login_at = now() WHERE id = %s", [keys[0]])
+        does(
+            "INSERT INTO projects (id, name, created_by) VALUES (%s, %s, %s)",
+            [person.project, f"idea of {person.name}", person.id],
+        )
+        does(
+            "INSERT INTO document_versions (id, project_id, document_type, version, content,"
+            " created_by) VALUES (%s, %s, 'about', 1, %s, %s)",
+            [keys[2], person.project, f"by {person.email}", person.id],
+        )
+        does(
+            "INSERT INTO agent_executions (id, project_id, agent_type, correlation_id, input_data)"
+            " VALUES (%s, %s, 'writer', %s, %s)",
+            [keys[3], person.project, str(uuid.uuid4()), profile],
+        )
+        does("UPDATE projects SET name = 'of ' || name WHERE id = %s", [person.project])
+        does("ANALYZE users")
+    return person
+
+
+def held(stead: LiveStead, *values: str) -> list[str]:
+    """Return where values are in the database: of any table, in any column, by a look of its own."""
+    found: list[str] = []
+    with stead.superuser("jeex_idea") as session:
+        tables: list[dict[str, Any]] = session.execute(
+            "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) AS name FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        for table in tables:
+            for value in values:
+                # a row as JSON escapes what a row as text doubles
+                escaped = json.dumps(value, ensure_ascii=False)[1:-1]
+                asked = (
+                    f"SELECT FROM {table['name']} AS t WHERE strpos(lower(to_jsonb(t)::text),"
+                    " lower(%s)) > 0"
+                )
+                if session.execute(asked, [escaped]).rowcount:
+                    found.append(f"{table['name']}: {value}")
+    return found
