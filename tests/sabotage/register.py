@@ -11,6 +11,7 @@ from tests.sabotage import (
     on_hosts,
     on_migrations,
     on_mirror,
+    on_personal,
     on_pooler,
     on_roles,
     on_rotation,
@@ -37,6 +38,7 @@ MODULES = (
     on_hosts,
     on_audit,
     on_rotation,
+    on_personal,
 )
 
 

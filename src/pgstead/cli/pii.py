@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ import click
 
 from pgstead.cli.command import CommandGroup
 from pgstead.cli.command import command as new_command
-from pgstead.cli.console import Console
+from pgstead.cli.console import Console, plain
 from pgstead.cli.invocation import invocation_of
 from pgstead.errors import ExitStatus, UsageError
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pgstead.model.personal import Inventory
     from pgstead.ports.personal import PersonalPorts
     from pgstead.workflows.erasure import Outcome
+    from pgstead.workflows.masking import Copied
 
 _DATABASE = click.option(
     "--database", "name", metavar="DB", default="", help="Which. [default: the only one]"
@@ -190,7 +193,7 @@ def _print(console: Console, done: Outcome) -> None:
     console.line(f"{searched}: {'none is left' if done.clean else 'some are left'}")
 
 
-def _plain(done: Outcome) -> dict[str, Any]:
+def _plain(done: Outcome | Copied) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(done)
@@ -232,6 +235,105 @@ def _replay() -> int:
     return ExitStatus.DONE if all(one.clean for one in done) else ExitStatus.FAILED
 
 
+# -- export -------------------------------------------------------------------------------------
+
+
+@new_command(
+    "export",
+    ("pgstead pii export --subject ada@example.com --out ada.json", "all of one person"),
+)
+@_DATABASE
+@_SUBJECT
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A new file, 0600.")
+def _export(name: str, who: str, out: Path | None) -> None:
+    """Write all of one person as JSON: rows, what names them elsewhere, how it changed.
+
+    Passwords, tokens and encrypted values are hidden.
+    """
+    from pgstead.workflows.person_export import export
+
+    console = Console(invocation_of())
+    wired = _wired(console)
+    with console.working():
+        told = export(wired.design, wired.ports, _chosen(wired, name), who)
+    if out is None:
+        console.data(told)
+        return
+    _write(out, json.dumps(plain(told), ensure_ascii=False, indent=2))
+    rows = sum(len(found) for found in told["rows"].values())
+    if console.json:
+        console.data({"path": out, "rows": rows})
+        return
+    console.line(f"{rows} rows of {len(told['rows'])} tables in {out}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file of mode 0600; nothing of it is left where it could not be written whole."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be made: {error.strerror}", hint="name a file that is not there yet"
+        ) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}", hint="name a place that has room"
+        ) from error
+
+
+# -- mask ---------------------------------------------------------------------------------------
+
+
+@new_command(
+    "mask",
+    ("pgstead pii mask --to shop_test", "a masked copy on this server"),
+    ("pgstead pii mask --to shop_test.dump", "as a dump, for pg_restore"),
+    exit_1="it could not be made, or values of persons are in columns that say there are none",
+)
+@_DATABASE
+@click.option(
+    "--to", "target", required=True, metavar="DB|FILE", help="A new name; a file ends in .dump."
+)
+def _mask(name: str, target: str) -> int:
+    """Copy a database, with pseudonyms for what tells something of a person.
+
+    Equal values stay equal and different ones different; keys, foreign keys, uniqueness and
+    frequencies are those of the original. The pseudonyms depend on a key in the state directory,
+    so that the next copy has the same. Nobody may connect to the copy before it is masked.
+    """
+    from pgstead.host.masking import DatabaseCopies, key_at
+    from pgstead.ports.personal import MaskingPorts
+    from pgstead.workflows.masking import mask
+
+    console = Console(invocation_of())
+    wired = _wired(console)
+    database = _chosen(wired, name)
+    to_file = target.endswith(".dump") or "/" in target
+    masking = MaskingPorts(
+        DatabaseCopies(wired.design), lambda: key_at(Path(wired.design.layout.mask_key))
+    )
+    with console.working():
+        done = mask(
+            wired.design, wired.ports, masking, database,
+            into="" if to_file else target, file=Path(target).absolute() if to_file else None,
+        )  # fmt: skip
+    if console.json:
+        console.data(_plain(done))
+    else:
+        rows = [(f"{m.table}.{m.column}", m.kind, f"{m.values} values") for m in done.columns]
+        console.table(rows, ("COLUMN", "KIND", ""))
+        for spot in done.found:
+            console.warn(f"{spot.table}.{spot.column} holds values of persons in {spot.rows} rows")
+        searched = f"{done.searched} values of the original were looked for in it"
+        told = "some are there" if done.found else "none is there"
+        console.line(f"{done.database or done.file}: {searched}, {told}")
+    return ExitStatus.FAILED if done.found else ExitStatus.DONE
+
+
 command = CommandGroup(
     "pii",
     help="Personal data: what is where, and one person's exported, erased or masked.",
@@ -240,5 +342,5 @@ command = CommandGroup(
         ("pgstead pii erase --subject ada@example.com --dry-run", "what an erasure would do"),
     ),
 )
-for _below in (_report, _erase, _replay):
+for _below in (_report, _export, _erase, _replay, _mask):
     command.add_command(_below)

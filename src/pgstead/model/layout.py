@@ -165,6 +165,11 @@ class Layout:
         return self.personal / "erasures.jsonl"
 
     @property
+    def mask_key(self) -> PurePosixPath:
+        """What the pseudonyms of masked copies are made by."""
+        return self.personal / "mask.key"
+
+    @property
     def baseline(self) -> PurePosixPath:
         """What the load took when `bench baseline` was run last (JSON)."""
         return self.state / "bench" / "baseline.json"

@@ -29,3 +29,23 @@ class PersonalPorts:
 
     erasures: ErasureList
     files_with: Callable[[Iterable[str]], Iterable[tuple[Path, int]]]  # logs that hold values
+
+
+class Copies(Protocol):
+    """Databases copied by the server's own programs."""
+
+    def copy(self, source: str, target: str) -> None:
+        """Fill an empty database with all of another one but its change history."""
+        ...
+
+    def dump(self, database: str, file: Path) -> None:
+        """Write a database to a new file of mode 0600, in pg_dump's custom format."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MaskingPorts:
+    """Adapters for masked copies."""
+
+    copies: Copies
+    key: Callable[[], bytes]  # of the pseudonyms; made when it is first asked for

@@ -280,7 +280,8 @@ class _Work:
     def _of_history(self, table: Table, keys: sql.Identifier) -> sql.Composed:
         return sql.SQL(
             "h.schema_name = {} AND h.table_name = {}"
-            " AND h.key IN (SELECT to_jsonb(k) FROM {} AS k) AND (h.before IS NOT NULL OR h.after IS NOT NULL)"
+            " AND h.key IN (SELECT to_jsonb(k) FROM {} AS k)"
+            " AND (h.before IS NOT NULL OR h.after IS NOT NULL)"
         ).format(sql.Literal(table.schema), sql.Literal(table.name), keys)
 
     def _scrubbed(self, rows: Rows) -> Iterator[Step]:

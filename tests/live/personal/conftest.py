@@ -76,7 +76,7 @@ def add_person(stead: LiveStead, name: str) -> Person:
 
 
 def held(stead: LiveStead, *values: str) -> list[str]:
-    """Return where values are in the database: of any table, in any column, by a look of its own."""
+    """Return where values are in the database, by a look of its own at every table."""
     found: list[str] = []
     with stead.superuser("jeex_idea") as session:
         tables: list[dict[str, Any]] = session.execute(
