@@ -59,6 +59,11 @@ def finished(erasure: Erasure) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def refused(erasure: Erasure) -> dict[str, Any]:
+    """Return the line that takes back that one has begun: the server would not have it."""
+    return {"event": "refused", "id": erasure.id}
+
+
 def erasures(lines: Iterable[str]) -> tuple[Erasure, ...]:
     """Read the list, oldest first. A line that was cut off says nothing."""
     found: dict[str, Erasure] = {}
@@ -75,6 +80,8 @@ def erasures(lines: Iterable[str]) -> tuple[Erasure, ...]:
                     found[told["id"]],
                     finished=told["at"], rows=told["rows"], left=told["left"],
                 )  # fmt: skip
+            case "refused":
+                found.pop(told["id"], None)
             case _:
                 pass
     return tuple(found.values())

@@ -117,6 +117,12 @@ class Blank:
     left: str
 
 
+def is_blank(text: str) -> bool:
+    """Say whether a value is what an erasure leaves."""
+    left = (f"{ERASED}-", f"https://{ERASED}.invalid/")
+    return text in (ERASED, "0.0.0.0") or text.startswith(left)  # noqa: S104 - a value, not a door
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a live table."""
@@ -153,7 +159,7 @@ class Column:
         if self.nullable:
             return Blank("NULL", "IS NOT NULL")
         if self.default and self.kind in ("document", "list"):
-            return Blank(self.default, f"<> {self.default}")
+            return Blank(self.default, f"::text <> ({self.default})::text")
         return _BLANKS.get(self.kind, _UNIQUE_TEXT if self.unique else _TEXT)
 
 

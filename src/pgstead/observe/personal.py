@@ -88,7 +88,9 @@ def standing(connection: Session, table: Table, key: Mapping[str, str]) -> bool:
         for c in table.personal
         if not c.generated
     ]
-    held = sql.SQL(" OR ").join(left) if kept and left else sql.SQL("true")
+    if kept and not left:
+        return False
+    held = sql.SQL(" OR ").join(left) if kept else sql.SQL("true")
     asked = sql.SQL("SELECT FROM {} WHERE {} AND ({})").format(
         sql.Identifier(*table.full), row_is(key), held
     )

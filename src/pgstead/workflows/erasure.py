@@ -20,13 +20,13 @@ from psycopg import sql
 from pgstead.errors import PersonalDataError, UsageError
 from pgstead.model.audit import Event, Kind, Seal
 from pgstead.model.design import Design
-from pgstead.model.erasure import Erasure, begun, called, finished
+from pgstead.model.erasure import Erasure, begun, called, finished, refused
 from pgstead.model.personal import ERASED, Inventory, Name, Reference, Table
 from pgstead.observe.personal import Spot, inventory, spots, standing, trusted
 from pgstead.observe.seals import sealed, seals
 from pgstead.ports import Ports
 from pgstead.ports.personal import PersonalPorts
-from pgstead.workflows.person import Person, Rows, find, gather
+from pgstead.workflows.person import QUIET, Person, Rows, find, gather
 from pgstead.workflows.remains import Remains, remains
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def erase(
     Raises UsageError for an unknown person, PersonalDataError where rows keep the person's.
     """
     with ports.sql.connect(database) as connection:
+        connection.execute(QUIET)
         held = inventory(connection, database, design.build.major)
         try:
             person = find(connection, held, who)
@@ -90,20 +91,36 @@ def erase(
 
 
 def replay(design: Design, ports: Ports, personal: PersonalPorts) -> tuple[Outcome, ...]:
-    """Erase again whoever a restore has brought back, and finish what was cut off."""
+    """Erase again whoever a restore has brought back, and finish what was cut off.
+
+    Raises PersonalDataError when all were tried, where one was refused.
+    """
     done: list[Outcome] = []
+    refusals: list[PersonalDataError] = []
     for erasure in personal.erasures.all():
         if design.database(erasure.database) is None:
             continue
-        with ports.sql.connect(erasure.database) as connection:
-            held = inventory(connection, erasure.database, design.build.major)
-            table = next((t for t in held.tables if t.full == erasure.table), None)
-            if table is not None and standing(connection, table, erasure.key):
-                work = _Work(design, ports, personal, connection, held)
-                done.append(work.again(Person(table, erasure.key), erasure))
-            elif not erasure.finished:
-                done.append(_finish(design, ports, personal, connection, held, erasure))
+        try:
+            done += _replayed(design, ports, personal, erasure)
+        except PersonalDataError as error:
+            refusals.append(error)  # the others are erased all the same
+    if refusals:
+        raise refusals[0]
     return tuple(done)
+
+
+def _replayed(
+    design: Design, ports: Ports, personal: PersonalPorts, erasure: Erasure
+) -> Iterator[Outcome]:
+    with ports.sql.connect(erasure.database) as connection:
+        connection.execute(QUIET)
+        held = inventory(connection, erasure.database, design.build.major)
+        table = next((t for t in held.tables if t.full == erasure.table), None)
+        if table is not None and standing(connection, table, erasure.key):
+            work = _Work(design, ports, personal, connection, held)
+            yield work.again(Person(table, erasure.key), erasure)
+        elif not erasure.finished:
+            yield _finish(design, ports, personal, connection, held, erasure)
 
 
 def _cut_off(personal: PersonalPorts, database: str, who: str) -> Erasure | None:
@@ -120,8 +137,8 @@ def _finish(
     personal.erasures.append(finished(replace(erasure, finished=_now())))
     told = Remains("search", "the values are gone, so that they could not be looked for again")
     rest = (told, *remains(design, ports, held))
-    shown = held.table(erasure.table).shown
-    return Outcome(erasure.database, shown, erasure.key, (), rehearsed=False, remains=rest,
+    where = ".".join(erasure.table)
+    return Outcome(erasure.database, where, erasure.key, (), rehearsed=False, remains=rest,
                    resumed=True)  # fmt: skip
 
 
@@ -159,7 +176,11 @@ class _Work:
             left = Erasure(secrets.token_hex(8), _now(), self.held.database, person.table.full,
                            person.key, salt, called(who, salt))  # fmt: skip
             self.personal.erasures.append(begun(left))
-        return self.again(person, left)
+        try:
+            return self.again(person, left)
+        except PersonalDataError:
+            self.personal.erasures.append(refused(left))
+            raise
 
     def again(self, person: Person, erasure: Erasure) -> Outcome:
         """Erase a person who is in the list."""

@@ -24,6 +24,7 @@ from pgstead.observe.personal import Spot, inventory, spots, trusted
 from pgstead.plan.pseudonyms import UNMASKED, Pseudonyms
 from pgstead.ports import Ports
 from pgstead.ports.personal import MaskingPorts
+from pgstead.workflows.person import QUIET
 
 if TYPE_CHECKING:
     Session = psycopg.Connection[dict[str, Any]]
@@ -167,6 +168,7 @@ def _masked(
     connection: Session, held: Inventory, pseudonyms: Pseudonyms, ports: Ports
 ) -> Iterator[Masked]:
     # triggers would stamp, refuse and record; what the copy records is nobody's business
+    connection.execute(QUIET)
     connection.execute("SET session_replication_role = replica; SET statement_timeout = 0")
     connection.execute("DROP SCHEMA IF EXISTS pgstead_audit CASCADE")
     for table in held.tables:
@@ -238,6 +240,7 @@ def _known(ports: Ports, held: Inventory) -> tuple[str, ...]:
     """Return some values of the original that the copy must not have."""
     found: set[str] = set()
     with ports.sql.connect(held.database, read_only=True) as connection:
+        connection.execute(QUIET)
         for table in held.tables:
             for column in (c for c in table.personal if c.kind in IDENTIFYING - {"address"}):
                 some = sql.SQL(

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from pgstead.errors import PersonalDataError, UsageError
-from pgstead.model.personal import IDENTIFYING, Inventory, Name, Reach, Reference, Table
+from pgstead.model.personal import (
+    IDENTIFYING,
+    Inventory,
+    Name,
+    Reach,
+    Reference,
+    Table,
+    is_blank,
+)
 from pgstead.observe.personal import row_is
 
 if TYPE_CHECKING:
@@ -17,6 +25,12 @@ if TYPE_CHECKING:
 
     Session = psycopg.Connection[dict[str, Any]]
 
+# Neither a statement nor what a refused row held comes to the server's log, from this session.
+QUIET = (
+    "SET log_statement = 'none'; SET log_min_duration_statement = -1;"
+    " SET log_min_duration_sample = -1; SET log_min_error_statement = 'panic';"
+    " SET log_error_verbosity = 'terse'; SET auto_explain.log_min_duration = -1"
+)
 _SHORTEST = 5  # characters: shorter ones are found in every text
 
 
@@ -115,7 +129,8 @@ class Rows:
         asked = asked.format(
             sql.Identifier("t", column), sql.Identifier(*name), self.among(name, keys)
         )
-        return {v for row in self.connection.execute(asked) if len(v := row["v"]) >= _SHORTEST}
+        found = {str(row["v"]) for row in self.connection.execute(asked)}
+        return {v for v in found if len(v) >= _SHORTEST and not is_blank(v)}
 
 
 def gather(connection: Session, inventory: Inventory, person: Person) -> Rows:

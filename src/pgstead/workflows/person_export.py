@@ -13,7 +13,7 @@ from pgstead.model.design import Design
 from pgstead.model.personal import Class, Reference, Table
 from pgstead.observe.personal import inventory
 from pgstead.ports import Ports
-from pgstead.workflows.person import Rows, find, gather
+from pgstead.workflows.person import QUIET, Rows, find, gather
 
 if TYPE_CHECKING:
     Session = psycopg.Connection[dict[str, Any]]
@@ -31,6 +31,7 @@ def export(design: Design, ports: Ports, database: str, who: str) -> Mapping[str
     Raises UsageError for an unknown person.
     """
     with ports.sql.connect(database) as connection:
+        connection.execute(QUIET)
         held = inventory(connection, database, design.build.major)
         told: dict[str, Any] = {}
         person = find(connection, held, who)
@@ -42,7 +43,7 @@ def export(design: Design, ports: Ports, database: str, who: str) -> Mapping[str
                 "database": database,
                 "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
                 "person": {"table": person.table.shown, "key": dict(person.key)},
-                "rows": dict(_rows(rows)),
+                "rows": _rows(rows),
                 "named_in": dict(_named(rows)),
                 "history": list(_history(rows)),
             }
@@ -50,9 +51,12 @@ def export(design: Design, ports: Ports, database: str, who: str) -> Mapping[str
     return told
 
 
-def _rows(rows: Rows) -> Iterator[tuple[str, list[Any]]]:
+def _rows(rows: Rows) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
     for table, keys in rows.told():
-        yield table.shown, _all(rows, table, rows.among(table.full, keys))
+        mine = _all(rows, table, rows.among(table.full, keys))
+        found.setdefault(table.shown, []).extend(mine)
+    return found
 
 
 def _all(rows: Rows, table: Table, condition: sql.Composed) -> list[Any]:

@@ -94,3 +94,44 @@ def held(stead: LiveStead, *values: str) -> list[str]:
                 if session.execute(asked, [escaped]).rowcount:
                     found.append(f"{table['name']}: {value}")
     return found
+
+
+@pytest.fixture(scope="session")
+def club(kept: LiveStead) -> Iterator[str]:
+    """Give a database in which rows belong to persons in every way that there is."""
+    with kept.superuser() as session:
+        session.execute("CREATE DATABASE club")
+    with kept.superuser("club") as session:
+        session.execute(CLUB)
+    yield "club"
+    with kept.superuser() as session:
+        session.execute("DROP DATABASE club")
+
+
+CLUB = """
+    CREATE TABLE persons (id int PRIMARY KEY, email text NOT NULL UNIQUE, name text);
+    COMMENT ON TABLE persons IS 'members and others [subject: id, email]';
+    COMMENT ON COLUMN persons.email IS '[personal: email]';
+    COMMENT ON COLUMN persons.name IS 'as they like it [personal: name]';
+    CREATE TABLE clubs (id int PRIMARY KEY, owner int NOT NULL REFERENCES persons
+                        ON DELETE CASCADE, title text);
+    CREATE TABLE posts (id int PRIMARY KEY, club int NOT NULL REFERENCES clubs ON DELETE CASCADE,
+                        answers int REFERENCES posts ON DELETE CASCADE);
+    CREATE TABLE notes (id int PRIMARY KEY, author int REFERENCES persons, body text NOT NULL,
+                        site text NOT NULL, born date NOT NULL, tags text[] NOT NULL DEFAULT '{a}',
+                        code text NOT NULL UNIQUE, checker int REFERENCES persons);
+    COMMENT ON COLUMN notes.author IS '[internal; authored]';
+    COMMENT ON COLUMN notes.body IS '[personal]';
+    COMMENT ON COLUMN notes.site IS '[personal: url]';
+    COMMENT ON COLUMN notes.born IS '[personal]';
+    COMMENT ON COLUMN notes.tags IS '[personal]';
+    COMMENT ON COLUMN notes.code IS '[personal]';
+    CREATE TABLE bills (id int PRIMARY KEY, person int NOT NULL REFERENCES persons);
+    INSERT INTO persons VALUES (1, 'one@example.com', 'One Oneson'), (2, 'two@example.com', NULL);
+    INSERT INTO clubs VALUES (10, 1, 'of one'), (20, 2, 'of two');
+    INSERT INTO posts VALUES (1, 10, NULL), (2, 10, 1), (3, 20, NULL), (4, 20, 2), (5, 20, 3);
+    INSERT INTO notes VALUES
+        (1, 1, 'by one', 'https://one.example', '1990-01-02', '{x,y}', 'c1', 2),
+        (2, 2, 'by two', 'https://two.example', '1991-01-02', '{x,y}', 'c2', 1);
+    INSERT INTO bills VALUES (1, 1);
+"""

@@ -9,8 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgstead.cli.pii import personal_ports
 from pgstead.cli.wiring import access_to
+from pgstead.errors import PersonalDataError
 from pgstead.prove.finding import Verdict
+from pgstead.workflows import erasure
 from tests.cli.program import Said, inside
 from tests.fix_stead import LiveStead
 from tests.live.personal.conftest import Person, add_person, held
@@ -47,6 +50,13 @@ def flaws(stead: LiveStead) -> list[Any]:
     found = json.loads(said.out)["flaws"]
     assert said.status == bool(found)
     return found
+
+
+def logs(stead: LiveStead) -> list[Path]:
+    """Return every file of the state but the server's own: logs, the journal, the trail."""
+    data = stead.state / "server" / "data"
+    found = (p for p in stead.state.resolve().rglob("*") if data.resolve() not in p.parents)
+    return [p for p in found if p.is_file() and "toolchain" not in p.parts]
 
 
 def row_of(stead: LiveStead, person: Person) -> dict[str, Any]:
@@ -98,6 +108,9 @@ def test_an_erased_person_is_found_nowhere_and_their_neighbour_is_untouched(
     assert does["projects", "deleted"] == does["document_versions", "deleted"] == 1
     assert does["users", "anonymised"] == 1
     assert does["pgstead_audit.change of users", "scrubbed"] >= 3
+    assert [
+        str(path) for path in logs(kept) if ada.email in path.read_text("utf-8", "replace")
+    ] == []
     # what the seals say accounts for it, and for nothing else
     assert flaws(kept) == []
     with kept.superuser("jeex_idea") as session:
@@ -155,9 +168,6 @@ def test_a_value_in_a_row_of_somebody_else_is_reported_with_its_place(kept: Live
 def test_an_erasure_that_is_held_up_changes_nothing_and_is_finished_by_the_next(
     kept: LiveStead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pgstead.cli.pii import personal_ports
-    from pgstead.errors import PersonalDataError
-    from pgstead.workflows import erasure
 
     kim = add_person(kept, "Kim")
     monkeypatch.setattr(erasure, "_PATIENCE", "SET LOCAL lock_timeout = '100ms'")
@@ -169,20 +179,20 @@ def test_an_erasure_that_is_held_up_changes_nothing_and_is_finished_by_the_next(
         with pytest.raises(PersonalDataError, match="nothing was erased"):
             erasure.erase(wired.design, wired.ports, personal, "jeex_idea", kim.email)
     assert counts(kept) == before
-    assert [e.key["id"] for e in personal.erasures.all() if not e.finished] == [kim.id]
+    assert kim.id not in {e.key["id"] for e in personal.erasures.all()}
     assert erasure.erase(wired.design, wired.ports, personal, "jeex_idea", kim.email).clean
     assert all(e.finished for e in personal.erasures.all())
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize(
+    ("moment", "by"), [("before", "email"), ("after", "email"), ("after", "id")]
+)
 def test_an_erasure_that_is_killed_is_finished_by_the_next(
-    kept: LiveStead, monkeypatch: pytest.MonkeyPatch, moment: str
+    kept: LiveStead, monkeypatch: pytest.MonkeyPatch, moment: str, by: str
 ) -> None:
     """Before its transaction is committed all is there still; after it only the proof is due."""
-    from pgstead.cli.pii import personal_ports
-    from pgstead.workflows import erasure
-
     lea = add_person(kept, "Lea")
+    who = str(getattr(lea, by))
     wired = kept.wired
     personal = personal_ports(wired)
 
@@ -193,11 +203,13 @@ def test_an_erasure_that_is_killed_is_finished_by_the_next(
     with monkeypatch.context() as patched:
         patched.setattr(*place, killed)
         with pytest.raises(KeyboardInterrupt):
-            erasure.erase(wired.design, wired.ports, personal, "jeex_idea", lea.email)
+            erasure.erase(wired.design, wired.ports, personal, "jeex_idea", who)
     assert bool(held(kept, lea.email)) == (moment == "before")
     assert len(answer(kept, "report")["unfinished_erasures"]) == 1
-    done = answer(kept, "erase", "--subject", lea.email, "--yes")
-    assert done["resumed"] == (moment == "after")
+    done = answer(kept, "erase", "--subject", who, "--yes")
+    assert done["clean"]
+    # without their address nobody is found any more: what is due is done by the list
+    assert done["resumed"] == (moment == "after" and by == "email")
     assert held(kept, lea.email, lea.name) == []
     assert answer(kept, "report")["unfinished_erasures"] == []
 
@@ -303,6 +315,41 @@ def test_a_mask_that_is_cut_off_leaves_nothing_that_anybody_may_enter(
 
 
 # -- promises -----------------------------------------------------------------------------------
+
+
+def test_rows_go_stay_or_are_cut_as_tables_and_comments_say(kept: LiveStead, club: str) -> None:
+    """Rows of a club that goes, answers to them elsewhere, notes, and who checked them."""
+    wired = kept.wired
+    personal = personal_ports(wired)
+
+    def erase() -> erasure.Outcome:
+        return erasure.erase(wired.design, wired.ports, personal, club, "one@example.com")
+
+    with pytest.raises(PersonalDataError, match="1 rows of bills point at what would go") as error:
+        erase()
+    assert "person" in error.value.hint
+    with kept.superuser(club) as session:
+        assert session.execute("SELECT FROM persons").rowcount == 2
+        session.execute("DELETE FROM bills")
+    done = erase()
+    assert done.clean
+    does = {(s.table, s.does): s.rows for s in done.steps}
+    assert does["posts", "deleted"] == 3  # with the answer that lies in a club of somebody else
+    assert does["clubs", "deleted"] == does["persons", "deleted"] == 1
+    assert does["notes", "anonymised"] == does["notes", "unlinked by checker"] == 1
+    with kept.superuser(club) as session:
+        posts = session.execute("SELECT array_agg(id ORDER BY id) AS i FROM posts").fetchone()
+        one, two = session.execute("SELECT to_jsonb(n) AS n FROM notes AS n ORDER BY id").fetchall()
+    assert posts == {"i": [3, 5]}
+    assert one["n"].pop("code").startswith("erased-")
+    assert one["n"] == {
+        "id": 1, "author": None, "body": "erased", "site": "https://erased.invalid/",
+        "born": "1970-01-01", "tags": ["a"], "checker": 2,
+    }  # fmt: skip
+    assert two["n"] == {
+        "id": 2, "author": 2, "body": "by two", "site": "https://two.example",
+        "born": "1991-01-02", "tags": ["x", "y"], "code": "c2", "checker": None,
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
