@@ -25,7 +25,7 @@ keys that are table arguments.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import Column, Table
 from sqlalchemy.schema import SchemaItem
@@ -78,7 +78,7 @@ class Classified(SchemaItem):
 
     def _set_parent(self, parent: SchemaEventTarget, **_: Any) -> None:
         assert isinstance(parent, Table)
-        self._classify(parent)
+        self._classify(cast("Table", parent))
 
     def _classify(self, table: Table) -> None:
         named = {*self.classes, *self.ties, *(self.subject.names if self.subject else ())}

@@ -15,7 +15,7 @@ import json
 import re
 import uuid
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 _VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnprstvz"
 _WORD = re.compile(r"[^\W\d_]+|\d+")
@@ -85,10 +85,10 @@ class Pseudonyms:
     def _inside(self, value: Any, attempt: int) -> Any:
         match value:
             case dict():
-                told: dict[str, Any] = value
+                told = cast("dict[str, Any]", value)
                 return {name: self._inside(part, attempt) for name, part in told.items()}
             case list():
-                parts: list[Any] = value
+                parts = cast("list[Any]", value)
                 return [self._inside(part, attempt) for part in parts]
             case str():
                 return self._words(value, attempt)

@@ -75,10 +75,10 @@ def add_person(stead: LiveStead, name: str) -> Person:
     return person
 
 
-def held(stead: LiveStead, *values: str) -> list[str]:
+def held(stead: LiveStead, *values: str, database: str = "jeex_idea") -> list[str]:
     """Return where values are in the database, by a look of its own at every table."""
     found: list[str] = []
-    with stead.superuser("jeex_idea") as session:
+    with stead.superuser(database) as session:
         tables: list[dict[str, Any]] = session.execute(
             "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) AS name FROM pg_tables"
             " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"

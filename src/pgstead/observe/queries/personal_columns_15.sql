@@ -14,6 +14,6 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND n.nspname <> 'information_schema' AND n.nspname !~ '^(pg_|pgstead_)'
+  AND n.nspname <> 'information_schema' AND n.nspname !~ '^(pg_|pgstead(_|$))'
   AND c.relname <> 'alembic_version'
 ORDER BY n.nspname, c.relname, a.attnum

@@ -14,5 +14,5 @@ JOIN pg_catalog.pg_namespace AS cn ON cn.oid = c.relnamespace
 JOIN pg_catalog.pg_class AS p ON p.oid = k.confrelid
 JOIN pg_catalog.pg_namespace AS pn ON pn.oid = p.relnamespace
 WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT c.relispartition
-  AND cn.nspname !~ '^(pg_|pgstead_)'
+  AND cn.nspname !~ '^(pg_|pgstead(_|$))'
 ORDER BY cn.nspname, c.relname, k.conname
