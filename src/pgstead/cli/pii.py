@@ -336,7 +336,7 @@ def _mask(name: str, target: str) -> int:
 
 command = CommandGroup(
     "pii",
-    help="Personal data: what is where, and one person's exported, erased or masked.",
+    help="Show, export, erase and mask what tells something of a person.",
     examples=(
         ("pgstead pii report --class personal", "which columns tell something of a person"),
         ("pgstead pii erase --subject ada@example.com --dry-run", "what an erasure would do"),
