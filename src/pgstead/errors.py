@@ -26,6 +26,7 @@
     ├── NotRunningError             exit 1  the stead (or a part of it) is not running
     ├── BusyError                   exit 1  another pgstead command holds the lock
     ├── SqlError                    exit 1  the server refused a statement of ours
+    ├── PersonalDataError           exit 1  a person cannot be erased, or a copy not be masked
     ├── UpgradeError                exit 1  a major upgrade failed, or was left half-done
     └── BackupError                 exit 1  a backup, its verification or a recovery failed
         ├── MirrorError             exit 1  the copy of the backups in object storage is not had
@@ -264,6 +265,12 @@ class SqlError(SteadError):
     """the server refused a statement of ours"""
 
     code = "sql"
+
+
+class PersonalDataError(SteadError):
+    """a person cannot be erased, or a copy not be masked"""
+
+    code = "personal-data"
 
 
 class UpgradeError(SteadError):

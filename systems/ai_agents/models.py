@@ -31,6 +31,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, one_of, status_column
+from pgstead.app.personal import Classified
 from pgstead.app.privileges import Withheld
 from pgstead.app.retention import Retained
 from pgstead.app.rows import Row
@@ -100,6 +101,14 @@ class TenantConfig(Row, Base):
         CheckConstraint("servicedesk_url ~ '^https?://[^[:space:]]+$'", name="servicedesk_url"),
         RowSecurity.by_tenant(),
         Withheld("DELETE"),
+        # the tenant is whose data it all is; a person of theirs has no row here
+        Classified(
+            personal="name:name servicedesk_url:url",
+            sensitive="servicedesk_api_key_encrypted:sealed"
+            " webhook_signing_secret_encrypted:sealed",
+            internal="tenant_id enhancement_preferences is_active",
+            subject="tenant_id id",
+        ),
         {"comment": "tenants, and how their service desks are reached"},
     )
 
@@ -136,6 +145,9 @@ class TenantApiKey(TenantRow, Base):
         UniqueConstraint("tenant_id", "key_hash", name="ix_tenant_api_keys_tenant_hash"),
         CheckConstraint("octet_length(key_hash) = 32", name="key_hash"),
         RowSecurity.by_tenant(),
+        Classified(
+            personal="name:name", sensitive="key_hash:digest", internal="expires_at revoked_at"
+        ),
         {"comment": "keys with which programs of a tenant sign in, as SHA-256"},
     )
 
@@ -157,6 +169,10 @@ class EnhancementHistory(TenantRow, Base):
         RowSecurity.by_tenant(),
         Withheld("DELETE"),
         Retained("created_at", days=90, rules="retention_rules"),
+        Classified(
+            personal="context_gathered llm_output error_message",
+            internal="ticket_id status processing_time_ms completed_at",
+        ),
         {"comment": "enhancements of tickets; kept as long as retention_rules says"},
     )
 
@@ -182,6 +198,10 @@ class TicketHistory(TenantRow, Base):
         CheckConstraint(f"char_length(resolution) <= {LONGEST_TEXT}", name="resolution"),
         # search_tickets() runs as the owner, whom no other policy lets see anything
         RowSecurity.by_tenant(admins=("admin", "pg_database_owner")),
+        Classified(
+            personal="subject description resolution search",
+            internal="ticket_id resolved_date priority tags source ingested_at",
+        ),
         {"comment": "tickets of the past, found by their words"},
     )
 
@@ -217,6 +237,7 @@ class SystemInventory(TenantRow, Base):
             name="ip_address",
         ),
         RowSecurity.by_tenant(),
+        Classified(personal="ip_address hostname client:name location", internal="role"),
         {"comment": "systems by their address"},
     )
 
@@ -236,6 +257,7 @@ class RetentionRule(Row, Base):
         CheckConstraint("keep_for > interval '0'", name="keep_for"),
         CheckConstraint("batch_size BETWEEN 1 AND 100000", name="batch_size"),
         Withheld("INSERT", "UPDATE", "DELETE"),
+        Classified(internal="relation age_column keep_for batch_size"),
         {"comment": "how long rows are kept; written by the administrator"},
     )
 

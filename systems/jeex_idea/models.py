@@ -34,6 +34,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pgstead.app.integrity import Names, Numbered
 from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, Keyed, Stamped
+from pgstead.app.personal import Classified
 from pgstead.app.retention import Retained
 from pgstead.app.tenancy import RowSecurity
 
@@ -93,6 +94,12 @@ class User(Row):
     __table_args__ = (
         CheckConstraint("is_valid_email(email)", name="email"),
         RowSecurity.by_user("id"),
+        # documents of others' projects point at it: without what is personal it stays
+        Classified(
+            personal="email:email name:name profile_data last_login_at",
+            subject="id email",
+            kept=True,
+        ),
         {"comment": "people who own projects and write documents"},
     )
 
@@ -117,6 +124,7 @@ class Project(Row):
         CheckConstraint("current_step BETWEEN 1 AND 4", name="current_step"),
         CheckConstraint("is_valid_language(language)", name="language"),
         RowSecurity.by_user("created_by"),
+        Classified(internal="status current_step language", personal="name", owned="created_by"),
         {"comment": "ideas on their way through four steps, each in one language"},
     )
 
@@ -150,6 +158,7 @@ class DocumentVersion(Row):
         CheckConstraint("version >= 1", name="version"),
         _WITH_ITS_PROJECT,
         Numbered("version", within=("project_id", "document_type")),
+        Classified(internal="document_type version", personal="content metadata"),
         {"comment": "every version of every document, numbered from 1 per project and type"},
     )
 
@@ -173,6 +182,10 @@ class AgentExecution(Row):
     __table_args__ = (
         CheckConstraint("is_valid_status('agent_executions', status)", name="status"),
         _WITH_ITS_PROJECT,
+        Classified(
+            internal="agent_type correlation_id status started_at completed_at",
+            personal="input_data output_data error_message",
+        ),
         {"comment": "runs of agents, with what went in and what came out"},
     )
 
@@ -208,6 +221,7 @@ class Export(Row):
         _WITH_ITS_PROJECT,
         Names("file_path", where="status = 'completed'"),
         Retained("expires_at", files="file_path"),
+        Classified(internal="status expires_at", personal="file_path manifest"),
         {"comment": "files made from projects; they expire"},
     )
 

@@ -16,7 +16,7 @@ from tests.fix_stead import LiveStead
 
 pytestmark = pytest.mark.live
 
-HEAD, PARENT = "b41c97d2e8f3", "8f2e60b4c7d1"
+HEAD, PARENT = "c7e05a1b93d4", "b41c97d2e8f3"
 
 
 def migrate(stead: LiveStead, *arguments: str, status: int = 0) -> Said:

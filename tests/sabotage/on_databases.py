@@ -156,7 +156,7 @@ def the_revision_is_unknown(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("SCH-002")
+@sabotage("SCH-002", shakes=("PII-001",))
 def a_column_was_added_by_hand(scene: Scene) -> Iterator[Design | None]:
     """A table has a column that no model knows."""
     with scene.done_and_undone(
@@ -186,7 +186,7 @@ def a_table_is_someone_elses(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("SCH-005", also=("SCH-002",))
+@sabotage("SCH-005", also=("SCH-002",), shakes=("PII-001",))
 def a_moment_has_no_zone(scene: Scene) -> Iterator[Design | None]:
     """A column holds moments that mean something else in every place."""
     with scene.done_and_undone(

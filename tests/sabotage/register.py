@@ -13,6 +13,7 @@ from tests.sabotage import (
     on_hosts,
     on_migrations,
     on_mirror,
+    on_personal,
     on_pooler,
     on_roles,
     on_rotation,
@@ -43,6 +44,7 @@ MODULES = (
     on_rotation,
     on_upkeep,
     on_care,
+    on_personal,
 )
 
 

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         one_of,
         status_column,
     )
+    from pgstead.app.personal import Classified
     from pgstead.app.problems import Problem
     from pgstead.app.resilience import repeatable
     from pgstead.app.resources import Access, Resource, routes
@@ -101,6 +102,7 @@ __all__ = [
     "Breaker",
     "BreakerOpenError",
     "CheckError",
+    "Classified",
     "CommitUnknownError",
     "ConstraintError",
     "Database",
@@ -179,6 +181,7 @@ _NAMES = {
     "scope": "AutocommitError Scope ScopeChangedError ScopeError ScopeInvalidError UnscopedError",
     "service": "Service",
     "transactions": "Session scoped",
+    "personal": "Classified",
     "problems": "Problem",
     "resources": "Access Resource routes",
     "shapes": "In Out",

@@ -6,7 +6,7 @@ the same for ever.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from pgstead.app.policy_operations import (
     exactly,
     set_row_security,
 )
+from pgstead.model.personal import unmarked
 
 _MOMENT = sa.DateTime(timezone=True)
 _POLICY = "tenant_isolation_policy"
@@ -97,6 +98,27 @@ def open_again(table: str) -> None:
     for ending in ("_admin", "_floor", ""):
         drop_policy(f"{_POLICY}{ending}", table)
     set_row_security(table, enabled=False, forced=False)
+
+
+def classify(table: str, columns: Mapping[str, str], about: str = "") -> None:
+    """Comment columns, and the table where `about` says something: classes end the comments.
+
+    COMMENT lets everybody read and write meanwhile.
+    """
+    _comment("TABLE", policies.quoted(table), about)
+    for name, text in columns.items():
+        _comment("COLUMN", f"{policies.quoted(table)}.{policies.quoted(name)}", text)
+
+
+def declassify(table: str, columns: Mapping[str, str], about: str = "") -> None:
+    """Undo `classify`: the comments stay, without what ends them."""
+    classify(table, {name: unmarked(text) for name, text in columns.items()}, unmarked(about))
+
+
+def _comment(kind: str, name: str, text: str) -> None:
+    if text:
+        escaped = text.replace("'", "''")
+        op.execute(exactly(f"COMMENT ON {kind} {name} IS '{escaped}'"))
 
 
 def revoke(privileges: str, table: str, *purposes: str) -> None:

@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import INET, JSONB
 
 from pgstead.app.encryption import EncryptedType
 from pgstead.app.rows import Row
+from pgstead.model.personal import unmarked
 
 # drivers give an object of `ipaddress`
 _Address = Annotated[str, BeforeValidator(str)]
@@ -148,7 +149,7 @@ def read_of(model: type[Row], name: str, *, without: Collection[str] = ()) -> ty
         kind = _python_type(cast("Any", column).type)
         fields[column.name] = (
             Optional[kind] if column.nullable else kind,  # noqa: UP045 - a value, not an annotation
-            Field(validation_alias=attribute.key, description=column.comment),
+            Field(validation_alias=attribute.key, description=unmarked(column.comment) or None),
         )
     made: Any = create_model(name, __base__=Out, __doc__=model.__doc__, **fields)
     return made

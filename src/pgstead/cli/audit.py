@@ -61,7 +61,7 @@ def _moment(_ctx: click.Context, parameter: click.Parameter, text: str | None) -
 
 def _filters(body: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say which events are meant."""
-    kinds = ("read", "write", "ddl", "role", "function", "code", "login", "change", "gap")
+    kinds = ("read", "write", "ddl", "role", "function", "code", "login", "change", "gap", "erased")
     options: Iterable[Option] = (
         click.option("--kind", "kinds", multiple=True, type=click.Choice(kinds), help="Of a kind."),
         click.option(

@@ -51,6 +51,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Look": {
         "status": "Show what runs, where, and what needs attention.",
         "audit": "Who did what, when, from where, for whom.",
+        "pii": "Show, export, erase and mask what tells something of a person.",
         "audit-report": "Try every security check live, and map it to CIS controls.",
         "alerts": "Show what fires, and have it told or silenced.",
         "top": "Show sessions, waits, rates, pool and statements, live.",

@@ -15,7 +15,7 @@ from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console
 from pgstead.cli.fetching import from_copy
 from pgstead.cli.invocation import Invocation, invocation_of
-from pgstead.errors import UsageError
+from pgstead.errors import PersonalDataError, UsageError
 
 if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
@@ -99,9 +99,11 @@ def _place(wired: Wired, into: Path | None, extract: str | None) -> Path:
 def _in_place(
     invocation: Invocation, console: Console, wired: Wired, planned: Recipe, *, yes: bool
 ) -> Restoration:
+    from pgstead.cli.pii import personal_ports
     from pgstead.cli.wiring import prepared, wire
     from pgstead.model.operation import Impact
     from pgstead.workflows import backup, restore
+    from pgstead.workflows.erasure import replay
     from pgstead.workflows.up import up
 
     if not yes:
@@ -115,6 +117,10 @@ def _in_place(
             return done  # in containers the engine starts what is stopped, and `up` is in that
         again = wire(invocation.manifest, console)
         up(again.design, again.ports, allow=Impact.RESTART)
+        try:  # whoever was erased since then is back
+            replay(again.design, again.ports, personal_ports(again))
+        except PersonalDataError as error:
+            console.warn(f"{error.message}; `pgstead pii replay` tries it again")
         # earlier ones lead to a history that is over
         backup.make(again.ports, "after a restore")
     return done

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     SEAL = "seal"  # what a stretch of the change history, or of the journal, adds up to
     GAP = "gap"  # lines are missing: nobody collected, or a file was overwritten
     EXPIRED = "expired"  # what was let go of by retention
+    ERASED = "erased"  # a person was, and what seals the rest of the change history since
 
 
 ACTIONS = frozenset({
@@ -133,6 +134,7 @@ class Seal:
     first: str  # times of the rows
     last: str
     sum: str
+    also: tuple[str, ...] = ()  # what the rows add up to since a person was erased from them
 
 
 @dataclass(frozen=True, slots=True)

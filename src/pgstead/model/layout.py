@@ -160,6 +160,21 @@ class Layout:
         return self.state / "audit"
 
     @property
+    def personal(self) -> PurePosixPath:
+        """Who was erased, and the key of masked copies; 0700."""
+        return self.state / "personal"
+
+    @property
+    def erasures(self) -> PurePosixPath:
+        """Erasures, one JSON object a line: what a restore has to do again."""
+        return self.personal / "erasures.jsonl"
+
+    @property
+    def mask_key(self) -> PurePosixPath:
+        """What the pseudonyms of masked copies are made by."""
+        return self.personal / "mask.key"
+
+    @property
     def baseline(self) -> PurePosixPath:
         """What the load took when `bench baseline` was run last (JSON)."""
         return self.state / "bench" / "baseline.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pgstead.model.audit import Flaw, Kind, Record, Seal
@@ -44,7 +45,19 @@ def seals(records: Iterable[Record]) -> tuple[Seal, ...]:
         elif record.body.get("kind") == Kind.EXPIRED and "history" in detail:
             name = str(detail["history"])
             before[name] = max(before.get(name, ""), str(detail["before"]))
+        elif record.body.get("kind") == Kind.ERASED:
+            found = [_also(seal, detail.get("seals", ())) for seal in found]
     return tuple(s for s in found if s.first[:10] >= before.get(s.database, ""))
+
+
+def _also(seal: Seal, others: Iterable[Mapping[str, Any]]) -> Seal:
+    """Return a seal that is whole too as an erasure left its rows.
+
+    As they were it stays whole: an erasure is told before it is committed, and may not be.
+    """
+    stretch = (seal.database, seal.begin, seal.end)
+    sums = (str(o["sum"]) for o in others if (o["database"], o["begin"], o["end"]) == stretch)
+    return replace(seal, also=(*seal.also, *sums))
 
 
 def broken_seals(
@@ -59,6 +72,6 @@ def broken_seals(
             yield Flaw(where, "the change history is gone")
             continue
         found = sealed(connection, seal.database, seal.begin, seal.end)
-        if found is None or found.sum != seal.sum:
+        if found is None or found.sum not in (seal.sum, *seal.also):
             rows = 0 if found is None else found.rows
             yield Flaw(where, f"not as they were sealed: of {seal.rows} rows {rows} are there")

@@ -38,6 +38,8 @@ def made(design: Design) -> tuple[PurePosixPath, ...]:
         layout.journal,
         layout.lock,
         layout.identity,
+        # who was erased is asked when one of these backups is restored
+        *(() if backups_outside(design) else (layout.personal,)),
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.integrity import Numbered
 from pgstead.app.models import one_of
+from pgstead.app.personal import Classified
 from systems.specgen.models.rows import (
     OF_MEMBERS,
     Base,
@@ -46,6 +47,10 @@ class Artifact(WorkspaceRow, Base):
         within("project_id", "projects"),
         within("branch_id", "branches"),
         OF_MEMBERS,
+        Classified(
+            internal="artifact_type title description content format status version is_latest"
+            " file_size checksum metadata generated_at",
+        ),
         {"comment": "documents that are made from decisions"},
     )
 
@@ -77,6 +82,7 @@ class ArtifactVersion(WorkspaceRow, Base):
         Numbered("version", within=("artifact_id",)),
         within("artifact_id", "artifacts"),
         OF_MEMBERS,
+        Classified(internal="version content changelog"),
         {"comment": "versions of artifacts, numbered from 1"},
     )
 
@@ -96,6 +102,7 @@ class DecisionArtifact(WorkspaceRow, Base):
         within("decision_id", "decisions"),
         within("artifact_id", "artifacts"),
         OF_MEMBERS,
+        Classified(),
         {"comment": "which decisions an artifact is made from"},
     )
 
@@ -113,6 +120,10 @@ class Template(WorkspaceRow, Base):
         CheckConstraint("version >= 1", name="version"),
         CheckConstraint("usage_count >= 0", name="usage_count"),
         OF_MEMBERS,
+        Classified(
+            internal="name description category content default_decisions tags technologies"
+            " is_public is_featured usage_count rating version",
+        ),
         {"comment": "what projects are begun with"},
     )
 

@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.models import one_of
+from pgstead.app.personal import Classified
 from systems.specgen.models.rows import (
     OF_MEMBERS,
     Base,
@@ -36,6 +37,11 @@ class CodebaseAnalysis(WorkspaceRow, Base):
         targets(),
         within("project_id", "projects"),
         OF_MEMBERS,
+        Classified(
+            internal="status repository_url commit_sha branch_name languages language_stats"
+            " total_loc file_count architecture_summary component_inventory dependency_graph"
+            " detected_patterns file_metrics findings completed_at error_message",
+        ),
         {"comment": "what was found out about projects' code"},
     )
 
@@ -68,6 +74,12 @@ class ImpactAnalysis(WorkspaceRow, Base):
         within("codebase_analysis_id", "codebase_analyses"),
         within("project_id", "projects"),
         OF_MEMBERS,
+        Classified(
+            internal="change_description affected_files affected_components risk_level"
+            " risk_factors breaking_changes api_changes schema_changes downstream_dependencies"
+            " upstream_dependencies test_impact new_tests_needed rollback_procedure"
+            " rollback_risk change_plan",
+        ),
         {"comment": "what changes would mean"},
     )
 

@@ -10,6 +10,7 @@ from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.models import one_of
+from pgstead.app.personal import Classified
 from systems.specgen.models.rows import (
     OF_MEMBERS,
     Base,
@@ -48,6 +49,10 @@ class Decision(WorkspaceRow, Base):
         within("project_id", "projects"),
         within("branch_id", "branches"),
         OF_MEMBERS,
+        Classified(
+            internal="question_text answer_text reasoning category tags status priority is_locked"
+            " locked_at ai_generated confidence_score metadata answered_at",
+        ),
         {"comment": "questions, and their answers"},
     )
 
@@ -89,6 +94,7 @@ class DecisionDependency(WorkspaceRow, Base):
         within("target_decision_id", "decisions"),
         CheckConstraint("source_decision_id <> target_decision_id", name="target_decision_id"),
         OF_MEMBERS,
+        Classified(internal="dependency_type description"),
         {"comment": "what decisions mean for each other"},
     )
 
@@ -113,6 +119,12 @@ class Comment(WorkspaceRow, Base):
         within("decision_id", "decisions"),
         within("parent_comment_id", "comments"),
         OF_MEMBERS,
+        Classified(
+            personal="content",
+            internal="comment_type status is_ai_generated resolve_requested"
+            " re_question_triggered resolved_at",
+            authored="author_id",
+        ),
         {"comment": "remarks on projects, artifacts and decisions"},
     )
 
@@ -142,6 +154,10 @@ class ConversationTurn(WorkspaceRow, Base):
         UniqueConstraint("workspace_id", "decision_id", "turn_number"),
         within("decision_id", "decisions"),
         OF_MEMBERS,
+        Classified(
+            personal="content",
+            internal="turn_number role is_ai_generated model_name confidence_score metadata",
+        ),
         {"comment": "conversations about decisions, turn by turn"},
     )
 

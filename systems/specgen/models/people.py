@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import one_of
+from pgstead.app.personal import Classified
 from pgstead.app.privileges import Withheld
 from pgstead.app.retention import Retained
 from pgstead.app.rows import Row
@@ -44,6 +45,12 @@ class User(Row, Base):
         sealed_check("two_factor_secret", textual=True),
         # signing in knows an address and no person yet: it sees the row of that address
         RowSecurity.by_user("id").showing(Rule("email", SIGNING_IN)),
+        Classified(
+            personal="email:email full_name:name avatar_url:url oauth_providers last_login_at",
+            sensitive="password_hash:argon2id two_factor_secret:sealed",
+            internal="is_active is_verified two_factor_enabled two_factor_step",
+            subject="id email",
+        ),
         {"comment": "people with an account; each sees their own row alone"},
     )
 
@@ -77,6 +84,7 @@ class UserSession(Row, Base):
         CheckConstraint("octet_length(token_hash) = 32", name="token_hash"),
         RowSecurity.by_user("user_id"),
         Retained("expires_at", days=30),
+        Classified(sensitive="token_hash:digest", internal="expires_at"),
         {"comment": "sessions of people, by the SHA-256 of their tokens"},
     )
 
@@ -108,6 +116,11 @@ class AuditLog(Row, Base):
             ),
         ),
         Withheld("UPDATE", "DELETE"),
+        Classified(
+            personal="ip_address user_agent details error_message",
+            internal="action resource_type resource_id success request_id session_id changes",
+            authored="user_id",
+        ),
         {"comment": "what people did; the application's role may add rows, not change them"},
     )
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pgstead.app.models import one_of
+from pgstead.app.personal import Classified
 from pgstead.app.rows import Row
 from pgstead.app.tenancy import USER, RowSecurity, Rule
 from systems.specgen.models.rows import (
@@ -56,6 +57,7 @@ class Workspace(Row, Base):
                 *("id", "workspace_members"), key="workspace_id", user="user_id", flag="is_active"
             )
         ),
+        Classified(internal="name slug description plan_tier settings is_active", owned="owner_id"),
         {"comment": "where people work together; seen by members and by the owner"},
     )
 
@@ -91,6 +93,7 @@ class WorkspaceMember(WorkspaceRow, Base):
         RowSecurity.by_user("user_id")
         .any_of(RowSecurity.by_user("owner_id"))
         .writing(Rule("owner_id", USER)),
+        Classified(internal="role is_active joined_at", owned="user_id"),
         {"comment": "who belongs to which workspace; seen by the person and by the owner"},
     )
 
@@ -115,6 +118,10 @@ class Project(WorkspaceRow, Base):
         one_of("status", ProjectStatus),
         targets(),
         OF_MEMBERS,
+        Classified(
+            internal="name description project_type status repository_url repository_provider"
+            " default_branch settings",
+        ),
         {"comment": "what is specified"},
     )
 
@@ -141,6 +148,9 @@ class Branch(WorkspaceRow, Base):
         within("parent_branch_id", "branches", "SET NULL"),
         CheckConstraint("parent_branch_id <> id", name="parent_branch_id"),
         OF_MEMBERS,
+        Classified(
+            internal="name description status is_protected mergeable merged_at merge_conflicts"
+        ),
         {"comment": "lines of decisions apart from the main one"},
     )
 

@@ -21,7 +21,7 @@ from sqlalchemy import Engine, create_engine
 from tests.live.scratch import NASTY, Scratch, running_server
 from tests.live.service import ROOT, alembic
 
-HEAD = "b41c97d2e8f3"
+HEAD = "c7e05a1b93d4"
 VERSIONS = ROOT / "systems" / "jeex_idea" / "migrations" / "versions"
 
 # one line for all that a migration can leave behind

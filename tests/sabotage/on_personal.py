@@ -1,0 +1,71 @@
+"""Sabotages of what protects persons, on a stead in which one was erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pgstead.model.design import Design
+from pgstead.model.erasure import erasures
+from tests.sabotage.damage import sabotage
+from tests.sabotage.scene import Scene
+
+WHERE = "erased_scene"
+
+
+def comment(scene: Scene, table: str, column: str) -> str:
+    """Return the comment of a column."""
+    asked = (
+        "SELECT col_description(attrelid, attnum) FROM pg_attribute"
+        " WHERE attrelid = %s::regclass AND attname = %s"
+    )
+    return str(scene.rows(asked, table, column, database=scene.plan.name)[0][0])
+
+
+def commented(scene: Scene, table: str, column: str, changed: str) -> Iterator[None]:
+    """Give a column another comment for a while."""
+    before = comment(scene, table, column)
+    place = f"COMMENT ON COLUMN {table}.{column} IS"
+    with scene.done_and_undone(f"{place} '{changed}'", f"{place} '{before}'"):
+        yield None
+
+
+@sabotage("PII-001", where=WHERE, alone=True)
+def a_comment_is_rewritten_without_its_class(scene: Scene) -> Iterator[Design | None]:
+    """Somebody described a column better, by hand."""
+    yield from commented(scene, "users", "profile_data", "what people told us of themselves")
+
+
+@sabotage("PII-002", where=WHERE, alone=True)
+def projects_belong_to_nobody(scene: Scene) -> Iterator[Design | None]:
+    """A migration dropped the word by which projects go with their owner."""
+    yield from commented(scene, "projects", "created_by", "who began it [internal]")
+
+
+@sabotage("PII-003", where=WHERE, alone=True)
+def a_restore_brings_somebody_back(scene: Scene) -> Iterator[Design | None]:
+    """A table was taken from an older dump, past `pgstead restore`."""
+    (erasure, *_) = erasures(Path(scene.design.layout.erasures).read_text().splitlines())
+    where = f"WHERE id = '{erasure.key['id']}'"
+    asked = f"SELECT email, name FROM users {where}"
+    ((email, name),) = scene.rows(asked, database=scene.plan.name)
+    with scene.done_and_undone(
+        f"UPDATE users SET email = 'back@example.com', name = 'Back Again' {where}",
+        f"UPDATE users SET email = '{email}', name = '{name}' {where}",
+    ):
+        yield None
+
+
+@sabotage("PII-004", where=WHERE, alone=True)
+def everybody_may_read_the_list(scene: Scene) -> Iterator[Design | None]:
+    """A backup script was given what it asked for."""
+    with scene.mode(Path(scene.design.layout.erasures), 0o644):
+        yield None
+
+
+SABOTAGES = (
+    a_comment_is_rewritten_without_its_class,
+    projects_belong_to_nobody,
+    a_restore_brings_somebody_back,
+    everybody_may_read_the_list,
+)
