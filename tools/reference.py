@@ -268,6 +268,7 @@ PARTS = {
     "Through failures": ("degraded", "resilience"),
     "Models": ("models", "rows", "identifiers", "tenancy", "views"),
     "Encrypted columns": ("encryption",),
+    "Personal data": ("personal",),
     "Errors": ("errors", "role_guard"),
 }
 # What has no docstring of its own.

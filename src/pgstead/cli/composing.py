@@ -70,13 +70,11 @@ def rendered(source: Source) -> Rendered:
         "stead/.pgstead/.gitignore": "*\n",  # as `up` would write it, and cannot there
     }
     trees = {"toolbox": build_context.own_package(), "application": _application(source, root)}
-    everything = (sorted(files.items()), build_context.digest(trees))
+    everything = _tag((sorted(files.items()), build_context.digest(trees)))
     stages = dockerfiles.stages(manifest, handed, _sets(manifest), place)
     # What holds no code of ours stays as it is when that changes: the server keeps running.
-    tags = {
-        name: _tag(text if name in dockerfiles.APART else everything)
-        for name, text in stages.items()
-    }
+    apart = dockerfiles.APART
+    tags = {name: _tag(text) if name in apart else everything for name, text in stages.items()}
     files |= monitoring.files(designing.expected(manifest, machine, place))
     files["compose.yml"] = containers.compose(composition, tags)
     return Rendered(

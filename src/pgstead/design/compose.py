@@ -79,7 +79,7 @@ def compose(
     layout: Layout,
     stead_id: str,
     heads: Mapping[str, tuple[str, ...]],
-    services_python: str,
+    python: str,
 ) -> Design:
     """Decide everything. Raises BudgetError, ManifestError or MissingPoolerError.
 
@@ -106,9 +106,7 @@ def compose(
         ident=roles.ident(host),
         pooler_settings=_written(decided.pooler_settings),
         pooler_databases=_pooled_databases(manifest, decided),
-        programs=_programs(
-            manifest, host, build, decided, layout, services_python, backed_up, watched
-        ),
+        programs=_programs(manifest, host, build, decided, layout, python, backed_up, watched),
         budget=decided.connections.budget,
         reasons=_reasons(manifest, decided),
         notices=tuple(accounts.notices(manifest, build, decided.pooler, decided.memory)),

@@ -1,7 +1,7 @@
 """Personal data: what a column holds, whose it is, and what is left of it after an erasure.
 
 The class of a column ends its comment in the database, so that a migration carries it, a dump
-keeps it, and nobody has to import models to read it (docs/adr/0039):
+keeps it, and nobody has to import models to read it (docs/adr/0038):
 
     unique address, compared as written [personal: email]
     owner of the project [internal; owned]

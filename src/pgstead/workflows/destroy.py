@@ -30,6 +30,8 @@ def made(design: Design) -> tuple[PurePosixPath, ...]:
         layout.audit,
         layout.baseline.parent,
         layout.upgrade,
+        layout.runs,
+        layout.upkeep,
         layout.run,
         layout.logs,
         layout.proofs,

@@ -16,8 +16,8 @@ READ = (
     re.compile(r"^VARIABLE = \"([A-Z_]+)\"$", re.MULTILINE),
     re.compile(r"= f\"\{PREFIX\}([A-Z0-9_]+)\"$", re.MULTILINE),
 )
-# Python's own, what the prover tells the process that it starts, and compose.yml its containers.
-NOT_OURS = {"PYTHONPATH", "PATH", "PGSTEAD_TRIAL", "PGSTEAD_ALLOW"}
+# Python's and Docker's own, what the prover tells what it starts, and compose.yml its containers.
+NOT_OURS = {"PYTHONPATH", "PATH", "DOCKER_HOST", "PGSTEAD_TRIAL", "PGSTEAD_ALLOW"}
 
 
 def read() -> Iterator[str]:
