@@ -13,6 +13,7 @@ from pgstead.host.files import LocalFiles
 from pgstead.model.containers import HANDED
 from pgstead.model.design import Design
 from pgstead.model.resources import Certificate
+from pgstead.model.rotation import Authority
 from pgstead.ports import Certificates
 
 
@@ -80,3 +81,22 @@ class HandedCertificates:
     def fingerprint(self, name: str) -> str:
         """Return the SHA-256 of a certificate, for reports."""
         return self._store.fingerprint(name)
+
+    def authority(self) -> Authority:
+        """Say how far a rotation of the CA is. Raises CertificateError where there is none."""
+        return self._store.authority()
+
+    def announce_ca(self) -> None:
+        """Have a coming CA trusted beside the one that signs, by the other containers too."""
+        self._store.announce_ca()
+        hand_out(self._design)
+
+    def switch_ca(self) -> None:
+        """Let the coming CA sign; where none is announced, nothing."""
+        self._store.switch_ca()
+        hand_out(self._design)
+
+    def retire_ca(self) -> None:
+        """Trust the CA that signs, and no other, in the other containers too."""
+        self._store.retire_ca()
+        hand_out(self._design)
