@@ -2,8 +2,8 @@
 
 A block of `bash` is typed line by line into one shell, on one stead that the pages of the course
 share; a line has to succeed, or to end with the status that its comment names (`# exit 3`). Blocks
-of `console` are compared with what was said, too, by the tests of their pages, or of the commands;
-of the pages in `CONSOLES` they are typed here as well. And each that is `pgstead`'s has to be one.
+of `console` are compared with what was said, too: by the tests of their pages, or of the commands.
+And each command of `pgstead`, wherever it is shown or named, has to be one that there is.
 """
 
 from __future__ import annotations
@@ -32,35 +32,8 @@ COURSE = (
     "how-to/go-to-production.md",
     "how-to/report-security.md",
 )
-# Another course, of what changes the stead.
-CHANGES = (
-    "how-to/write-a-migration.md",
-    "how-to/migrate-safely.md",
-    "how-to/see-who-did-what.md",
-    "how-to/rotate-credentials.md",
-    "how-to/upgrade.md",
-)
-# Pages of the courses whose blocks of these kinds are typed; what is printed is not compared, for
-# what the page shows is of a stead with more in it.
-CONSOLES = {
-    "how-to/migrate-safely.md": "console",
-    "how-to/see-who-did-what.md": "console",
-    "how-to/rotate-credentials.md": "console",
-    "how-to/upgrade.md": "sh",
-}
-# What such a command ends with on the stead of the course, where that is not success.
-ENDS: Mapping[str, int] = {}
-# What is typed instead of what would go on for long.
-INSTEAD: Mapping[str, str] = {
-    "pgstead audit tail --follow": "timeout --signal=INT 5 pgstead audit tail --follow",
-    "pgstead rotate passwords --watch 10min": "pgstead rotate passwords --watch 2s",
-}
-# What a page takes for granted of the manifest.
-BEFORE: Mapping[str, str] = {
-    "how-to/see-who-did-what.md": "[audit]\nenabled = true\n",
-}
 FIRST = "tutorials/your-first-stead.md"
-TYPED = {*COURSE, *CHANGES, FIRST}
+TYPED = {*COURSE, FIRST}
 # These are typed by `make test` too, on a stead that there is anyway; the others by `make soak`.
 QUICK = ("how-to/size-pools.md", "how-to/reach-it-from-outside.md")
 # Where the commands of other blocks are executed, or why nobody can.
@@ -73,13 +46,17 @@ ELSEWHERE: Mapping[str, str] = {
     "how-to/keep-backups-in-s3.md": "needs a bucket; tests/live/backup with a server of S3",
     "how-to/keep-data-fit.md": "tests/live/care, with damage that makes them say what they say",
     "how-to/look-after-a-checkout.md": "needs a bare Debian: tools/clean-room is the test",
+    "how-to/rotate-credentials.md": "tests/live/rotation, with clients that follow or do not",
     "how-to/run-in-containers.md": "needs Docker: the containers of tests/live",
+    "how-to/migrate-safely.md": "tests/live/migrate, with data that makes them say what they say",
     "how-to/move-to-a-host.md": "tests/live/host/test_on_systemd.py",
     "how-to/reach-it-from-outside.md": "sh: tests/live/host, on a host that is booted for it",
     "how-to/restore-on-another-machine.md": "tests/live/docs/test_backup_pages.py",
     "how-to/run-on-a-host.md": "tests/live/host/test_on_systemd.py",
     "how-to/see-what-it-costs.md": "takes minutes, wants a quiet machine; tests/live/bench",
+    "how-to/see-who-did-what.md": "tests/sabotage, by what was done and what was damaged",
     "how-to/test-your-application.md": "installs from a registry; tests/live/testing",
+    "how-to/upgrade.md": "tests/live/upgrade",
     "how-to/watch-your-stead.md": "tests/live/telemetry",
     "tutorials/your-first-application.md": "tests/live/docs/test_tutorials.py",
     FIRST: "its own test below; sh: asks for the name",
@@ -110,8 +87,7 @@ class Part:
         """Yield each command, with the status it has to end with."""
         for text in self.lines:
             told = STATUS.search(text)
-            bare = text.partition("  #")[0].strip()
-            yield INSTEAD.get(bare, text), int(told[1]) if told else ENDS.get(bare, 0)
+            yield text, int(told[1]) if told else 0
 
 
 def parts(page: str) -> Iterator[Part]:
@@ -123,14 +99,10 @@ def parts(page: str) -> Iterator[Part]:
 
 def follow(reader: Reader, page: str, text: str, ports: Mapping[int, int]) -> Iterator[str]:
     """Do what a page tells; yield what did not end as it says."""
-    if more := BEFORE.get(page):
-        with (reader.directory / "pgstead.toml").open("a") as manifest:
-            manifest.write(f"\n{more}")
-        reader.type("pgstead -q up --allow restart")
     for part in parts(with_ports(text, ports)):
         if part.title:
             (reader.directory / part.title).write_text(part.body)
-        elif part.language in {"bash", CONSOLES.get(page)}:
+        elif part.language == "bash":
             for command, status in part.commands:
                 said = reader.type(f"{command}\nstatus=$?")
                 ended = reader.type("echo $status").strip()
@@ -182,12 +154,6 @@ def test_what_every_page_tells_can_be_typed() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(1200)
-def test_what_the_pages_about_changes_tell_can_be_typed() -> None:
-    course(CHANGES)
-
-
-@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_the_first_stead_is_what_its_page_says() -> None:
     course((FIRST,))
@@ -198,7 +164,7 @@ def test_no_command_is_left_out() -> None:
     for path in sorted(DOCS.glob("[!ar]*/*.md")):
         page = str(path.relative_to(DOCS))
         kinds = {part.language for part in parts(path.read_text()) if part.language in SHELLS}
-        typed = {"bash", CONSOLES.get(page)} if page in TYPED else set[str | None]()
+        typed = {"bash"} if page in TYPED else set[str]()
         if kinds - typed and page not in ELSEWHERE:
             untold.append(page)
     assert untold == []
