@@ -112,9 +112,12 @@ class EngineSupervisor:
         """
         before = self._started()
         pid = int(before[0])
-        # The shutdown may end this connection too, before it says that the program has run.
+        # What it is sent it must read, or COPY fails by a broken pipe. The shutdown may end this
+        # connection too, before it says that the program has run.
         with suppress(psycopg.OperationalError), self._sql.connect() as connection:
-            connection.execute(f"COPY (SELECT) TO PROGRAM 'kill -INT {pid}'".encode())
+            connection.execute(
+                f"COPY (SELECT) TO PROGRAM 'cat >/dev/null; kill -INT {pid}'".encode()
+            )
 
         def again() -> bool:
             return self._started() not in (before, ("", "")) and self._sql.answers()
