@@ -258,7 +258,7 @@ class _Table:
             sql.SQL("SELECT count(*) AS rows FROM {}").format(child)
         ).fetchone()
         rows = int(row["rows"]) if row is not None else 0
-        self._connection.execute(_PATIENCE)
+        self._connection.execute(_WAITING)  # it is detached: nobody queues behind
         self._connection.execute(sql.SQL("DROP TABLE {}").format(child))
         self._rolled.dropped.append(part.name)
         self._rolled.rows += rows
