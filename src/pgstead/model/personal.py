@@ -40,7 +40,8 @@ class Tie(StrEnum):
 KINDS = frozenset({
     "address", "argon2id", "digest", "email", "name", "sealed", "text", "url",
 })  # fmt: skip
-IDENTIFYING = frozenset({"address", "email", "name", "url"})  # found again anywhere by its value
+# Found again anywhere by its value. An address of a network is not: many have the same.
+IDENTIFYING = frozenset({"email", "name", "url"})
 UNREADABLE = frozenset({"argon2id", "digest", "sealed"})  # forms that sensitive values may have
 
 _MARK = re.compile(

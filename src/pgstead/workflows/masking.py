@@ -242,7 +242,7 @@ def _known(ports: Ports, held: Inventory) -> tuple[str, ...]:
     with ports.sql.connect(held.database, read_only=True) as connection:
         connection.execute(QUIET)
         for table in held.tables:
-            for column in (c for c in table.personal if c.kind in IDENTIFYING - {"address"}):
+            for column in (c for c in table.personal if c.kind in IDENTIFYING):
                 some = sql.SQL(
                     "SELECT DISTINCT {0}::text AS v FROM {1} WHERE length({0}::text) > 7 LIMIT {2}"
                 ).format(
