@@ -14,7 +14,7 @@ from pgstead.cli.invocation import invocation_of
     exit_0="looked, whatever was found; what is not known is listed",
 )
 def command() -> None:
-    """Show when disk, connections, transaction numbers and sequences run out.
+    """Show when disk, connections and sequences run out.
 
     The same as `pgstead inspect forecast`. The agent reckons it, too: an alert is raised thirty
     days before, a critical one seven days before (CapacityEnds).

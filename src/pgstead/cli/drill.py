@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--backup", "name", metavar="NAME", default="", help="Which. [default: the newest]")
 @moment
 def command(target: Target, name: str) -> None:
-    """Restore the newest backup in a place of its own, and question it.
+    """Restore the newest backup apart, and question it.
 
     It is removed afterwards. Every heap page and every index is read, rows, roles and policies are
     looked for, and the agent's ledger must be there up to its last row. How long it took and how

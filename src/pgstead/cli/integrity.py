@@ -198,7 +198,7 @@ def _history(limit: int) -> None:
 
 command = CommandGroup(
     "integrity",
-    help="Find what is damaged, by name, and repair what can be without loss.",
+    help="Find what is damaged, and repair what can be without loss.",
     examples=(
         ("pgstead integrity check", "every page, row, index and constraint"),
         ("pgstead integrity repair --dry-run", "what can be done about it"),

@@ -123,7 +123,7 @@ def _history(limit: int) -> None:
 
 command = CommandGroup(
     "partitions",
-    help="Make partitions before their time, and drop those that are too old.",
+    help="Make partitions before their time, and drop old ones.",
     examples=(
         ("pgstead partitions plan", "what is made and dropped next"),
         ("pgstead partitions run", "do it"),

@@ -8,7 +8,7 @@ from pgstead.cli.render_host import files, nftables, systemd, tunnel
 
 command = CommandGroup(
     "render",
-    help="Write the design as files for containers, systemd, a firewall, and others.",
+    help="Write the design as files for containers, systemd, and others.",
     examples=(
         ("pgstead render compose", "compose.yml, Dockerfile and all that it needs"),
         ("pgstead render systemd --out /", "units for this host"),

@@ -295,7 +295,7 @@ def _history(lines: int) -> None:
 
 command = CommandGroup(
     "upkeep",
-    help="Keep tables and indexes fit: vacuum, statistics, freezing, bloat.\n\nThe agent"
+    help="Keep tables and indexes fit: vacuum, freezing, bloat.\n\nThe agent"
     " does it in windows ([upkeep] in the manifest); these commands show it, or do it now.",
     examples=(
         ("pgstead upkeep plan", "what is due, and why"),

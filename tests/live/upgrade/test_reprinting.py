@@ -68,7 +68,7 @@ def changed(before: Definition, old: str, new: str) -> Definition:
     )
 
 
-def differing(before: Definition, after: Definition) -> set[tuple[str, str, str]]:
+def differing(before: Definition, after: Definition) -> set[tuple[str, ...]]:
     return {
         (*name, facet)
         for name, facets in after.objects.items()

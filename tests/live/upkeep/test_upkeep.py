@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -322,7 +323,8 @@ def test_the_agent_goes_on_in_a_window_that_is_open(
     """Nobody has come to an end in it: as far as this history knows."""
     history = UpkeepFile(tmp_path / "history.sqlite", kept.wired.ports.journal)
     ports = replace(kept.wired.ports, upkeep=history)
-    scheduler, ended = BackgroundScheduler(), threading.Event()
+    scheduler = BackgroundScheduler(timezone=UTC, job_defaults={})
+    ended = threading.Event()
     Upkeeping(having(kept, schedule="* * * * *", window=3600.0), ports, ended).schedule(scheduler)
     scheduler.start()
     try:
