@@ -52,21 +52,23 @@ def the_pooler_speaks_tls_1_2(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TLS-003", "TLS-004", also=(*INI, "ROL-001", "DBS-012", "POL-006"), blinds=("*",))
+@sabotage(
+    "TLS-003", "TLS-004", also=(*INI, "ROT-004", "ROL-001", "DBS-012", "POL-006"), blinds=("*",)
+)
 def the_pooler_shows_a_strangers_certificate(scene: Scene) -> Iterator[Design | None]:
     """The pooler's certificate was made by someone else."""
     with another_certificate(scene, ours=False):
         yield None
 
 
-@sabotage("TLS-004", also=INI)
+@sabotage("TLS-004", also=(*INI, "ROT-004"))
 def a_name_is_missing(scene: Scene) -> Iterator[Design | None]:
     """The pooler's certificate does not carry the name localhost."""
     with another_certificate(scene, names=("127.0.0.1", "::1")):
         yield None
 
 
-@sabotage("TLS-005", also=INI)
+@sabotage("TLS-005", also=(*INI, "ROT-004"))
 def a_certificate_runs_out(scene: Scene) -> Iterator[Design | None]:
     """The pooler's certificate expires the day after tomorrow."""
     with another_certificate(scene, days=2):

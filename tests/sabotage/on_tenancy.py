@@ -74,7 +74,7 @@ def who_says_nothing_sees_all(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TEN-005", also=("TEN-004",))
+@sabotage("TEN-005", also=("TEN-004", "TEN-025"))
 def rows_are_everybodys(scene: Scene) -> Iterator[Design | None]:
     """A policy shows all rows; it still refuses to write for others."""
     using, check = conditions(scene, "exports")
@@ -173,7 +173,7 @@ def a_partition_stands_open(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TEN-005", also=("TEN-004",), where="vault_scene")
+@sabotage("TEN-005", also=("TEN-004", "TEN-025"), where="vault_scene")
 def a_workspace_is_everybodys(scene: Scene) -> Iterator[Design | None]:
     """A policy shows what belongs to a workspace to who is no member of it."""
     using, check = conditions(scene, "projects", "specgen")

@@ -41,8 +41,12 @@ def designed(
 
     # what lives for a while is neither backed up nor watched: nothing of that need be here
     given, off = source.manifest, {"enabled": False}
-    parts = {"backup": given.backup, "telemetry": given.telemetry}
-    without = {name: part.model_copy(update=off) for name, part in parts.items()}
+    without = {
+        "backup": given.backup.model_copy(update=off),
+        "telemetry": given.telemetry.model_copy(update=off),
+        "audit": given.audit.model_copy(update=off),
+        "upkeep": given.upkeep.model_copy(update=off),
+    }
     source = replace(source, manifest=given.model_copy(update=without))
     found = survey(source)
     direct, pooler = _free_ports()
