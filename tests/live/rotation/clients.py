@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from sqlalchemy import text
 
@@ -17,7 +18,8 @@ from pgstead.app import Database
 from pgstead.app.environment import Settings, settings_of_manifest
 from pgstead.app.target import Driver, Target
 
-DOORS = ("direct", "pooler")
+Way = Literal["pooler", "direct"]
+DOORS: tuple[Way, ...] = ("direct", "pooler")
 CLIENTS = 100
 # a transaction that is given a number, so that its COMMIT is written to the WAL
 _WORK = text("SELECT session_user, current_user, pg_current_xact_id()::text")
@@ -53,11 +55,11 @@ class Load:
             time.sleep(0.05)
 
 
-def settings_at(manifest: Path, door: str, driver: Driver, *, size: int) -> Settings:
+def settings_at(manifest: Path, door: Way, driver: Driver, *, size: int) -> Settings:
     """Return what an application is told, for one door, with connections that live two seconds."""
     known = settings_of_manifest(manifest, "jeex_idea", driver=driver)
     assert known.file is not None
-    target = Target.from_file(known.file, door=door, driver=driver)  # type: ignore[arg-type]
+    target = Target.from_file(known.file, door=door, driver=driver)
     figures = replace(known.figures, size=size, max_overflow=0, timeout=300, recycle=2)
     return replace(known, target=target, figures=figures)
 
@@ -77,8 +79,8 @@ async def _client(load: Load, database: Database, name: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _all(load: Load, manifest: Path, doors: tuple[str, ...], clients: int) -> None:
-    pairs = [(door, driver) for door in doors for driver in Driver]
+async def _all(load: Load, manifest: Path, doors: tuple[Way, ...], clients: int) -> None:
+    pairs: list[tuple[Way, Driver]] = [(door, driver) for door in doors for driver in Driver]
     share = clients // len(pairs)
     opened: list[Database] = []
     try:
@@ -96,7 +98,7 @@ async def _all(load: Load, manifest: Path, doors: tuple[str, ...], clients: int)
 
 @contextmanager
 def working(
-    manifest: Path, *, doors: tuple[str, ...] = DOORS, clients: int = CLIENTS
+    manifest: Path, *, doors: tuple[Way, ...] = DOORS, clients: int = CLIENTS
 ) -> Iterator[Load]:
     """Let clients work as long as the block lasts."""
     load = Load()
