@@ -54,7 +54,6 @@ TOGETHER: tuple[Fault, ...] = (
     Fault(faults.plaintext, names_of("plaintext_sessions")),
     Fault(faults.sequence, ("SequenceEnds", "SequenceEndsCritical")),
     Fault(upkeep_faults.failing_rebuild, ("UpkeepFailing",)),
-    Fault(upkeep_faults.growth, ("CapacityEnds", "CapacityEndsCritical")),
     Fault(faults.many_clients, names_of("pooler_clients"), rises={"pooler_clients": 0.04}),
 )
 # What nobody knew has to be known again: in every run, too.
@@ -69,6 +68,7 @@ COUNTED: tuple[Fault, ...] = (
 )
 # One after the other: what they stop others need, or it takes long.
 ALONE: tuple[Fault, ...] = (
+    Fault(upkeep_faults.growth, ("CapacityEnds", "CapacityEndsCritical")),
     Fault(_stopped("pgbouncer"), ("PoolerDown",)),
     Fault(_stopped("postgres"), ("ServerDown",)),
     Fault(faults.crash, ("CrashRecovered",)),
