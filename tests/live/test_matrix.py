@@ -45,6 +45,8 @@ recycle = "14min"
     for name, prefix in (("ai_agents", "AI_AGENTS_"), ("specgen", "SPECGEN_"))
 )
 SYSTEMS = ("jeex_idea", "ai_agents", "specgen")
+# Whose rows walk in the suite; on the newest version all of them do, in the soak on every one.
+TURNS = {15: ("jeex_idea",), 16: ("ai_agents",), 17: ("specgen",)}
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +104,12 @@ def test_prove_breaks_nothing_on_every_version(version: LiveStead) -> None:
     assert version.run("prove", status=None).returncode == 0
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
-def test_with_rows_in_every_table_migrations_go_down_and_up_to_the_same(
-    name: str, whole: LiveStead
-) -> None:
-    stairs = Stairway(whole, name)
+def walk_with_rows(stead: LiveStead, name: str) -> None:
+    """Go down and up with a row in every table; on the newest version each revision alone too."""
+    stairs = Stairway(stead, name)
     walks = [[stairs.revisions[-1]]]
-    if whole.major == MAJORS[-1]:
-        walks.append(stairs.revisions)  # and each revision alone
+    if stead.major == MAJORS[-1]:
+        walks.append(stairs.revisions)
     for walk in walks:
         stairs.down("base")
         below, made = "base", stairs.definition()
@@ -125,6 +125,19 @@ def test_with_rows_in_every_table_migrations_go_down_and_up_to_the_same(
             assert drifts(first, stairs.definition()) == (), revision
             assert stairs.definition() == first, revision
             below, made = revision, first
+
+
+def test_with_rows_in_every_table_migrations_go_down_and_up_to_the_same(whole: LiveStead) -> None:
+    for name in TURNS.get(whole.major, SYSTEMS):
+        walk_with_rows(whole, name)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_with_rows_every_system_goes_down_and_up_on_every_version(
+    name: str, whole: LiveStead
+) -> None:
+    walk_with_rows(whole, name)
 
 
 def test_after_that_everything_agrees_and_nothing_is_left_to_generate(whole: LiveStead) -> None:
