@@ -194,8 +194,8 @@ def _keeper(directory: Path) -> tuple[subprocess.Popen[bytes], Path]:
 
     ready, resumed = directory / "postmaster.pid", directory / "resumed"
     ready.write_text("\n" * 7 + "ready   \n")
-    script = guard.shell_file("hold_contained.sh")
-    words = ["/bin/sh", "-c", script, "hold_contained.sh", str(ready), "touch", str(resumed)]
+    script = guard.shell_file("hold.sh")
+    words = ["/bin/sh", "-c", script, "hold.sh", str(ready), "touch", str(resumed)]
     return subprocess.Popen(words, stdin=subprocess.PIPE), resumed
 
 

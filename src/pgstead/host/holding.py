@@ -104,16 +104,22 @@ def by_signal(layout: Layout) -> Sequence[str] | None:
     found = processes.look(written.pid) if written else None
     if not written or not found or found.start != written.start:
         return None
-    told = [str(found.pid), str(found.start), str(layout.data / "postmaster.pid")]
-    return ["/bin/sh", "-c", guard.shell_file("hold.sh"), "hold.sh", *told]
+    return _keeper(layout, _script("resume.sh", str(found.pid), str(found.start)))
 
 
 def by_console(layout: Layout, console: PoolerConsole, asks: Sequence[str]) -> Sequence[str] | None:
     """Return what resumes a pooler that no signal reaches, by `asks`; None where none answers."""
     if not console.answers():
         return None
-    told = [str(layout.data / "postmaster.pid"), *asks]
-    return ["/bin/sh", "-c", guard.shell_file("hold_contained.sh"), "hold_contained.sh", *told]
+    return _keeper(layout, asks)
+
+
+def _keeper(layout: Layout, resumes: Sequence[str]) -> Sequence[str]:
+    return _script("hold.sh", str(layout.data / "postmaster.pid"), *resumes)
+
+
+def _script(name: str, *words: str) -> Sequence[str]:
+    return ["/bin/sh", "-c", guard.shell_file(name), name, *words]
 
 
 def _started(command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -3,11 +3,12 @@
 #
 # What it is for: whoever paused it may be killed, and its clients would wait for ever. Standard
 # input is a pipe whose other end that process alone holds. Where it ends without the word `done`,
-# the pooler resumes (SIGUSR2, pgbouncer(1)) as soon as the server is ready, or after 30 s.
+# the command is run that resumes the pooler, as soon as the server is ready, or after 30 s.
 #
-#   hold.sh PID STARTED POSTMASTER_PID_FILE      STARTED: field 22 of the process's stat
+#   hold.sh POSTMASTER_PID_FILE COMMAND...
 set -u
-pid=$1 started=$2 file=$3
+file=$1
+shift
 # a Ctrl-C is for the command; this only heeds the end of its input
 trap '' INT TERM HUP
 word=
@@ -23,10 +24,4 @@ while [ "$turn" -lt 300 ]; do
     turn=$((turn + 1))
     sleep 0.1
 done
-{ read -r line <"/proc/$pid/stat"; } 2>/dev/null || exit 0
-line=${line##*) }
-set -f
-# shellcheck disable=SC2086
-set -- $line
-[ "${20}" = "$started" ] && kill -s USR2 "$pid" 2>/dev/null
-exit 0
+exec "$@"
