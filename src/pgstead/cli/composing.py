@@ -45,6 +45,7 @@ class Rendered:
 def rendered(source: Source) -> Rendered:
     """Return what a manifest becomes for Compose. Looks at the machine's figures alone."""
     from pgstead.design import containers as designing
+    from pgstead.design import store_container
     from pgstead.host import build_context, container, facts
     from pgstead.host.backup_tools import BARMAN, S3
     from pgstead.model.containers import HOME, STEAD
@@ -75,6 +76,8 @@ def rendered(source: Source) -> Rendered:
     # What holds no code of ours stays as it is when that changes: the server keeps running.
     apart = dockerfiles.APART
     tags = {name: _tag(text) if name in apart else everything for name, text in stages.items()}
+    if store_container.is_there(manifest):
+        files[".env"] = f"COMPOSE_PROFILES={store_container.NAME}\n"  # started unasked
     files |= monitoring.files(designing.expected(manifest, machine, place))
     files["compose.yml"] = containers.compose(composition, tags)
     return Rendered(

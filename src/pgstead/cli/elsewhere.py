@@ -143,7 +143,8 @@ def _restore(line: Line, engine: ComposeEngine) -> int:
     # of what is about to be replaced
     if {"agent", "postgres"} <= running and (status := engine.run(*backs_up)):
         return status
-    engine.run("stop")
+    # A store of ours is not what is restored: it may be what is restored from.
+    engine.run("stop", *sorted(engine.services() - {"store"}))
     once = ("run", "--rm", "-T", "--no-deps", "--entrypoint", _TOOLBOX, "provision")
     status = engine.run(*once, *line.words)
     if status and "postgres" not in running:

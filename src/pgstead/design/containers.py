@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from pgstead.catalog import gaps
-from pgstead.design import compose, memory, monitoring_containers
+from pgstead.design import brought, compose, memory, monitoring_containers, store_container
 from pgstead.design.memory import GB, MB
 from pgstead.design.server import PRELOADED, cpus
 from pgstead.errors import ManifestError
@@ -77,6 +77,8 @@ def network(manifest: Manifest) -> ContainerNetwork:
     for entry in manifest.databases:
         if entry.service:
             hosts[f"api-{entry.name}"] = f"{service_name(entry)}.internal"
+    if store_container.is_there(manifest):
+        hosts[store_container.NAME] = store_container.HOST
     # The engine gives a network's first address to itself: who comes to a port that is published
     # on loopback comes from there.
     gateway = next(ipaddress.ip_network(edge).hosts())
@@ -92,7 +94,7 @@ def inside(manifest: Manifest) -> Manifest:
     pooler = manifest.pooler.model_copy(
         update={"port": POOLER_PORT, "binary": "/usr/sbin/pgbouncer"}
     )
-    return manifest.model_copy(
+    return store_container.used(brought.seen(manifest)).model_copy(
         update={
             "state": HOME,
             "server": server,
@@ -116,16 +118,16 @@ def _opened(entry: DatabaseEntry) -> DatabaseEntry:
 
 
 def _refuse(manifest: Manifest) -> None:
-    """Raise ManifestError for what lies where containers cannot see it."""
+    """Raise ManifestError for directories: in containers a volume stands in for each."""
     for key, value in (
-        ("tls.ca", manifest.tls.ca),
-        ("tls.certificate", manifest.tls.certificate),
-        ("backup.passphrase_file", manifest.backup.passphrase_file),
+        ("backup.directory", manifest.backup.directory),
+        ("backup.export.directory", manifest.backup.export.directory),
     ):
         if value:
             raise ManifestError(
-                f"{key} names a file of this machine, and containers do not see it yet",
-                hint="leave it out: pgstead makes its own, in a volume",
+                f"{key} names a directory of this machine, and containers do not see it",
+                hint="leave it out: it is in the volume `backup`, which a compose.override.yml may"
+                " put on another device",
                 key=key,
             )
 
@@ -173,6 +175,7 @@ def _containers(manifest: Manifest, host: HostFacts) -> Iterator[Container]:
     for entry in manifest.databases:
         if entry.service is not None:
             yield _service(manifest, entry)
+    yield from store_container.containers(manifest)
     yield from monitoring_containers.containers(manifest)
 
 
@@ -254,7 +257,14 @@ def toolbox_mounts(manifest: Manifest) -> tuple[Mount, ...]:
         if entry.service is not None:
             name = service_name(entry)
             mounts.append(Mount(name, f"{HOME}/{HANDED}/{name}"))
-    return tuple(mounts)
+    return (*mounts, *store_container.mounts(manifest))
+
+
+def _asks_outside(manifest: Manifest) -> bool:
+    """Say whether the toolbox speaks to somebody outside: object storage, who is told of alerts."""
+    alerts = manifest.alerts
+    told = bool(alerts.targets_file or alerts.targets or alerts.heartbeat_file)
+    return manifest.backup.s3 is not None or told
 
 
 def _toolbox(*words: str) -> tuple[str, ...]:
@@ -276,6 +286,7 @@ def _once(manifest: Manifest, name: str, waits: dict[str, Until]) -> Container:
         environment=_QUIET,
         passed={"PGSTEAD_ALLOW": "reload"},
         mounts=toolbox_mounts(manifest),
+        outward=name == "provision" and _asks_outside(manifest),  # a restore from S3 runs in it
         waits=waits,
         once=True,
     )
@@ -292,6 +303,7 @@ def _keeper(manifest: Manifest, name: str, limits: Limits, health: Health | None
         directory=STEAD,
         environment=_QUIET,
         mounts=toolbox_mounts(manifest),
+        outward=name == "agent" and _asks_outside(manifest),
         waits={"provision": Until.DONE},
         health=health,
         stop_seconds=45,

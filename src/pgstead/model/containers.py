@@ -8,6 +8,7 @@ from enum import StrEnum
 
 HOME = "/var/lib/pgstead"  # the state directory, in every container that sees a part of it
 STEAD = "/srv/stead"  # the manifest and what it names: migrations, models, services
+BROUGHT = f"{HOME}/brought"  # files that the manifest names outside of itself
 CLUSTER = "/var/lib/postgresql"  # where PostgreSQL's images declare their volume, since 18
 MACHINE = "/etc/pgstead/machine.json"  # the machine that the design was reckoned for
 PACKAGES = "/opt/pgstead"  # the interpreter's environment
@@ -77,6 +78,7 @@ class Container:
     temporary: tuple[str, ...] = ("/tmp",)  # noqa: S108 - each container's own
     published: tuple[Published, ...] = ()
     alias: str = ""  # the name that others reach it by
+    outward: bool = False  # asks somebody outside of the containers
     waits: Mapping[str, Until] = field(default_factory=dict[str, Until])
     health: Health | None = None
     once: bool = False  # does its work and ends

@@ -107,7 +107,7 @@ def _connections(container: Container) -> dict[str, Value]:
     networks: dict[str, Value] = {"internal": {}}
     if container.alias:
         networks["internal"] = {"aliases": [container.alias]}
-    if container.published:
+    if container.published or container.outward:
         networks["edge"] = {}
     found: dict[str, Value] = {"networks": networks}
     if container.published:
