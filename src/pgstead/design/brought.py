@@ -59,3 +59,10 @@ def seen(manifest: Manifest) -> Manifest:
             "alerts": alerts.model_copy(update={**heard, "targets": targets}),
         }
     )
+
+
+def asks_outside(manifest: Manifest) -> bool:
+    """Say whether the toolbox speaks to somebody outside: object storage, who is told of alerts."""
+    alerts = manifest.alerts
+    told = bool(alerts.targets_file or alerts.targets or alerts.heartbeat_file)
+    return manifest.backup.s3 is not None or told

@@ -70,6 +70,16 @@ def subnets(manifest: Manifest) -> tuple[str, str]:
     return str(internal), str(edge)
 
 
+def server_address(manifest: Manifest) -> str:
+    """Return the server's address in the internal network: the same, whatever container it is.
+
+    A resolver inside PgBouncer keeps what a name led to for as long as the engine's DNS says (ten
+    minutes and more), whatever `dns_max_ttl` is.
+    """
+    internal, _ = subnets(manifest)
+    return str(ipaddress.ip_network(internal)[2])
+
+
 def network(manifest: Manifest) -> ContainerNetwork:
     """Return how the containers see each other."""
     internal, edge = subnets(manifest)
@@ -138,10 +148,13 @@ def composition(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Comp
     `host` is this machine; `place` is where the manifest lies in the containers.
     """
     internal, edge = subnets(manifest)
+    network = ipaddress.ip_network(internal)
     return Composition(
         project=f"pgstead-{label(manifest.name)}",
         containers=tuple(_placed(_within(c, host), place) for c in _containers(manifest, host)),
         internal=internal,
+        given=str([*network.subnets(prefixlen_diff=1)][1]),
+        gateway=str(network[1]),
         edge=edge,
     )
 
@@ -204,6 +217,7 @@ def _postgres(manifest: Manifest, host: HostFacts) -> Container:
         mounts=(*_cluster(), Mount("postgres-tls", f"{HOME}/tls", read_only=True)),
         published=(_published(manifest, manifest.server.port, SERVER_PORT),),
         alias=network(manifest).hosts["direct"],
+        address=server_address(manifest),
         waits={"prepare": Until.DONE},
         health=Health(f"psql -XAtqc 'SELECT 1' '{asks}'", start_period=600),
         stop_signal="SIGINT",  # fast shutdown; SIGTERM would wait for every client
@@ -236,6 +250,7 @@ def _pgbouncer(manifest: Manifest) -> Container:
         temporary=("/tmp", CLUSTER),  # noqa: S108 - each container's own
         published=(_published(manifest, manifest.pooler.port, POOLER_PORT),),
         alias=network(manifest).hosts["pooler"],
+        hosts={network(manifest).hosts["direct"]: server_address(manifest)},
         waits={"postgres": Until.HEALTHY},
         health=Health(f"psql -XAtqc 'SHOW VERSION' '{asks}'"),
         stop_signal="SIGQUIT",  # at once, in every version; SIGTERM waits for clients
@@ -260,13 +275,6 @@ def toolbox_mounts(manifest: Manifest) -> tuple[Mount, ...]:
     return (*mounts, *store_container.mounts(manifest))
 
 
-def _asks_outside(manifest: Manifest) -> bool:
-    """Say whether the toolbox speaks to somebody outside: object storage, who is told of alerts."""
-    alerts = manifest.alerts
-    told = bool(alerts.targets_file or alerts.targets or alerts.heartbeat_file)
-    return manifest.backup.s3 is not None or told
-
-
 def _toolbox(*words: str) -> tuple[str, ...]:
     return (_PYTHON, "-m", "pgstead.cli.container", *words)
 
@@ -286,7 +294,8 @@ def _once(manifest: Manifest, name: str, waits: dict[str, Until]) -> Container:
         environment=_QUIET,
         passed={"PGSTEAD_ALLOW": "reload"},
         mounts=toolbox_mounts(manifest),
-        outward=name == "provision" and _asks_outside(manifest),  # a restore from S3 runs in it
+        outward=name == "provision"
+        and brought.asks_outside(manifest),  # a restore from S3 runs in it
         waits=waits,
         once=True,
     )
@@ -303,7 +312,7 @@ def _keeper(manifest: Manifest, name: str, limits: Limits, health: Health | None
         directory=STEAD,
         environment=_QUIET,
         mounts=toolbox_mounts(manifest),
-        outward=name == "agent" and _asks_outside(manifest),
+        outward=name == "agent" and brought.asks_outside(manifest),
         waits={"provision": Until.DONE},
         health=health,
         stop_seconds=45,

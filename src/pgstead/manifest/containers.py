@@ -12,13 +12,13 @@ from pgstead.manifest.part import Part
 from pgstead.manifest.quantities import Switch, Whole
 
 _IMAGE = r"^([a-z0-9][A-Za-z0-9._:@/-]*)?$"
-_SMALLEST = 27  # two networks of 16 addresses each
+_SMALLEST = 26  # two networks of 32 addresses each
 
 
 def _subnet(text: str) -> str:
     network = ipaddress.ip_network(names.network(text))
     if network.version != 4 or network.prefixlen > _SMALLEST or not network.is_private:
-        raise ValueError(f"{text} is no private IPv4 network of 32 addresses or more")
+        raise ValueError(f"{text} is no private IPv4 network of 64 addresses or more")
     return str(network)
 
 

@@ -78,6 +78,8 @@ class Container:
     temporary: tuple[str, ...] = ("/tmp",)  # noqa: S108 - each container's own
     published: tuple[Published, ...] = ()
     alias: str = ""  # the name that others reach it by
+    address: str = ""  # its own on the internal network, whatever becomes of the container
+    hosts: Mapping[str, str] = field(default_factory=dict[str, str])  # known without being asked
     outward: bool = False  # asks somebody outside of the containers
     waits: Mapping[str, Until] = field(default_factory=dict[str, Until])
     health: Health | None = None
@@ -94,6 +96,8 @@ class Composition:
     project: str
     containers: tuple[Container, ...]
     internal: str  # CIDR; without a way out
+    given: str  # CIDR within it; what the engine gives addresses from
+    gateway: str  # address within it; the engine's own
     edge: str  # CIDR; the one that ports are published from
 
     def container(self, name: str) -> Container:

@@ -116,6 +116,20 @@ def test_the_two_networks_do_not_overlap_and_fill_the_one_that_is_named() -> Non
     ]
 
 
+@pytest.mark.parametrize("network", ["10.213.52.0/24", "10.213.52.64/26"])
+def test_the_server_keeps_its_address_and_the_engine_gives_it_to_nobody(network: str) -> None:
+    told = _composition(f'{SERVICE}\n[containers]\nnetwork = "{network}"\n')
+    server = told.container("postgres")
+    kept = ipaddress.IPv4Address(server.address)
+    internal, given = map(ipaddress.IPv4Network, (told.internal, told.given))
+    assert given.subnet_of(internal)
+    assert kept in internal
+    assert kept not in given
+    assert told.gateway not in {server.address, str(internal[0])}
+    assert ipaddress.IPv4Address(told.gateway) not in given
+    assert told.container("pgbouncer").hosts == {server.alias: server.address}
+
+
 def test_without_backups_there_is_no_receiver() -> None:
     names = {c.name for c in _composition(f"{SERVICE}\n[backup]\nenabled = false\n").containers}
     assert "wal-receiver" not in names
