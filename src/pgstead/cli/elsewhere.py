@@ -91,7 +91,10 @@ def run(line: Line) -> int:
         case "destroy":
             return _destroy(line, place)
         case "restore" if "--in-place" in line.words and "--rehearse" not in line.words:
-            return _restore(line, _engine(line, place))
+            engine = _engine(line, place)
+            if not place:  # else the files that the manifest names may be another machine's
+                _bring(line, engine)
+            return _restore(line, engine)
         case _:
             return _inside(line, _engine(line, place))
 
@@ -126,6 +129,14 @@ def _inside(line: Line, engine: ComposeEngine) -> int:
     if line.command in _CHANGING:
         engine.run("exec", "-T", "agent", *INSIDE, "hand-out")
     return status
+
+
+def _bring(line: Line, engine: ComposeEngine) -> None:
+    """Carry what the manifest names there: the passphrase of the backups, the keys of S3."""
+    from pgstead.cli.composed_up import bring
+    from pgstead.cli.wiring import read_manifest
+
+    bring(engine, read_manifest(line.manifest))
 
 
 def _restore(line: Line, engine: ComposeEngine) -> int:
