@@ -105,7 +105,7 @@ def start(engine: ComposeEngine, console: Console, allow: Impact) -> None:
     words = ["up", "--detach", "--remove-orphans"]
     if kept := _kept(engine):
         # Named without these: Compose makes all anew whose network it takes for another one, and
-        # with podman it takes every one for that.
+        # with podman it takes every one for that. Who runs as wanted goes on.
         words += ["--no-deps", *sorted(engine.services() - kept)]
     if status := engine.run(*words, environment=told):
         raise failure(engine, status)
@@ -113,9 +113,9 @@ def start(engine: ComposeEngine, console: Console, allow: Impact) -> None:
 
 
 def _kept(engine: ComposeEngine) -> frozenset[str]:
-    """Return the doors that run as they are wanted."""
+    """Return the services that run as they are wanted."""
     running = {found.service for found in engine.containers() if found.state == "running"}
-    return (_DOORS & running) - engine.outdated()
+    return frozenset(running) - engine.outdated()
 
 
 def _tell(

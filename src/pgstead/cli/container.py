@@ -123,14 +123,18 @@ def hold(patience: float) -> int:
     with locked(wired):
         restarting.checkpoint(ports)
         ports.hold.release()  # what a killed one left
+        restarting.give_time(ports)  # a container is made by others, who may be slow
         began = time.monotonic()
-        with ports.hold.waiting(patience=patience):
-            sys.stdout.write("held\n")
-            sys.stdout.flush()
-            _listen()
-            end = time.monotonic() + _READY
-            while not ports.sql.answers() and time.monotonic() < end:
-                time.sleep(0.02)
+        try:
+            with ports.hold.waiting(patience=patience):
+                sys.stdout.write("held\n")
+                sys.stdout.flush()
+                _listen()
+                end = time.monotonic() + _READY
+                while not ports.sql.answers() and time.monotonic() < end:
+                    time.sleep(0.02)
+        finally:
+            restarting.usual_times(ports)
         sys.stdout.write(f"{time.monotonic() - began:.3f}\n")
     return 0
 
