@@ -17,6 +17,7 @@ from pgstead.cli import composed_up
 from pgstead.cli.console import Console
 from pgstead.cli.elsewhere import Line
 from pgstead.cli.invocation import Invocation
+from pgstead.cli.wiring import Source
 from pgstead.design import containers as designing
 from pgstead.errors import (
     BudgetError,
@@ -26,6 +27,7 @@ from pgstead.errors import (
     NoNetworkError,
     NotAllowedError,
     PortTakenError,
+    SteadError,
     UsageError,
 )
 from pgstead.host.compose_engine import ComposeEngine
@@ -228,3 +230,32 @@ def test_a_door_that_runs_as_it_is_wanted_is_left_as_it_is(
     composed_up.start(engine(tmp_path, **told), console, Impact.RELOAD)
     after = said.read_text().partition("--remove-orphans")[2].split()
     assert after == (["--no-deps", "agent"] if left_out else [])
+
+
+NAMED = '\n[tls]\nca = "ca"\ncertificate = "crt"\nkey = "key"\n'
+
+
+def _source(directory: Path) -> Source:
+    for name in ("ca", "crt", "key"):
+        (directory / name).write_text(f"{name}, and nobody's business\n")
+    return Source(parse(world.text(more=NAMED)), directory, directory / "pgstead.toml")
+
+
+def test_what_the_manifest_names_goes_by_standard_input_and_no_argument(tmp_path: Path) -> None:
+    heard, argued = tmp_path / "heard", tmp_path / "argued"
+    said = {"provision_bring": f'echo "$*" >{argued}; cat >{heard}'}
+    composed_up.bring(engine(tmp_path, **said), _source(tmp_path))
+    assert set(json.loads(heard.read_text())) == {"tls.ca", "tls.certificate", "tls.key"}
+    assert "business" in heard.read_text()
+    assert "business" not in argued.read_text()
+
+
+def test_nothing_is_run_where_nothing_is_named(tmp_path: Path) -> None:
+    source = replace(_source(tmp_path), manifest=parse(world.text()))
+    composed_up.bring(engine(tmp_path), source)
+
+
+def test_files_that_are_not_taken_are_said(tmp_path: Path) -> None:
+    refusing = engine(tmp_path, provision_bring="echo error: no room >&2; exit 1")
+    with pytest.raises(SteadError, match="no room"):
+        composed_up.bring(refusing, _source(tmp_path))

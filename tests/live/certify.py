@@ -20,8 +20,10 @@ _SIGNS = dict.fromkeys(
 ) | {"key_cert_sign": True, "crl_sign": True}
 
 
-def certify(folder: Path, data: Path, *, now: dt.datetime | None = None) -> None:
-    """Make a CA and a server certificate for loopback."""
+def certify(
+    folder: Path, data: Path, *, now: dt.datetime | None = None, hosts: tuple[str, ...] = ()
+) -> None:
+    """Make a CA and a server certificate for loopback, and for further names."""
     now = now or dt.datetime.now(dt.UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "scratch CA")])
@@ -46,7 +48,10 @@ def certify(folder: Path, data: Path, *, now: dt.datetime | None = None) -> None
         )
         .sign(ca_key, hashes.SHA256())
     )
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [
+        *map(x509.DNSName, ("localhost", *hosts)),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
     certificate = (
         builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]), key.public_key())
         .add_extension(x509.SubjectAlternativeName(names), critical=False)

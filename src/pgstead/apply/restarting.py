@@ -6,10 +6,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pgstead.errors import NotRunningError
+from pgstead.errors import NotRunningError, SteadError
 from pgstead.ports import Ports
 
 PATIENCE = 10.0  # seconds for transactions to end
+# What the pooler's clients wait for is longer than what they wait for otherwise.
+_WAITING = ("query_wait_timeout", "client_login_timeout")
+_LONG = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +46,16 @@ def checkpoint(ports: Ports) -> None:
         connection.execute("SET statement_timeout = 0")
         for _ in range(2):
             connection.execute("CHECKPOINT")
+
+
+def give_time(ports: Ports) -> None:
+    """Have the pooler's clients wait for as long as it takes; a RELOAD ends that."""
+    with suppress(SteadError):
+        for name in _WAITING:
+            ports.console.run(f"SET {name} = {_LONG}")
+
+
+def usual_times(ports: Ports) -> None:
+    """Have the pooler read its file: its clients wait as long as the design says."""
+    with suppress(SteadError):
+        ports.console.run("RELOAD")

@@ -5,6 +5,7 @@ The server's container is made anew while the pooler's clients wait: they see a 
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Generator
@@ -28,6 +29,7 @@ from pgstead.model.operation import Impact
 
 if TYPE_CHECKING:
     from pgstead.cli.elsewhere import Line
+    from pgstead.cli.wiring import Source
     from pgstead.host.compose_engine import ComposeEngine
     from pgstead.model.containers import Composition
 
@@ -61,6 +63,7 @@ def up(line: Line, directory: Path) -> int:
         console.step("writing compose.yml and what the images are built of")
         made.write(directory)
     engine.build()
+    bring(engine, source)
     with console.working():
         console.step("looking at what runs")
         renewed = _judged(engine, allow)
@@ -73,6 +76,18 @@ def up(line: Line, directory: Path) -> int:
     took, json = time.monotonic() - began, line.invocation.json
     _tell(console, source.manifest.name, engine, stall, took, json=json)
     return 0
+
+
+def bring(engine: ComposeEngine, source: Source) -> None:
+    """Carry the files that the manifest names into the volume of the state. Raises HostError."""
+    from pgstead.host import brought
+
+    if not (texts := brought.texts(source.manifest, source.directory)):
+        return
+    words = ("run", "--rm", "-T", "--no-deps", "provision", "bring")
+    told = engine.ask(*words, given=json.dumps(texts).encode())
+    if told.status:
+        raise _refusal(told.status, told.err)
 
 
 def _judged(engine: ComposeEngine, allow: Impact) -> frozenset[str]:
@@ -90,7 +105,7 @@ def start(engine: ComposeEngine, console: Console, allow: Impact) -> None:
     words = ["up", "--detach", "--remove-orphans"]
     if kept := _kept(engine):
         # Named without these: Compose makes all anew whose network it takes for another one, and
-        # with podman it takes every one for that.
+        # with podman it takes every one for that. Who runs as wanted goes on.
         words += ["--no-deps", *sorted(engine.services() - kept)]
     if status := engine.run(*words, environment=told):
         raise failure(engine, status)
@@ -98,9 +113,9 @@ def start(engine: ComposeEngine, console: Console, allow: Impact) -> None:
 
 
 def _kept(engine: ComposeEngine) -> frozenset[str]:
-    """Return the doors that run as they are wanted."""
+    """Return the services that run as they are wanted."""
     running = {found.service for found in engine.containers() if found.state == "running"}
-    return (_DOORS & running) - engine.outdated()
+    return frozenset(running) - engine.outdated()
 
 
 def _tell(

@@ -4,11 +4,13 @@
 with server and pooler running, does all that `pgstead up` does; `run NAME` becomes a program of
 the design (agent, wal-receiver); `hand-out` gives other containers what they see of the state.
 `check` says whether this code can carry on with what the volumes hold; `hold` has the pooler's
-clients wait while the server's container is made anew; `first-backup` waits for it.
+clients wait while the server's container is made anew; `first-backup` waits for it; `bring` takes
+what the manifest names outside of itself from its standard input.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import sys
@@ -37,6 +39,7 @@ def prepare() -> int:
     from pgstead.workflows.planning import plan
 
     console = Console(Invocation())
+    _must_be_brought()
     wired = wire(Path.cwd(), console)
     with prepared(wired):
         if wired.ports.sql.answers():
@@ -56,8 +59,28 @@ def provision() -> int:
     """Bring about what the manifest says, as `pgstead up` does."""
     from pgstead.cli.main import main
 
+    _must_be_brought()
     status = main(["-C", ".", "up", "--allow", _allowed()])
     return status or hand_out()
+
+
+def bring(keys: Sequence[str]) -> int:
+    """Take the files that the manifest names: the one whose key is given, or all as one JSON."""
+    from pgstead.host import brought
+
+    text = sys.stdin.read()
+    if keys:
+        brought.take({keys[0]: text})
+        return 0
+    brought.take(json.loads(text), only=True)
+    return 0
+
+
+def _must_be_brought() -> None:
+    from pgstead.cli.wiring import read_manifest
+    from pgstead.host import brought
+
+    brought.must_be_there(read_manifest(Path.cwd()).manifest)
 
 
 def hand_out() -> int:
@@ -100,14 +123,18 @@ def hold(patience: float) -> int:
     with locked(wired):
         restarting.checkpoint(ports)
         ports.hold.release()  # what a killed one left
+        restarting.give_time(ports)  # a container is made by others, who may be slow
         began = time.monotonic()
-        with ports.hold.waiting(patience=patience):
-            sys.stdout.write("held\n")
-            sys.stdout.flush()
-            _listen()
-            end = time.monotonic() + _READY
-            while not ports.sql.answers() and time.monotonic() < end:
-                time.sleep(0.02)
+        try:
+            with ports.hold.waiting(patience=patience):
+                sys.stdout.write("held\n")
+                sys.stdout.flush()
+                _listen()
+                end = time.monotonic() + _READY
+                while not ports.sql.answers() and time.monotonic() < end:
+                    time.sleep(0.02)
+        finally:
+            restarting.usual_times(ports)
         sys.stdout.write(f"{time.monotonic() - began:.3f}\n")
     return 0
 
@@ -165,6 +192,8 @@ def main(arguments: Sequence[str]) -> int:
             return provision()
         case ["hand-out"]:
             return hand_out()
+        case ["bring", *keys]:
+            return bring(keys)
         case ["check"]:
             return check()
         case ["hold", patience]:

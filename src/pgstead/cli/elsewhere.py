@@ -91,7 +91,10 @@ def run(line: Line) -> int:
         case "destroy":
             return _destroy(line, place)
         case "restore" if "--in-place" in line.words and "--rehearse" not in line.words:
-            return _restore(line, _engine(line, place))
+            engine = _engine(line, place)
+            if not place:  # else the files that the manifest names may be another machine's
+                _bring(line, engine)
+            return _restore(line, engine)
         case _:
             return _inside(line, _engine(line, place))
 
@@ -128,6 +131,14 @@ def _inside(line: Line, engine: ComposeEngine) -> int:
     return status
 
 
+def _bring(line: Line, engine: ComposeEngine) -> None:
+    """Carry what the manifest names there: the passphrase of the backups, the keys of S3."""
+    from pgstead.cli.composed_up import bring
+    from pgstead.cli.wiring import read_manifest
+
+    bring(engine, read_manifest(line.manifest))
+
+
 def _restore(line: Line, engine: ComposeEngine) -> int:
     """Restore with everything stopped, which only the engine can do, and start it again."""
     if "--yes" not in line.words:
@@ -143,7 +154,8 @@ def _restore(line: Line, engine: ComposeEngine) -> int:
     # of what is about to be replaced
     if {"agent", "postgres"} <= running and (status := engine.run(*backs_up)):
         return status
-    engine.run("stop")
+    # A store of ours is not what is restored: it may be what is restored from.
+    engine.run("stop", *sorted(engine.services() - {"store"}))
     once = ("run", "--rm", "-T", "--no-deps", "--entrypoint", _TOOLBOX, "provision")
     status = engine.run(*once, *line.words)
     if status and "postgres" not in running:

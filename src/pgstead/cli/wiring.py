@@ -338,7 +338,7 @@ def _provided(design: Design) -> Mapping[str, Provided]:
         found["ca"] = Provided(ca)
     if certificate := given.get("tls/server.crt"):
         pair = Provided(certificate, given.get("tls/server.key"))
-        found |= {"server": pair, "pooler": pair}
+        found |= dict.fromkeys(("server", "pooler", "store"), pair)
     return found
 
 

@@ -18,6 +18,7 @@ from pgstead.design import (
     programs,
     roles,
     server,
+    store_container,
     telemetry,
     tls,
     upkeep,
@@ -276,6 +277,8 @@ def _wanted(
     yield from pooler.resources(decided.pooler_settings)
     if backed_up is not None:
         yield from backup.resources(manifest, backed_up)
+    if host.network is not None:
+        yield from store_container.resources(manifest)
     if decided.audit is not None:
         yield from audit.resources(manifest, decided.audit)
     yield from upkeep.resources(decided.plans, decided.upkeep)

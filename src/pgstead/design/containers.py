@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from pgstead.catalog import gaps
-from pgstead.design import compose, memory, monitoring_containers
+from pgstead.design import brought, compose, memory, monitoring_containers, store_container
 from pgstead.design.memory import GB, MB
 from pgstead.design.server import PRELOADED, cpus
 from pgstead.errors import ManifestError
@@ -70,6 +70,16 @@ def subnets(manifest: Manifest) -> tuple[str, str]:
     return str(internal), str(edge)
 
 
+def server_address(manifest: Manifest) -> str:
+    """Return the server's address in the internal network: the same, whatever container it is.
+
+    A resolver inside PgBouncer keeps what a name led to for as long as the engine's DNS says (ten
+    minutes and more), whatever `dns_max_ttl` is.
+    """
+    internal, _ = subnets(manifest)
+    return str(ipaddress.ip_network(internal)[2])
+
+
 def network(manifest: Manifest) -> ContainerNetwork:
     """Return how the containers see each other."""
     internal, edge = subnets(manifest)
@@ -77,6 +87,8 @@ def network(manifest: Manifest) -> ContainerNetwork:
     for entry in manifest.databases:
         if entry.service:
             hosts[f"api-{entry.name}"] = f"{service_name(entry)}.internal"
+    if store_container.is_there(manifest):
+        hosts[store_container.NAME] = store_container.HOST
     # The engine gives a network's first address to itself: who comes to a port that is published
     # on loopback comes from there.
     gateway = next(ipaddress.ip_network(edge).hosts())
@@ -92,7 +104,7 @@ def inside(manifest: Manifest) -> Manifest:
     pooler = manifest.pooler.model_copy(
         update={"port": POOLER_PORT, "binary": "/usr/sbin/pgbouncer"}
     )
-    return manifest.model_copy(
+    return store_container.used(brought.seen(manifest)).model_copy(
         update={
             "state": HOME,
             "server": server,
@@ -116,16 +128,16 @@ def _opened(entry: DatabaseEntry) -> DatabaseEntry:
 
 
 def _refuse(manifest: Manifest) -> None:
-    """Raise ManifestError for what lies where containers cannot see it."""
+    """Raise ManifestError for directories: in containers a volume stands in for each."""
     for key, value in (
-        ("tls.ca", manifest.tls.ca),
-        ("tls.certificate", manifest.tls.certificate),
-        ("backup.passphrase_file", manifest.backup.passphrase_file),
+        ("backup.directory", manifest.backup.directory),
+        ("backup.export.directory", manifest.backup.export.directory),
     ):
         if value:
             raise ManifestError(
-                f"{key} names a file of this machine, and containers do not see it yet",
-                hint="leave it out: pgstead makes its own, in a volume",
+                f"{key} names a directory of this machine, and containers do not see it",
+                hint="leave it out: it is in the volume `backup`, which a compose.override.yml may"
+                " put on another device",
                 key=key,
             )
 
@@ -136,10 +148,13 @@ def composition(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Comp
     `host` is this machine; `place` is where the manifest lies in the containers.
     """
     internal, edge = subnets(manifest)
+    network = ipaddress.ip_network(internal)
     return Composition(
         project=f"pgstead-{label(manifest.name)}",
         containers=tuple(_placed(_within(c, host), place) for c in _containers(manifest, host)),
         internal=internal,
+        given=str([*network.subnets(prefixlen_diff=1)][1]),
+        gateway=str(network[1]),
         edge=edge,
     )
 
@@ -173,6 +188,7 @@ def _containers(manifest: Manifest, host: HostFacts) -> Iterator[Container]:
     for entry in manifest.databases:
         if entry.service is not None:
             yield _service(manifest, entry)
+    yield from store_container.containers(manifest)
     yield from monitoring_containers.containers(manifest)
 
 
@@ -201,6 +217,7 @@ def _postgres(manifest: Manifest, host: HostFacts) -> Container:
         mounts=(*_cluster(), Mount("postgres-tls", f"{HOME}/tls", read_only=True)),
         published=(_published(manifest, manifest.server.port, SERVER_PORT),),
         alias=network(manifest).hosts["direct"],
+        address=server_address(manifest),
         waits={"prepare": Until.DONE},
         health=Health(f"psql -XAtqc 'SELECT 1' '{asks}'", start_period=600),
         stop_signal="SIGINT",  # fast shutdown; SIGTERM would wait for every client
@@ -233,6 +250,7 @@ def _pgbouncer(manifest: Manifest) -> Container:
         temporary=("/tmp", CLUSTER),  # noqa: S108 - each container's own
         published=(_published(manifest, manifest.pooler.port, POOLER_PORT),),
         alias=network(manifest).hosts["pooler"],
+        hosts={network(manifest).hosts["direct"]: server_address(manifest)},
         waits={"postgres": Until.HEALTHY},
         health=Health(f"psql -XAtqc 'SHOW VERSION' '{asks}'"),
         stop_signal="SIGQUIT",  # at once, in every version; SIGTERM waits for clients
@@ -254,7 +272,7 @@ def toolbox_mounts(manifest: Manifest) -> tuple[Mount, ...]:
         if entry.service is not None:
             name = service_name(entry)
             mounts.append(Mount(name, f"{HOME}/{HANDED}/{name}"))
-    return tuple(mounts)
+    return (*mounts, *store_container.mounts(manifest))
 
 
 def _toolbox(*words: str) -> tuple[str, ...]:
@@ -276,6 +294,8 @@ def _once(manifest: Manifest, name: str, waits: dict[str, Until]) -> Container:
         environment=_QUIET,
         passed={"PGSTEAD_ALLOW": "reload"},
         mounts=toolbox_mounts(manifest),
+        outward=name == "provision"
+        and brought.asks_outside(manifest),  # a restore from S3 runs in it
         waits=waits,
         once=True,
     )
@@ -292,6 +312,7 @@ def _keeper(manifest: Manifest, name: str, limits: Limits, health: Health | None
         directory=STEAD,
         environment=_QUIET,
         mounts=toolbox_mounts(manifest),
+        outward=name == "agent" and brought.asks_outside(manifest),
         waits={"provision": Until.DONE},
         health=health,
         stop_seconds=45,

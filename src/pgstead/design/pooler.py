@@ -37,7 +37,6 @@ def derive(
         *_tls(manifest, server, layout),
         *_pools(connections),
         *_times(manifest),
-        *_names(host),
         *_statements(build),
         *_logging(manifest, layout),
     ]
@@ -125,14 +124,6 @@ def _pools(connections: Connections) -> Iterator[Value]:
     yield Value("reserve_pool_timeout", "5", "after 5 s of waiting", "POL-1")
     yield Value("max_db_connections", str(figures.per_database), "50 per database", "POL-1")
     yield Value("max_user_connections", str(figures.per_user), "50 per role", "POL-1")
-
-
-def _names(host: HostFacts) -> Iterator[Value]:
-    """In containers the server has a name, and another address when its container is made anew."""
-    if host.network is None:
-        return
-    for name in ("dns_max_ttl", "dns_nxdomain_ttl"):
-        yield Value(name, "1", "a server whose container is new is found at once", "REL-1")
 
 
 def _times(manifest: Manifest) -> Iterator[Value]:

@@ -83,6 +83,8 @@ def certificates(manifest: Manifest, host: HostFacts, *, pooled: bool) -> Iterat
     yield Certificate("server", served, provided=provided)
     if pooled:
         yield Certificate("pooler", served, provided=provided)
+    if host.network is not None and "store" in host.network.hosts:
+        yield Certificate("store", served, provided=provided)
     clients = dict.fromkeys(manifest.tls.clients)
     if manifest.tls.client_certificates == "required" and not provided:
         roles = ((e.app, e.readonly, e.admin, e.migrator) for e in manifest.databases)

@@ -118,11 +118,13 @@ class ComposeEngine:
             signal.signal(signal.SIGINT, before)
         return done.returncode
 
-    def ask(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Told:
-        """Run it, and return what it says."""
+    def ask(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, given: bytes = b""
+    ) -> Told:
+        """Run it with what it is given to read, and return what it says."""
         done = subprocess.run(
             self._words(arguments),
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             check=False,
             env={**os.environ, **(environment or {})},

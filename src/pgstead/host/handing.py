@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from pgstead.design import store_container
 from pgstead.host.files import LocalFiles
 from pgstead.model.containers import HANDED
 from pgstead.model.design import Design
@@ -39,9 +40,19 @@ def _handed(design: Design) -> Iterator[tuple[str, dict[str, PurePosixPath]]]:
     for owner, name in (("postgres", "server"), ("pgbouncer", "pooler")):
         names = ("ca.crt", f"{name}.crt", f"{name}.key")
         yield owner, {file: tls / file for file in names}
+    assert design.host.network is not None
+    if store_container.NAME in design.host.network.hosts:
+        yield store_container.NAME, dict(_of_store(design))
     parts = dict(_of_service(design))
     for container in _services(design):
         yield container, parts
+
+
+def _of_store(design: Design) -> Iterator[tuple[str, PurePosixPath]]:
+    for file in (f"{store_container.NAME}.crt", f"{store_container.NAME}.key"):
+        yield file, design.layout.tls / file
+    for name in store_container.KEYS:
+        yield name, design.layout.secret(name)
 
 
 def _services(design: Design) -> Iterator[str]:

@@ -122,7 +122,9 @@ def _keeper(design: Design, console: SocketConsole) -> Keeper:
     layout = design.layout
     if design.host.network is None:
         return lambda: holding.by_signal(layout)
-    asks = [f"{design.build.bindir}/psql", "-XAtqc", "RESUME", console.conninfo]
+    # RELOAD: clients wait as long as the design says again, and no longer
+    said = ("-c", "RESUME", "-c", "RELOAD")
+    asks = [f"{design.build.bindir}/psql", "-XAtq", *said, console.conninfo]
     return lambda: holding.by_console(layout, console, asks)
 
 

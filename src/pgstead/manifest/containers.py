@@ -9,16 +9,16 @@ from pydantic import AfterValidator, Field
 
 from pgstead.manifest import names
 from pgstead.manifest.part import Part
-from pgstead.manifest.quantities import Whole
+from pgstead.manifest.quantities import Switch, Whole
 
 _IMAGE = r"^([a-z0-9][A-Za-z0-9._:@/-]*)?$"
-_SMALLEST = 27  # two networks of 16 addresses each
+_SMALLEST = 26  # two networks of 32 addresses each
 
 
 def _subnet(text: str) -> str:
     network = ipaddress.ip_network(names.network(text))
     if network.version != 4 or network.prefixlen > _SMALLEST or not network.is_private:
-        raise ValueError(f"{text} is no private IPv4 network of 32 addresses or more")
+        raise ValueError(f"{text} is no private IPv4 network of 64 addresses or more")
     return str(network)
 
 
@@ -53,6 +53,9 @@ class Images(Part):
     grafana: Image = Field(
         default="docker.io/grafana/grafana:12.3.0", description="Profile `grafana`."
     )
+    store: Image = Field(
+        default="docker.io/versity/versitygw:v1.7.0", description="Profile `store`."
+    )
 
 
 class Containers(Part):
@@ -72,6 +75,10 @@ class Containers(Part):
     network: Annotated[str, AfterValidator(_subnet)] = Field(
         default="10.213.52.0/24",
         description="Addresses of the containers: one half internal, one half for published ports.",
+    )
+    store: Switch = Field(
+        default=False,
+        description="Keep a copy of the backups in a store beside, that speaks S3.",
     )
     uid: Annotated[Whole, Field(ge=1, le=65533)] = Field(
         default=999, description="Number of the user that runs everything."

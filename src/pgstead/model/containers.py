@@ -8,6 +8,7 @@ from enum import StrEnum
 
 HOME = "/var/lib/pgstead"  # the state directory, in every container that sees a part of it
 STEAD = "/srv/stead"  # the manifest and what it names: migrations, models, services
+BROUGHT = f"{HOME}/brought"  # files that the manifest names outside of itself
 CLUSTER = "/var/lib/postgresql"  # where PostgreSQL's images declare their volume, since 18
 MACHINE = "/etc/pgstead/machine.json"  # the machine that the design was reckoned for
 PACKAGES = "/opt/pgstead"  # the interpreter's environment
@@ -77,6 +78,9 @@ class Container:
     temporary: tuple[str, ...] = ("/tmp",)  # noqa: S108 - each container's own
     published: tuple[Published, ...] = ()
     alias: str = ""  # the name that others reach it by
+    address: str = ""  # its own on the internal network, whatever becomes of the container
+    hosts: Mapping[str, str] = field(default_factory=dict[str, str])  # known without being asked
+    outward: bool = False  # asks somebody outside of the containers
     waits: Mapping[str, Until] = field(default_factory=dict[str, Until])
     health: Health | None = None
     once: bool = False  # does its work and ends
@@ -92,6 +96,8 @@ class Composition:
     project: str
     containers: tuple[Container, ...]
     internal: str  # CIDR; without a way out
+    given: str  # CIDR within it; what the engine gives addresses from
+    gateway: str  # address within it; the engine's own
     edge: str  # CIDR; the one that ports are published from
 
     def container(self, name: str) -> Container:

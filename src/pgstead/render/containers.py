@@ -18,8 +18,8 @@ def compose(composition: Composition, tags: Mapping[str, str]) -> str:
         "name": composition.project,
         "services": {c.name: _service(composition, c, tags) for c in composition.containers},
         "networks": {
-            "internal": {"internal": True, "ipam": _addresses(composition.internal)},
-            "edge": {"ipam": _addresses(composition.edge)},
+            "internal": {"internal": True, "ipam": _internal(composition)},
+            "edge": {"ipam": {"config": [{"subnet": composition.edge}]}},
         },
         "volumes": {name: {} for name in composition.volumes},
     }
@@ -30,8 +30,10 @@ def compose(composition: Composition, tags: Mapping[str, str]) -> str:
     return head + yaml_text.text(told)
 
 
-def _addresses(subnet: str) -> Value:
-    return {"config": [{"subnet": subnet}]}
+def _internal(composition: Composition) -> Value:
+    """Keep what the engine gives out apart from what containers have for ever."""
+    told: dict[str, Value] = {"subnet": composition.internal, "ip_range": composition.given}
+    return {"config": [{**told, "gateway": composition.gateway}]}
 
 
 def _service(composition: Composition, container: Container, tags: Mapping[str, str]) -> Value:
@@ -104,14 +106,19 @@ def _limits(container: Container) -> dict[str, Value]:
 
 
 def _connections(container: Container) -> dict[str, Value]:
-    networks: dict[str, Value] = {"internal": {}}
+    internal: dict[str, Value] = {}
     if container.alias:
-        networks["internal"] = {"aliases": [container.alias]}
-    if container.published:
+        internal["aliases"] = [container.alias]
+    if container.address:
+        internal["ipv4_address"] = container.address
+    networks: dict[str, Value] = {"internal": internal}
+    if container.published or container.outward:
         networks["edge"] = {}
     found: dict[str, Value] = {"networks": networks}
     if container.published:
         found["ports"] = [_port(port) for port in container.published]
+    if container.hosts:
+        found["extra_hosts"] = dict(container.hosts)
     return found
 
 

@@ -73,10 +73,10 @@ def _user(manifest: Manifest) -> str:
     )
 
 
-def _state(manifest: Manifest, handed: Sequence[str] = ()) -> str:
+def _state(manifest: Manifest, handed: Sequence[str] = (), parts: Sequence[str] = _PARTS) -> str:
     """Make the directories that volumes are mounted on: a new volume takes their owner and mode."""
     uid = manifest.containers.uid
-    inner = [f"{HOME}/{part}" for part in _PARTS]
+    inner = [f"{HOME}/{part}" for part in parts]
     inner += [f"{HOME}/{HANDED}/{name}" for name in handed]
     places = " ".join((CLUSTER, HOME, *inner))
     return f"install --directory --owner={uid} --group={uid} --mode=0700 {places}"
@@ -176,11 +176,12 @@ def _application(manifest: Manifest, place: str) -> str:
 def _toolbox(manifest: Manifest, handed: Sequence[str], place: str) -> str:
     # zstd and lz4: Barman reads a backup's label out of it through the programs
     packages = ("python3", "pgbouncer", "rsync", "gpg", "gpg-agent", "openssl", "zstd", "lz4")
+    state = _state(manifest, handed, (*_PARTS, "store"))
     return (
         "FROM server AS toolbox\n"
         "USER root\n"
         f"RUN {_install(*packages)}\n"
-        f"RUN {_state(manifest, handed)} && ln -s {TOOLCHAIN} {HOME}/toolchain\n"
+        f"RUN {state} && ln -s {TOOLCHAIN} {HOME}/toolchain\n"
         f"COPY --from=packages {TOOLCHAIN} {TOOLCHAIN}\n"
         f"COPY --from=packages {PACKAGES} {PACKAGES}\n"
         f"COPY machine.json {MACHINE}\n"

@@ -31,9 +31,6 @@ from pgstead.workflows.up import up
 
 _STOPPING = 600.0  # seconds for a fast shutdown: others are cut off, and a checkpoint is made
 _AFTER = frozenset({"archiver", "agent"})  # programs that begin when all else is settled
-# What the pooler's clients wait for is longer than what they wait for otherwise.
-_WAITING = ("query_wait_timeout", "client_login_timeout")
-_LONG = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ def upgrade(
         clock = _Clock()
         with old.ports.hold.waiting(patience=patience, anyway=anyway):
             clock.lap("pause")
-            _give_time(old)
+            restarting.give_time(old.ports)
             _changed_over(old, new, work, wanted, clock)
         clock.lap("resume")
     except BaseException:
@@ -136,19 +133,6 @@ def _abandon(old: Side, work: Work) -> None:
         if "agent" in old.ports.supervisor.states():
             old.ports.supervisor.start("agent")
         work.log.drop()
-
-
-def _give_time(side: Side) -> None:
-    """Have the pooler's clients wait for as long as it takes; a RELOAD ends that."""
-    with suppress(SteadError):
-        for name in _WAITING:
-            side.ports.console.run(f"SET {name} = {_LONG}")
-
-
-def _usual_times(side: Side) -> None:
-    """Have the pooler read its file: its clients wait as long as the design says."""
-    with suppress(SteadError):
-        side.ports.console.run("RELOAD")
 
 
 def _changed_over(old: Side, new: Side, work: Work, wanted: Upgrade, clock: _Clock) -> None:
@@ -223,7 +207,7 @@ def _taken_back(old: Side, new: Side, work: Work, wanted: Upgrade) -> bool:
     else:
         work.host.discard()
     _start(old)
-    _usual_times(old)
+    restarting.usual_times(old.ports)
     up(old.design, old.ports, allow=Impact.RESTART)
     work.log.drop()
     return True
@@ -244,7 +228,7 @@ def settle(new: Side, work: Work, wanted: Upgrade, clock: _Clock | None) -> Upgr
     """Bring everything else up on the new version; the new cluster is backed up at last."""
     work.log.write(replace(wanted, phase=Phase.SETTLING))
     ports, notes = new.ports, list[str]()
-    _usual_times(new)
+    restarting.usual_times(new.ports)
     since = datetime.now(UTC)
     if ports.backup is not None and wanted.aside:
         with suppress(SteadError):  # what was not archived stays where it was received
@@ -299,7 +283,7 @@ def undo(old: Side, work: Work, pending: Upgrade) -> None:
     if pending.phase is not Phase.PREPARING:
         with old.ports.hold.waiting(patience=0, anyway=True):
             _start(old)
-        _usual_times(old)
+        restarting.usual_times(old.ports)
         up(old.design, old.ports, allow=Impact.RESTART)
     work.log.drop()
 

@@ -250,7 +250,13 @@ def _tick(ended: threading.Event) -> None:
 
 @contextmanager
 def contained_stead(
-    name: str = "test", *, part: int = 54, extra: str = "", override: str = "", **given: Any
+    name: str = "test",
+    *,
+    part: int = 54,
+    extra: str = "",
+    override: str = "",
+    images: str = IMAGES,
+    **given: Any,
 ) -> Generator[Contained]:
     """Give a stead that is not up yet; all of it is gone afterwards.
 
@@ -258,8 +264,8 @@ def contained_stead(
     which Compose reads beside what we write.
     """
     requirements, network = CHECKOUT / "requirements.lock", f"10.213.{part}.0/24"
-    images = IMAGES.format(requirements=requirements, network=network)
-    texts = {"backup": "true", "telemetry": "true", **given, "extra": images + extra}
+    told = images.format(requirements=requirements, network=network)
+    texts = {"backup": "true", "telemetry": "true", **given, "extra": told + extra}
     with stead_in(link=False, **texts) as stead:
         found = Contained(stead)
         text = stead.manifest.read_text()

@@ -101,14 +101,10 @@ def _own(place: str) -> bool:
 
 
 def test_what_has_no_published_port_reaches_nothing_outside(contained: Contained) -> None:
-    outside = "import socket; socket.create_connection(('192.0.2.1', 53), 3)"
-    python = "/opt/pgstead/bin/python"
     for service in ("agent", "wal-receiver"):
         routes = contained.compose("exec", "-T", service, "cat", "/proc/net/route").decode()
         default = [row for row in routes.splitlines()[1:] if row.split()[1] == "00000000"]
-        words = ("exec", "-T", service, python, "-c", outside)
-        done = contained.compose(*words, check=False)
-        assert not default, (service, done)
+        assert not default, service
 
 
 def test_the_directory_that_is_built_from_holds_no_key(contained: Contained) -> None:

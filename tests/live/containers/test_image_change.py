@@ -55,12 +55,11 @@ def test_clients_go_on_where_whoever_holds_them_is_killed(contained: Contained) 
     hold = ("exec", "-T", "agent", "/opt/pgstead/bin/python", "-m", "pgstead.cli.container")
     words = ["docker", "compose", "--project-directory", str(contained.directory), *hold]
     with writing(contained.door, 10, 0.1) as writers:
-        holder = subprocess.Popen(
+        with subprocess.Popen(
             [*words, "hold", "10"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        holder.kill()
-        holder.wait()
+        ) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            holder.kill()
         _settled(writers)
     assert writers.errors == []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from pathlib import Path
+
+import pytest
 
 from tests.live.containers.contained import Contained
 
@@ -61,3 +65,47 @@ def test_a_change_that_restarts_the_server_is_refused_until_it_is_allowed(
 ) -> None:
     said = _refused(contained, 'memory = "4GB"', 'memory = "3GB"', 3)
     assert "--allow restart" in said
+
+
+def _ids(contained: Contained) -> dict[str, str]:
+    return {row["Service"]: row["ID"] for row in contained.rows()}
+
+
+def test_a_machine_without_docker_is_told_so(
+    contained: Contained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", str(tmp_path))
+        told = json.loads(contained.run("up", "--json", status=1).stdout)
+    assert told["error"] == "missing-compose"
+    assert "docs.docker.com" in told["hint"]
+
+
+def test_a_compose_that_is_too_old_is_told_so(
+    contained: Contained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "docker-compose"
+    old.write_text("#!/bin/sh\necho 1.29.2\n")
+    old.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{tmp_path}:/bin")
+        told = json.loads(contained.run("up", "--json", status=1).stdout)
+    assert "1.29" in told["message"]
+
+
+def test_an_engine_that_does_not_answer_is_told_so(
+    contained: Contained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _ids(contained)
+    with monkeypatch.context() as patched:
+        patched.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+        told = json.loads(contained.run("up", "--json", status=1).stdout)
+    assert "DOCKER_HOST" in told["hint"]
+    assert _ids(contained) == before
+
+
+def test_an_image_that_no_registry_can_be_asked_for_is_told_so(contained: Contained) -> None:
+    nowhere = "registry.invalid/library/postgres:18"
+    said = _refused(contained, 'server = "base"', f'server = "{nowhere}"', 1)
+    assert "nothing that runs was touched" in said
+    assert "network" in said

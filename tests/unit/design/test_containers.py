@@ -6,14 +6,41 @@ import ipaddress
 
 import pytest
 
-from pgstead.design import containers, memory
+from pgstead.design import brought, containers, memory
 from pgstead.errors import ManifestError
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.load import parse
-from pgstead.model.containers import CLUSTER, Composition, Container, Until
+from pgstead.model.containers import BROUGHT, CLUSTER, Composition, Container, Until
 from tests.unit.design import world
 
 SERVICE = '\n[databases.service]\napplication = "shop.api:create_app"\nport = 8123\n'
+
+
+STORE = f"{SERVICE}\n[containers]\nstore = true\n"
+NAMED = f"""{SERVICE}
+[tls]
+ca = "c"
+certificate = "s"
+key = "k"
+
+[backup]
+passphrase_file = "p"
+
+[backup.s3]
+bucket = "kept"
+endpoint = "https://s3.example.net"
+access_key_file = "a"
+secret_key_file = "x"
+ca_file = "w"
+
+[alerts]
+targets_file = "t"
+heartbeat_file = "h"
+
+[[alerts.targets]]
+name = "ops"
+url_file = "u"
+"""
 
 
 def _manifest(more: str = SERVICE) -> Manifest:
@@ -89,18 +116,70 @@ def test_the_two_networks_do_not_overlap_and_fill_the_one_that_is_named() -> Non
     ]
 
 
+@pytest.mark.parametrize("network", ["10.213.52.0/24", "10.213.52.64/26"])
+def test_the_server_keeps_its_address_and_the_engine_gives_it_to_nobody(network: str) -> None:
+    told = _composition(f'{SERVICE}\n[containers]\nnetwork = "{network}"\n')
+    server = told.container("postgres")
+    kept = ipaddress.IPv4Address(server.address)
+    internal, given = map(ipaddress.IPv4Network, (told.internal, told.given))
+    assert given.subnet_of(internal)
+    assert kept in internal
+    assert kept not in given
+    assert told.gateway not in {server.address, str(internal[0])}
+    assert ipaddress.IPv4Address(told.gateway) not in given
+    assert told.container("pgbouncer").hosts == {server.alias: server.address}
+
+
 def test_without_backups_there_is_no_receiver() -> None:
     names = {c.name for c in _composition(f"{SERVICE}\n[backup]\nenabled = false\n").containers}
     assert "wal-receiver" not in names
     assert "agent" in names
 
 
-@pytest.mark.parametrize("key", ["ca", "certificate"])
-def test_a_certificate_that_containers_cannot_see_is_refused(key: str) -> None:
-    files = 'ca = "ca.crt"\n' if key == "ca" else 'certificate = "s.crt"\nkey = "s.key"\nca = "c"\n'
+@pytest.mark.parametrize("key", ["backup", "backup.export"])
+def test_a_directory_that_containers_cannot_see_is_refused(key: str) -> None:
     with pytest.raises(ManifestError) as caught:
-        containers.inside(_manifest(f"{SERVICE}\n[tls]\n{files}"))
-    assert caught.value.key.startswith("tls.")
+        containers.inside(_manifest(f'{SERVICE}\n[{key}]\ndirectory = "kept"\n'))
+    assert caught.value.key == f"{key}.directory"
+
+
+def test_every_file_that_the_manifest_names_is_seen_where_it_was_brought() -> None:
+    named = brought.files(_manifest(NAMED))
+    assert set(named.values()) == {"c", "s", "k", "p", "a", "x", "w", "t", "h", "u"}
+    seen = brought.files(containers.inside(_manifest(NAMED)))
+    assert seen == {key: f"{BROUGHT}/{key}" for key in named}
+
+
+def test_a_file_that_is_not_named_is_not_looked_for() -> None:
+    assert brought.files(containers.inside(_manifest())) == {}
+
+
+def test_nobody_but_who_asks_somebody_outside_has_a_way_out() -> None:
+    assert not any(c.outward for c in _composition().containers)
+    assert {c.name for c in _composition(NAMED).containers if c.outward} == {"agent", "provision"}
+    assert not any(c.outward for c in _composition(STORE).containers)
+
+
+def test_a_store_of_ours_is_started_with_the_others_and_holds_the_copy() -> None:
+    told = _composition(STORE)
+    assert told.container("store").profile == "store"
+    assert not told.container("store").published
+    mirror = containers.expected(_manifest(STORE), world.host()).backup
+    assert mirror is not None
+    assert mirror.mirror is not None
+    assert mirror.mirror.endpoint == "https://store.internal:7070"
+    assert "store" not in {c.name for c in _composition().containers}
+
+
+def test_a_store_of_ours_sees_its_keys_and_its_own_certificate_alone() -> None:
+    seen = {m.source for m in _composition(STORE).container("store").mounts}
+    assert seen == {"store", "store-tls"}
+
+
+def test_a_copy_is_kept_in_one_place() -> None:
+    with pytest.raises(ManifestError) as caught:
+        containers.inside(_manifest(NAMED + "\n[containers]\nstore = true\n"))
+    assert caught.value.key == "containers.store"
 
 
 @pytest.mark.parametrize("network", ["8.8.8.0/24", "10.1.2.0/28", "fd00::/64", "10.1.2.3/24"])

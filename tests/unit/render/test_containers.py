@@ -48,6 +48,16 @@ def test_the_internal_network_has_no_way_out(told: Mapping[str, Any]) -> None:
     assert outside == {"postgres", "pgbouncer", "api-shop"}
 
 
+def test_the_server_keeps_its_address_and_the_pooler_knows_it(told: Mapping[str, Any]) -> None:
+    services = told["services"]
+    internal = services["postgres"]["networks"]["internal"]
+    assert services["pgbouncer"]["extra_hosts"] == dict.fromkeys(
+        internal["aliases"], internal["ipv4_address"]
+    )
+    (config,) = told["networks"]["internal"]["ipam"]["config"]
+    assert set(config) == {"subnet", "ip_range", "gateway"}
+
+
 def test_the_server_is_stopped_fast_and_given_the_time(told: Mapping[str, Any]) -> None:
     server = told["services"]["postgres"]
     assert (server["stop_signal"], server["stop_grace_period"]) == ("SIGINT", "90s")
