@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 def broken(stead: LiveStead, *which: str) -> list[str]:
     report = stead.json("prove", *which, status=None)
-    return [p["id"] for p in report["promises"] if p["verdict"] == "broken"]
+    return [f"{p['code']}: {p['reason']}" for p in report["promises"] if p["verdict"] == "broken"]
 
 
 def rows(stead: LiveStead) -> Mapping[str, Contents]:
