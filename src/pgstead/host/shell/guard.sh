@@ -149,11 +149,25 @@ settle_receiver() {
     done
 }
 
+# await_server: what receives from the server can do nothing before that is ready, and would take
+# the processors from it while it starts. After 30 s it may say itself what is wrong.
+await_server() {
+    turn=0
+    while [ "$turn" -lt 300 ] && [ -x "$data" ]; do
+        # the eighth line says `ready` (miscadmin.h, LOCK_FILE_LINE_PM_STATUS)
+        case $(sed -n 8p "$data/postmaster.pid" 2>/dev/null) in
+        ready*) return 0 ;;
+        esac
+        turn=$((turn + 1))
+        sleep 0.1
+    done
+}
+
 settle() {
     case $kind in
     postgres) settle_postgres ;;
     pgbouncer) settle_recorded && settle_config ;;
-    archiver) settle_recorded && settle_receiver ;;
+    archiver) settle_recorded && settle_receiver && await_server ;;
     *) settle_recorded ;;
     esac
 }
