@@ -155,9 +155,10 @@ await_server() {
     turn=0
     while [ "$turn" -lt 300 ] && [ -x "$data" ]; do
         # the eighth line says `ready` (miscadmin.h, LOCK_FILE_LINE_PM_STATUS)
-        case $(sed -n 8p "$data/postmaster.pid" 2>/dev/null) in
-        ready*) return 0 ;;
-        esac
+        line=
+        { for _ in 1 2 3 4 5 6 7 8; do read -r line || break; done; } 2>/dev/null \
+            <"$data/postmaster.pid"
+        case $line in ready*) return 0 ;; esac
         turn=$((turn + 1))
         sleep 0.1
     done
@@ -167,7 +168,7 @@ settle() {
     case $kind in
     postgres) settle_postgres ;;
     pgbouncer) settle_recorded && settle_config ;;
-    archiver) settle_recorded && settle_receiver && await_server ;;
+    archiver) settle_recorded && await_server && settle_receiver ;;
     *) settle_recorded ;;
     esac
 }
