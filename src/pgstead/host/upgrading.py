@@ -20,6 +20,7 @@ from pgstead.model.resources import Cluster
 from pgstead.model.upgrade import Ground, Mode, Upgrade
 
 NEXT = "data.next"  # the new cluster, until pg_upgrade is done with it
+_TO_FLUSH = 3600.0  # seconds; what is not written by then is written while nobody is served
 _SEGMENT = re.compile(r"^Bytes per WAL segment:\s*(\d+)", re.MULTILINE)
 _LINKED = PurePosixPath("global/pg_control.old")  # what pg_upgrade makes of it before it links
 
@@ -80,6 +81,14 @@ class LocalUpgrade:
     def check(self, mode: Mode) -> None:
         """Have pg_upgrade look at the running server. Raises UpgradeError with its words."""
         self._program.check(mode)
+
+    def flush(self) -> None:
+        """Have on the disk what was written so far.
+
+        A base backup beside the data directory is gigabytes that no checkpoint writes; the disk
+        would be busy with them while pg_upgrade waits for its own files.
+        """
+        programs.run(["sync", "-f", str(self._layout.server)], timeout=_TO_FLUSH)
 
     def run(self, mode: Mode) -> None:
         """Upgrade what is stopped. Raises UpgradeError with pg_upgrade's words."""

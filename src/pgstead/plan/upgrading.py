@@ -20,8 +20,10 @@ _MAINTAIN = 17  # the version that a table's privilege of that name came with
 _NOT_NULL = 18  # the version since which it is a constraint with a name
 _CARRIED = 18  # the version since which pg_upgrade carries statistics over
 _SPARE = 256 * 2**20  # bytes: the new cluster's catalogs, its WAL, and what is logged
-# What a real one takes besides what a rehearsal measures: the pooler, the supervisor, the names.
-OVERHEAD = 0.6
+# What a real one has besides what a rehearsal measures: the supervisor, the pooler, files written
+# and renamed, a server with all its memory. These are processes that end and begin, so on a busy
+# machine they take longer as the copy's own end and beginning do: this many times as long as both.
+BESIDES = 3.5
 
 
 def mode(asked: str, ground: Ground) -> Mode:
@@ -147,7 +149,8 @@ def _onoff(flag: bool) -> str:  # noqa: FBT001  a word for one
 
 def predicted(shown: RehearsedUpgrade) -> float:
     """Return the seconds that nobody will be served."""
-    return shown.seconds.total + OVERHEAD
+    seconds = shown.seconds
+    return seconds.total + BESIDES * (seconds.stop + seconds.start)
 
 
 def way_back(chosen: Mode, old: Release, *, backed_up: bool) -> str:

@@ -52,6 +52,10 @@ class UpgradeHost(Protocol):
         """Have pg_upgrade look at the running server. Raises UpgradeError with its words."""
         ...
 
+    def flush(self) -> None:
+        """Have on the disk what was written so far, beside the data directory too."""
+        ...
+
     def run(self, mode: Mode) -> None:
         """Upgrade what is stopped. Raises UpgradeError with pg_upgrade's words."""
         ...

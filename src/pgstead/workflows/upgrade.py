@@ -95,6 +95,8 @@ def upgrade(
         old.ports.progress.step("having pg_upgrade look at the running server")
         work.host.check(wanted.mode)
         _quiet(old)
+        old.ports.progress.step("writing what is in memory")
+        work.host.flush()
         restarting.checkpoint(old.ports)
         clock = _Clock()
         with old.ports.hold.waiting(patience=patience, anyway=anyway):

@@ -20,4 +20,4 @@ def test_a_version_is_backed_up_verified_drilled_and_proven(major: int) -> None:
         assert drilled["failed"] == []
         assert drilled["lost_rows"] == 0
         report = stead.json("prove", "backup", status=None)
-        assert [p["id"] for p in report["promises"] if p["verdict"] == "broken"] == []
+        assert [p["code"] for p in report["promises"] if p["verdict"] == "broken"] == []

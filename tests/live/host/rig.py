@@ -204,6 +204,20 @@ class Rig:
             stop_signal="TERM",
         )
 
+    @property
+    def receiver(self) -> Program:
+        """A program in the place of what receives from the server."""
+        return Program(
+            name="wal-receiver",
+            kind="archiver",
+            command=("sleep", "600"),
+            user=self.host.os_user,
+            environment={},
+            directory="/",
+            priority=40,
+            stop_signal="TERM",
+        )
+
     def _libraries(self, path: str) -> dict[str, str]:
         return {"LD_LIBRARY_PATH": path} if path else {}
 

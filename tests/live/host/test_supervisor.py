@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from pgstead.errors import NotRunningError, SteadError
-from pgstead.host import guard, leftovers, processes
+from pgstead.host import guard, leftovers, processes, state
 from tests.live.host.rig import NASTY, Rig, alive, rig_in, soon
 
 BUSY = "SELECT count(*) FROM generate_series(1, 1000000000000) g WHERE md5(g::text) = 'x'"
@@ -296,3 +296,19 @@ def test_down_ends_servers_whose_supervisor_and_keeper_are_dead() -> None:
 def test_the_supervisor_is_started_by_this_interpreter(steady: Rig) -> None:
     (supervisor,) = leftovers.supervisors(steady.layout)
     assert processes.arguments(supervisor.pid)[0] == sys.executable
+
+
+def test_what_receives_from_the_server_starts_when_that_is_ready() -> None:
+    with rig_in("plain") as rig:
+        state.prepare(rig.layout, rig.host)
+        data = Path(rig.layout.data)
+        data.mkdir(mode=0o700)
+        lock = data / "postmaster.pid"
+        lock.write_text("1\n\n\n\n\n\n\nstarting\n")
+        rig.supervisor.configure([rig.receiver])
+        # supervisord says so a second after it started the script
+        soon(lambda: rig.supervisor.states()["wal-receiver"].state == "RUNNING")
+        assert leftovers.record(rig.layout, "wal-receiver") is None
+        lock.write_text("1\n\n\n\n\n\n\nready   \n")
+        soon(lambda: leftovers.record(rig.layout, "wal-receiver") is not None)
+        lock.unlink()

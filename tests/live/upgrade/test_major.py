@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 def broken(stead: LiveStead, *which: str) -> list[str]:
     report = stead.json("prove", *which, status=None)
-    return [p["id"] for p in report["promises"] if p["verdict"] == "broken"]
+    return [f"{p['code']}: {p['reason']}" for p in report["promises"] if p["verdict"] == "broken"]
 
 
 def rows(stead: LiveStead) -> Mapping[str, Contents]:
@@ -53,6 +53,7 @@ def test_all_systems_are_taken_to_18_and_back_with_all_that_they_hold(old: int) 
         assert stead.json("plan")["operations"] == []
         drilled = stead.json("drill")
         assert (drilled["failed"], drilled["lost_rows"]) == ([], 0)
+        stead.run("retention", "run")  # a row of every table is one of some that are too old, too
         assert broken(stead) == []
         stead.run("upgrade", "--back")
         ask_for(stead, old)

@@ -31,7 +31,7 @@ class Writers:
     pause: float  # seconds between two transactions of a client
     errors: list[str] = field(default_factory=list)
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
-    took: list[float] = field(default_factory=list)  # seconds of each transaction
+    spans: list[tuple[float, float]] = field(default_factory=list)  # time.time() of transactions
     ready: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     connected: int = 0
@@ -39,11 +39,19 @@ class Writers:
     @property
     def longest(self) -> float:
         """The longest that anybody waited, in seconds."""
-        return max(self.took)
+        return max(ended - began for began, ended in self.spans)
+
+    def longest_across(self, moment: float) -> float:
+        """The longest of what was under way at a moment, in seconds."""
+        return max(ended - began for began, ended in self.spans if began <= moment <= ended)
+
+    def longest_until(self, moment: float) -> float:
+        """The longest of what had ended by then, in seconds."""
+        return max((ended - began for began, ended in self.spans if ended < moment), default=0.0)
 
     def reset(self) -> None:
         """Forget how long what was until now took."""
-        self.took.clear()
+        self.spans.clear()
 
     def run(self) -> None:
         """Write until the end."""
@@ -68,12 +76,12 @@ class Writers:
             self.ready.set()
 
     async def _write(self, connection: Any, client: int, number: int) -> None:
-        began = time.perf_counter()
+        began = time.time()
         async with connection.transaction():
             await connection.execute(
                 f"INSERT INTO {TABLE} VALUES (%s, %s)", (client, number), prepare=False
             )
-        self.took.append(time.perf_counter() - began)
+        self.spans.append((began, time.time()))
         self.acknowledged.add((client, number))
 
     def _door(self) -> dict[str, Any]:

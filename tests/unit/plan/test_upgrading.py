@@ -89,7 +89,12 @@ def test_a_rehearsal_covers_the_same_versions_and_files_alone() -> None:
 
 
 def test_the_downtime_is_the_sum_of_its_parts_and_what_cannot_be_rehearsed() -> None:
-    assert upgrading.predicted(SHOWN) == pytest.approx(9 + upgrading.OVERHEAD)
+    assert upgrading.predicted(SHOWN) == pytest.approx(9 + 2 * upgrading.BESIDES)
+
+
+def test_what_cannot_be_rehearsed_takes_longer_where_stop_and_start_do() -> None:
+    busy = replace(SHOWN, seconds=Seconds(2, 5, 3, 2))
+    assert upgrading.predicted(busy) == pytest.approx(12 + 5 * upgrading.BESIDES)
 
 
 def test_a_report_tells_what_is_kept_and_what_to_know_of_the_times() -> None:

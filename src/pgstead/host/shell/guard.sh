@@ -149,11 +149,26 @@ settle_receiver() {
     done
 }
 
+# await_server: what receives from the server can do nothing before that is ready, and would take
+# the processors from it while it starts. After 30 s it may say itself what is wrong.
+await_server() {
+    turn=0
+    while [ "$turn" -lt 300 ] && [ -x "$data" ]; do
+        # the eighth line says `ready` (miscadmin.h, LOCK_FILE_LINE_PM_STATUS)
+        line=
+        { for _ in 1 2 3 4 5 6 7 8; do read -r line || break; done; } 2>/dev/null \
+            <"$data/postmaster.pid"
+        case $line in ready*) return 0 ;; esac
+        turn=$((turn + 1))
+        sleep 0.1
+    done
+}
+
 settle() {
     case $kind in
     postgres) settle_postgres ;;
     pgbouncer) settle_recorded && settle_config ;;
-    archiver) settle_recorded && settle_receiver ;;
+    archiver) settle_recorded && await_server && settle_receiver ;;
     *) settle_recorded ;;
     esac
 }
