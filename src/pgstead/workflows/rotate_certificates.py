@@ -145,7 +145,7 @@ def _reload(design: Design, ports: Ports) -> None:
             server.reload(session)
     if design.pooler is not None:
         with suppress(NotRunningError):
-            ports.console.run("RELOAD")
+            ports.console.at_rest("RELOAD")
 
 
 def _must_be_shown(design: Design, ports: Ports) -> None:

@@ -282,7 +282,7 @@ class _Change:
         if role == self.design.lookup_role:
             self._point_pooler(role)
         elif role in self.design.auth_file_roles:
-            self.ports.console.run("RELOAD")
+            self.ports.console.at_rest("RELOAD")
 
     def _point_pooler(self, role: str) -> None:
         """Let the pooler look passwords up as its role, or as the stand-in while there is one."""
@@ -294,7 +294,7 @@ class _Change:
         text = wanted.text.replace(line, f"\nauth_user = {chosen}\n")
         path, owner = self.design.layout.state / _INI, self.design.host.server_user
         self.ports.files.write(path, text, mode=wanted.mode, owner=owner)
-        self.ports.console.run("RELOAD")
+        self.ports.console.at_rest("RELOAD")
         self._wait_for_pooler(role if chosen == standin else standin)
 
     def _wait_for_pooler(self, user: str) -> None:

@@ -148,7 +148,7 @@ def _give_time(side: Side) -> None:
 def _usual_times(side: Side) -> None:
     """Have the pooler read its file: its clients wait as long as the design says."""
     with suppress(SteadError):
-        side.ports.console.run("RELOAD")
+        side.ports.console.at_rest("RELOAD")
 
 
 def _changed_over(old: Side, new: Side, work: Work, wanted: Upgrade, clock: _Clock) -> None:
