@@ -23,10 +23,10 @@ Opened = Callable[[], AbstractContextManager[Cursor]]
 
 # Seconds. A login that takes longer is one to a server that does not answer. Beyond 10
 # (`suspend_timeout`) PgBouncer would disconnect who could not be suspended.
-_PATIENCE = 3.0
+_PATIENCE = 5.0
 _GLANCE = 0.01
-# Where a pool is full, its waiting clients keep SUSPEND from its end, and nobody logs in at the
-# server either; then it is looked several times in a row.
+# Where a pool is full, its waiting clients keep SUSPEND from its end. Nobody logs in at the server
+# for them; for a client that is itself just logging in somebody might.
 _LOOKS = 5
 
 
@@ -68,12 +68,24 @@ def still(opened: Opened) -> Generator[Cursor]:
 
 
 def _wait(watching: Cursor, suspension: _Suspension) -> None:
-    """Wait until nobody logs in at the server, for a moment at most."""
+    """Wait until nobody logs in at the server, nor is about to; for a moment at most."""
     calm, end = 0, time.monotonic() + _PATIENCE
     while time.monotonic() < end:
         suspended = suspension.answer is ExecStatus.COMMAND_OK
-        watching.execute(b"SHOW SERVERS")
-        calm = 0 if any(row["state"] == "new" for row in watching.fetchall()) else calm + 1
+        quiet = not _opening(watching) and (suspended or not _coming(watching))
+        calm = calm + 1 if quiet else 0
         if calm >= (1 if suspended else _LOOKS):
             return
         time.sleep(_GLANCE)
+
+
+def _opening(watching: Cursor) -> bool:
+    """Say whether a server connection is being opened."""
+    watching.execute(b"SHOW SERVERS")
+    return any(row["state"] == "new" for row in watching.fetchall())
+
+
+def _coming(watching: Cursor) -> bool:
+    """Say whether a client is logging in, for whom one may be opened the next moment."""
+    watching.execute(b"SHOW LISTS")
+    return any(row["list"] == "login_clients" and row["items"] for row in watching.fetchall())

@@ -298,10 +298,15 @@ class _Change:
         self._wait_for_pooler(role if chosen == standin else standin)
 
     def _wait_for_pooler(self, user: str) -> None:
-        """Wait until the pooler is not just logging in, or looking up, as somebody."""
-        end = time.monotonic() + _PATIENCE
+        """Wait until the pooler neither logs in nor looks up as somebody, nor will for a client.
+
+        Who waits for a look-up waits in the pool of the one that was named when he came.
+        """
+        end, console = time.monotonic() + _PATIENCE, self.ports.console
         while time.monotonic() < end:
-            servers = self.ports.console.rows("SHOW SERVERS")
-            if not any(s["user"] == user and s["state"] in _WORKING for s in servers):
+            pools = [p for p in console.rows("SHOW POOLS") if p["user"] == user]
+            servers = [s for s in console.rows("SHOW SERVERS") if s["user"] == user]
+            waits = any(p["cl_waiting"] for p in pools)
+            if not waits and not any(s["state"] in _WORKING for s in servers):
                 return
             time.sleep(_LOOK)
