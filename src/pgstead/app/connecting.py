@@ -27,7 +27,9 @@ from pgstead.app.target import Driver, Target
 _untyped: Any = asyncpg
 FAILURES: Final = (OSError, TimeoutError, psycopg.Error, _untyped.PostgresError)
 
-_USER: Final = "pgstead_user"  # in a connection's record: who logged in
+# in a connection's record: who logged in, and that nobody has taken it yet
+_USER: Final = "pgstead_user"
+_FRESH: Final = "pgstead_fresh"
 
 Creator = Callable[..., Awaitable[Any]]
 
@@ -73,7 +75,9 @@ def install(engine: Engine, opening: Opening) -> None:
 
         @event.listens_for(engine, "checkout")
         def _(_connection: Any, record: Any, _proxy: Any) -> None:
-            if opening.left(record):
+            # One that was opened for this very checkout is right, whoever logs in by now:
+            # SQLAlchemy opens two in place of another and then gives up.
+            if not record.info.pop(_FRESH, False) and opening.left(record):
                 raise DisconnectionError("its user's password is being changed")
 
 
@@ -113,6 +117,7 @@ class Opening:
     def _as(self, given: Credential, record: Any, connect: Callable[[dict[str, Any]], Any]) -> Any:
         if record is not None:
             record.info[_USER] = given.user
+            record.info[_FRESH] = True
         login = {"user": given.user, "password": given.password}
         return self.open(lambda more: connect({**login, **more}))
 

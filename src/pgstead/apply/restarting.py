@@ -58,4 +58,4 @@ def give_time(ports: Ports) -> None:
 def usual_times(ports: Ports) -> None:
     """Have the pooler read its file: its clients wait as long as the design says."""
     with suppress(SteadError):
-        ports.console.run("RELOAD")
+        ports.console.at_rest("RELOAD")

@@ -185,7 +185,7 @@ def _migrate(run: _Run, operation: Operation) -> None:
     if operation.before is not None and run.design.pooler is not None:
         # a type may have changed, and pooled connections remember the old one (ADR 0010)
         with suppress(NotRunningError):  # then it remembers nothing
-            run.ports.console.run(f'RECONNECT "{database.name}"')
+            run.ports.console.at_rest(f'RECONNECT "{database.name}"')
 
 
 def _settle_before(run: _Run, operation: Operation) -> None:
@@ -213,6 +213,6 @@ def _settle(run: _Run) -> None:
         run.ports.supervisor.restart("pgbouncer")
     elif "pooler-reload" in run.later:
         try:
-            run.ports.console.run("RELOAD")
+            run.ports.console.at_rest("RELOAD")
         except NotRunningError:
             return  # it reads its file when it starts

@@ -23,27 +23,38 @@ def verifier(password: str) -> sql.Literal:
 
 
 def make(role: Role, password: str, design: Design, session: Session) -> None:
-    """Make a role's stand-in, or give it another password; all of it or nothing.
+    """Make a role's stand-in, or mend one that is there; all of it or nothing.
 
     It acts as the role: whatever it makes is the role's, row-level security sees the role, and it
     has the role's settings, which membership alone would not give.
     """
     standin, own = sql.Identifier(standin_of(role.name)), sql.Identifier(role.name)
-    [found] = session.rows(
-        sql.SQL("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = {}) AS there").format(
-            sql.Literal(standin_of(role.name))
-        )
-    )
-    verb = sql.SQL("ALTER ROLE {}" if found["there"] else "CREATE ROLE {}").format(standin)
+    stored = _stored(standin_of(role.name), session)
+    verb = sql.SQL("CREATE ROLE {}" if stored is None else "ALTER ROLE {}").format(standin)
     attributes = sql.SQL(
         " LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-        " CONNECTION LIMIT {} PASSWORD {}"
-    ).format(sql.Literal(role.connection_limit), verifier(password))
+        " CONNECTION LIMIT {}"
+    ).format(sql.Literal(role.connection_limit))
+    # Of a password that it has already no new salt is made: PgBouncer logs in with the keys of
+    # the clients that are there, and these belong to the salt.
+    if stored is None or not scram.matches(password, stored):
+        attributes += sql.SQL(" PASSWORD {}").format(verifier(password))
     session.run(
         verb + attributes,
         sql.SQL("GRANT {} TO {}").format(own, standin),
         *_settings(role.name, standin, design),
     )
+
+
+def _stored(name: str, session: Session) -> str | None:
+    """Return what the server stores of a role's password, empty for none; None without a role."""
+    found = session.rows(
+        sql.SQL(
+            "SELECT coalesce(rolpassword, '') AS stored FROM pg_catalog.pg_authid"
+            " WHERE rolname = {}"
+        ).format(sql.Literal(name))
+    )
+    return str(found[0]["stored"]) if found else None
 
 
 def _settings(role: str, standin: sql.Identifier, design: Design) -> Iterator[sql.Composed]:

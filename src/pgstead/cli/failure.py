@@ -22,6 +22,7 @@ INTERRUPTED = 128 + 2  # what shells report for SIGINT
 PIPE_CLOSED = 128 + 13  # and for SIGPIPE
 REMOVED = frozenset({"backup", "restore", "drill"})  # nothing half done is left of them
 RESUMED = frozenset({"up", "down", "destroy", "doctor", "toolchain", "restart", "upgrade"})
+FINISHED = frozenset({"rotate"})  # of several commands, each of which finishes its own
 
 
 def report(error: BaseException, invocation: Invocation) -> int:
@@ -77,6 +78,8 @@ def _interrupted(invocation: Invocation) -> int:
     message = "interrupted"
     if invocation.command in RESUMED:
         message += f"; run `pgstead {invocation.command}` again: it continues"
+    elif invocation.command in FINISHED:
+        message += "; old and new are valid, and the same command finishes what was begun"
     elif invocation.command in REMOVED:
         message += "; what it had begun is removed"
     hint = ""

@@ -112,7 +112,7 @@ def tell_of_types(history: History, console: Console) -> None:
     entry = history.entry
     if wired.design.pooler is not None:
         try:
-            wired.ports.console.run(f'RECONNECT "{entry.name}"')
+            wired.ports.console.at_rest(f'RECONNECT "{entry.name}"')
         except NotRunningError as error:
             console.warn(f"the pooler was not told of the changed types: {error.message}")
     roles = [entry.app, entry.admin, entry.readonly]

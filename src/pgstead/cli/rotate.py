@@ -14,6 +14,7 @@ from pgstead.errors import UsageError
 
 if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
+    from pgstead.workflows.rotate_certificates import CaStep
 
 
 def span(_ctx: click.Context, _parameter: click.Parameter, value: str) -> float:
@@ -24,6 +25,15 @@ def span(_ctx: click.Context, _parameter: click.Parameter, value: str) -> float:
         return duration(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def _span_or_none(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> float | None:
+    return None if value is None else span(ctx, parameter, value)
+
+
+_DRY = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 
 
 # -- passwords ----------------------------------------------------------------------------------
@@ -47,7 +57,8 @@ def span(_ctx: click.Context, _parameter: click.Parameter, value: str) -> float:
     help="How long it is looked who still comes with the old ones.",
 )
 @click.option("--insist", is_flag=True, help="Refuse the old ones, whoever still comes with them.")
-def _passwords(roles: tuple[str, ...], watch: float, insist: bool) -> None:
+@_DRY
+def _passwords(roles: tuple[str, ...], watch: float, insist: bool, dry_run: bool) -> None:
     """Change passwords without an outage.
 
     Each role gets a stand-in, a second login with a password of its own, and the passfile names
@@ -64,6 +75,9 @@ def _passwords(roles: tuple[str, ...], watch: float, insist: bool) -> None:
     with console.working():
         wired = wire(invocation.manifest, console)
         _must_know(wired, roles)
+        if dry_run:
+            _foresee(wired, console, roles)
+            return
         with locked(wired):
             done = rotate(wired.design, wired.ports, roles, watch=watch, insist=insist)
     if invocation.json:
@@ -74,6 +88,21 @@ def _passwords(roles: tuple[str, ...], watch: float, insist: bool) -> None:
     for user in done.insisted_on:
         console.warn(f"refused from now on: {user}")
     console.line(f"{len(done.roles)} passwords are changed; the old ones are refused")
+
+
+def _foresee(wired: Wired, console: Console, roles: tuple[str, ...]) -> None:
+    from pgstead.workflows.rotate_passwords import lent, own, unfinished
+
+    begun = unfinished(wired.design, wired.ports)
+    known = (*lent(wired.design), *own(wired.design))
+    chosen = [role for role in known if not roles or role in roles or role in begun]
+    if console.json:
+        console.data({"dry_run": True, "roles": chosen, "finished": begun})
+        return
+    for role in chosen:
+        begins = "an earlier run is finished, and" if role in begun else "it would be"
+        console.line(f"{role}: {begins} changed")
+    console.hint("who could not follow is seen only when it is tried; it changes nothing then")
 
 
 def _must_know(wired: Wired, roles: tuple[str, ...]) -> None:
@@ -98,7 +127,8 @@ def _must_know(wired: Wired, roles: tuple[str, ...]) -> None:
     exits=(0, 1, 2),
 )
 @click.option("--name", "names", multiple=True, metavar="NAME", help="Which; repeatable.")
-def _certificates(names: tuple[str, ...]) -> None:
+@_DRY
+def _certificates(names: tuple[str, ...], dry_run: bool) -> None:
     """Make certificates anew and have the doors show them.
 
     Server and pooler read them again; sessions that are there go on. It ends when each door shows
@@ -106,7 +136,7 @@ def _certificates(names: tuple[str, ...]) -> None:
     """
     from pgstead.cli.wiring import locked, wire
     from pgstead.model.resources import Certificate
-    from pgstead.workflows.rotate_certificates import renew
+    from pgstead.workflows.rotate_certificates import coming, renew
 
     invocation = invocation_of()
     console = Console(invocation)
@@ -118,12 +148,16 @@ def _certificates(names: tuple[str, ...]) -> None:
             raise UsageError(
                 f"there is no certificate {unknown[0]!r}", hint=f"there is: {', '.join(known)}"
             )
-        with locked(wired):
-            done = renew(wired.design, wired.ports, names)
+        if dry_run:
+            done = coming(wired.design, names)
+        else:
+            with locked(wired):
+                done = renew(wired.design, wired.ports, names)
     if invocation.json:
-        console.data({"certificates": done.names})
+        console.data({"dry_run": dry_run, "certificates": done.names})
         return
-    console.line(f"renewed and shown: {', '.join(done.names)}")
+    said = "would be renewed" if dry_run else "renewed and shown"
+    console.line(f"{said}: {', '.join(done.names)}")
 
 
 # -- ca -----------------------------------------------------------------------------------------
@@ -140,9 +174,11 @@ def _certificates(names: tuple[str, ...]) -> None:
     "--window",
     default=None,
     metavar="DURATION",
+    callback=_span_or_none,
     help="Time between two steps. [default: rotation.ca_window]",
 )
-def _ca(window: str | None) -> None:
+@_DRY
+def _ca(window: float | None, dry_run: bool) -> None:
     """Change the CA in three steps: trusted, signing, alone.
 
     Between the steps both are trusted, so that clients elsewhere can get the new file
@@ -150,21 +186,33 @@ def _ca(window: str | None) -> None:
     The agent takes the next step when the window has passed; so does this command.
     """
     from pgstead.cli.wiring import locked, wire
-    from pgstead.manifest.quantities import duration
-    from pgstead.workflows.rotate_certificates import rotate_ca
+    from pgstead.workflows.rotate_certificates import coming_ca, rotate_ca
 
     invocation = invocation_of()
     console = Console(invocation)
-    try:
-        given = duration(window) if window is not None else None
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--window") from error
     with console.working():
         wired = wire(invocation.manifest, console)
-        seconds = wired.design.rotation.ca_window if given is None else given
+        seconds = wired.design.rotation.ca_window if window is None else window
+        if dry_run:
+            _show_coming(coming_ca(wired.ports, seconds), console)
+            return
         with locked(wired):
             step = rotate_ca(wired.design, wired.ports, seconds)
-    if invocation.json:
+    _tell_of_ca(step, wired, console)
+
+
+def _show_coming(steps: tuple[str, ...], console: Console) -> None:
+    if console.json:
+        console.data({"dry_run": True, "done": steps})
+        return
+    for stage in steps:
+        console.line(f"would be done: {_STAGES[stage]}")
+    if not steps:
+        console.line("nothing would be done before the window has passed")
+
+
+def _tell_of_ca(step: CaStep, wired: Wired, console: Console) -> None:
+    if console.json:
         console.data({"done": step.done, "stage": step.authority.stage, "next_at": step.next_at})
         return
     for stage in step.done:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from psycopg.rows import dict_row
 from pgstead.errors import HostError, MissingLibraryError, MissingPoolerError, NotRunningError
 from pgstead.host import elf, programs
 from pgstead.host.binaries import fetched_libraries
+from pgstead.host.stillness import still
 from pgstead.model.host import HostFacts, PoolerBuild
 from pgstead.model.layout import Layout
 from pgstead.ports import Row
@@ -26,7 +26,6 @@ _FIX = "`pgstead doctor --fix` fetches it without root, or name another: pooler.
 # Debian installs it in /usr/sbin, which is not on an ordinary user's PATH.
 _SYSTEM = ("/usr/sbin/pgbouncer", "/usr/bin/pgbouncer", "/usr/local/bin/pgbouncer")
 # The server's own user may log in to the console as this one, with no password (usage.md).
-_CALM = 3.0  # seconds
 _CONSOLE = "pgbouncer"
 
 
@@ -164,14 +163,20 @@ class SocketConsole:
                 raise _refused(command, error) from error
 
     def run(self, command: str) -> None:
-        """Run RELOAD, PAUSE, RESUME, RECONNECT, KILL, SET ... Raises NotRunningError."""
+        """Run PAUSE, RESUME, KILL, SET ... Raises NotRunningError."""
         with self._cursor() as cursor:
             try:
-                if command == "RELOAD":
-                    _await_calm(cursor)
                 cursor.execute(command.encode())
             except psycopg.Error as error:
                 raise _refused(command, error) from error
+
+    def at_rest(self, command: str) -> None:
+        """Run a command while nobody logs in at the server. Raises NotRunningError."""
+        try:
+            with still(self._cursor) as cursor:
+                cursor.execute(command.encode())
+        except psycopg.Error as error:
+            raise _refused(command, error) from error
 
     def answers(self) -> bool:
         """Say whether the console accepts connections now."""
@@ -179,21 +184,6 @@ class SocketConsole:
             return bool(self.rows("SHOW VERSION"))
         except (NotRunningError, HostError):
             return False
-
-
-def _await_calm(cursor: psycopg.ClientCursor[dict[str, Any]]) -> None:
-    """Wait until no server connection is being opened, for a moment at most.
-
-    Before 1.24 a RELOAD lets go of every server connection where TLS leads to the server, also of
-    one that is logging in; that counts as a failed login, and for `server_login_retry` nobody is
-    let in (PgBouncer, src/objects.c: disconnect_server, check_fast_fail).
-    """
-    end = time.monotonic() + _CALM
-    while time.monotonic() < end:
-        cursor.execute(b"SHOW SERVERS")
-        if not any(row["state"] == "new" for row in cursor.fetchall()):
-            return
-        time.sleep(0.01)
 
 
 def _refused(command: str, error: psycopg.Error) -> NotRunningError | HostError:

@@ -97,7 +97,14 @@ class PoolerConsole(Protocol):
         ...
 
     def run(self, command: str) -> None:
-        """Run RELOAD, PAUSE, RESUME, RECONNECT, KILL, SET ... Raises NotRunningError."""
+        """Run PAUSE, RESUME, KILL, SET ... Raises NotRunningError."""
+        ...
+
+    def at_rest(self, command: str) -> None:
+        """Run RELOAD or RECONNECT while nobody logs in at the server: those would be refused.
+
+        Clients wait for a moment. Raises NotRunningError.
+        """
         ...
 
     def answers(self) -> bool:

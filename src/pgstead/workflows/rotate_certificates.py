@@ -46,6 +46,23 @@ def renew(design: Design, ports: Ports, names: Collection[str] = ()) -> Renewed:
 
     Raises CertificateError where one was brought by the user, or a door does not show its own.
     """
+    made = _ours(design, names)
+    for certificate in made:
+        ports.progress.step(f"renewing the certificate {certificate.name}")
+        ports.journal.record("rotating", certificate=certificate.name)
+        ports.certificates.issue(certificate)
+    _reload(design, ports)
+    _must_be_shown(design, ports)
+    return Renewed(tuple(c.name for c in made))
+
+
+def coming(design: Design, names: Collection[str] = ()) -> Renewed:
+    """Return what `renew` would make anew. Raises CertificateError as it does."""
+    return Renewed(tuple(c.name for c in _ours(design, names)))
+
+
+def _ours(design: Design, names: Collection[str]) -> list[Certificate]:
+    """Return the certificates that are made here, of those that were named or of all."""
     wanted = [c for c in design.stead.all(Certificate) if c.name != "ca"]
     chosen = [c for c in wanted if not names or c.name in names]
     brought = [c.name for c in chosen if c.provided]
@@ -54,14 +71,7 @@ def renew(design: Design, ports: Ports, names: Collection[str] = ()) -> Renewed:
             f"the certificate {brought[0]!r} was brought by you, and is renewed by you",
             hint="put the renewed one where [tls] points, then `pgstead up`: no restart",
         )
-    made = [c for c in chosen if not c.provided]
-    for certificate in made:
-        ports.progress.step(f"renewing the certificate {certificate.name}")
-        ports.journal.record("rotating", certificate=certificate.name)
-        ports.certificates.issue(certificate)
-    _reload(design, ports)
-    _must_be_shown(design, ports)
-    return Renewed(tuple(c.name for c in made))
+    return [c for c in chosen if not c.provided]
 
 
 def due(design: Design, ports: Ports) -> tuple[str, ...]:
@@ -81,16 +91,36 @@ def rotate_ca(design: Design, ports: Ports, window: float) -> CaStep:
 
     With a window of 0 it goes through at once. Raises CertificateError where the CA is the user's.
     """
-    if ports.certificates.authority().provided:
-        raise CertificateError(
-            "the CA was brought by you, and is rotated by you",
-            hint="put both into the file that tls.ca names, `pgstead up`; later take the old out",
-        )
+    _must_be_ours(ports.certificates.authority())
     done: list[str] = []
     if ports.certificates.authority().stage is CaStage.SETTLED:
         _announce(design, ports)
         done.append(CaStage.ANNOUNCED.value)
     return _onwards(design, ports, window, done)
+
+
+def coming_ca(ports: Ports, window: float) -> tuple[str, ...]:
+    """Return the steps that `rotate_ca` would take now. Nothing is changed."""
+    found = ports.certificates.authority()
+    _must_be_ours(found)
+    after = {
+        CaStage.SETTLED: (CaStage.ANNOUNCED, CaStage.SIGNING, CaStage.SETTLED),
+        CaStage.ANNOUNCED: (CaStage.SIGNING, CaStage.SETTLED),
+        CaStage.SIGNING: (CaStage.SETTLED,),
+    }
+    waits = found.stage is not CaStage.SETTLED
+    if waits and datetime.now(UTC) < found.since + timedelta(seconds=window):
+        return ()
+    steps = after[found.stage] if window == 0 else after[found.stage][:1]
+    return tuple(step.value for step in steps)
+
+
+def _must_be_ours(authority: Authority) -> None:
+    if authority.provided:
+        raise CertificateError(
+            "the CA was brought by you, and is rotated by you",
+            hint="put both into the file that tls.ca names, `pgstead up`; later take the old out",
+        )
 
 
 def continue_ca(design: Design, ports: Ports, window: float) -> CaStep:
@@ -145,7 +175,7 @@ def _reload(design: Design, ports: Ports) -> None:
             server.reload(session)
     if design.pooler is not None:
         with suppress(NotRunningError):
-            ports.console.run("RELOAD")
+            ports.console.at_rest("RELOAD")
 
 
 def _must_be_shown(design: Design, ports: Ports) -> None:

@@ -282,7 +282,7 @@ class _Change:
         if role == self.design.lookup_role:
             self._point_pooler(role)
         elif role in self.design.auth_file_roles:
-            self.ports.console.run("RELOAD")
+            self.ports.console.at_rest("RELOAD")
 
     def _point_pooler(self, role: str) -> None:
         """Let the pooler look passwords up as its role, or as the stand-in while there is one."""
@@ -294,14 +294,19 @@ class _Change:
         text = wanted.text.replace(line, f"\nauth_user = {chosen}\n")
         path, owner = self.design.layout.state / _INI, self.design.host.server_user
         self.ports.files.write(path, text, mode=wanted.mode, owner=owner)
-        self.ports.console.run("RELOAD")
+        self.ports.console.at_rest("RELOAD")
         self._wait_for_pooler(role if chosen == standin else standin)
 
     def _wait_for_pooler(self, user: str) -> None:
-        """Wait until the pooler is not just logging in, or looking up, as somebody."""
-        end = time.monotonic() + _PATIENCE
+        """Wait until the pooler neither logs in nor looks up as somebody, nor will for a client.
+
+        Who waits for a look-up waits in the pool of the one that was named when he came.
+        """
+        end, console = time.monotonic() + _PATIENCE, self.ports.console
         while time.monotonic() < end:
-            servers = self.ports.console.rows("SHOW SERVERS")
-            if not any(s["user"] == user and s["state"] in _WORKING for s in servers):
+            pools = [p for p in console.rows("SHOW POOLS") if p["user"] == user]
+            servers = [s for s in console.rows("SHOW SERVERS") if s["user"] == user]
+            waits = any(p["cl_waiting"] for p in pools)
+            if not waits and not any(s["state"] in _WORKING for s in servers):
                 return
             time.sleep(_LOOK)

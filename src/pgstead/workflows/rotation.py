@@ -26,7 +26,7 @@ class Credential:
     kind: str  # "password", "certificate", "ca"
     name: str
     age: float | None  # seconds; None: not known, or its end counts
-    ends: str  # ISO 8601; empty where it has none
+    ends: str  # ISO 8601: when it is refused; of a password, when it is due to be changed
     state: str  # "in order", "due", "half rotated", or the stage of the CA
 
     @property
@@ -45,13 +45,15 @@ def _passwords(design: Design, ports: Ports) -> Iterator[Credential]:
     for role in (*rotate_passwords.lent(design), *rotate_passwords.own(design)):
         path = Path(design.layout.secret(role))
         try:
-            age = max(0.0, now - path.stat().st_mtime)
+            made = path.stat().st_mtime
         except OSError:
             continue
+        age = max(0.0, now - made)
         state = "due" if age >= design.rotation.password_age else "in order"
         if ports.secrets.mode(standin_of(role)) is not None:
             state = "half rotated"
-        yield Credential("password", role, age, "", state)
+        end = datetime.fromtimestamp(made + design.rotation.password_age, UTC)
+        yield Credential("password", role, age, end.isoformat(timespec="seconds"), state)
 
 
 def _certificates(design: Design, ports: Ports) -> Iterator[Credential]:

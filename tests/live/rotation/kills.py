@@ -29,15 +29,28 @@ def killed(stead: LiveStead, command: tuple[str, ...], after: float) -> bool:
     return program.wait(30) == -signal.SIGKILL
 
 
-def kill_when_lent(stead: LiveStead) -> None:
-    """Kill a rotation of passwords when applications were told to come as a stand-in."""
-    program = subprocess.Popen([*PGSTEAD, "rotate", "passwords"], cwd=stead.directory)
+def stop_when_lent(
+    stead: LiveStead, sent: signal.Signals, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """Stop a rotation of passwords when applications were told to come as a stand-in."""
+    program = subprocess.Popen(
+        [*PGSTEAD, "rotate", "passwords", *options],
+        cwd=stead.directory,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     standin, end = stead.state / "secrets" / "jeex_user_standin", time.monotonic() + 60
     while not standin.exists():
         assert time.monotonic() < end
         time.sleep(0.05)
-    program.send_signal(signal.SIGKILL)
-    assert program.wait(30) == -signal.SIGKILL
+    program.send_signal(sent)
+    _, told = program.communicate(timeout=30)
+    return subprocess.CompletedProcess(program.args, program.returncode, stderr=told)
+
+
+def kill_when_lent(stead: LiveStead) -> None:
+    """Kill a rotation of passwords when applications were told to come as a stand-in."""
+    assert stop_when_lent(stead, signal.SIGKILL).returncode == -signal.SIGKILL
 
 
 def kill_and_finish(
