@@ -64,7 +64,9 @@ class Club:
 
     def add(self, name: str) -> Guest:
         """Let the application store a person."""
-        guest = Guest(uuid.uuid4(), f"{name}.{secrets.token_hex(4)}@example.com", f"of {name}")
+        guest = Guest(
+            uuid.uuid4(), f"{name.lower()}.{secrets.token_hex(4)}@example.com", f"of {name}"
+        )
         row = User(
             id=guest.id, email=guest.email, full_name=name, password_hash="$argon2id$none",
             two_factor_secret=Encrypted(guest.secret),
