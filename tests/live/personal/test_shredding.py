@@ -7,9 +7,10 @@ import hmac
 import json
 import os
 import secrets
+import shutil
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,21 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.orm import Session, sessionmaker
 
 from pgstead.app.connection import read
-from pgstead.app.encryption import Encrypted, EncryptionError, ErasedError, attach, keys_of
-from pgstead.app.encryption.envelope import from_text
+from pgstead.app.encryption import (
+    Encrypted,
+    EncryptionError,
+    ErasedError,
+    Place,
+    attach,
+    keys_of,
+)
+from pgstead.app.encryption.envelope import from_text, to_text
 from pgstead.app.encryption.flushing import place_of
 from pgstead.app.encryption.sources import Keys
 from pgstead.cli.keyring import engine_of
+from pgstead.cli.pii import personal_ports
+from pgstead.ports.personal import PersonSecrets
+from pgstead.workflows import erasure
 from systems.specgen.models import User
 from tests.fix_stead import LiveStead, stead_in
 from tests.live.personal.conftest import pii
@@ -88,9 +99,16 @@ class Club:
         where = ("--database", "specgen", "--subject", guest.email)
         return json.loads(pii(self.stead, "erase", *where, "--yes", "--json").out)
 
-    def restored(self, place: Path) -> dict[uuid.UUID, str]:
+    def restored(self, *arguments: str) -> dict[uuid.UUID, str]:
         """Restore the newest backup elsewhere, and read what is stored there."""
-        self.stead.run("restore", "--into", str(place))
+        place = self.stead.directory / "elsewhere"
+        self.stead.run("restore", "--into", str(place), *arguments)
+        try:
+            return self._read(place)
+        finally:
+            shutil.rmtree(place)
+
+    def _read(self, place: Path) -> dict[uuid.UUID, str]:
         backup = self.stead.wired.ports.backup
         assert backup is not None
         with (
@@ -99,6 +117,38 @@ class Club:
         ):
             rows = session.execute("SELECT id, two_factor_secret AS sealed FROM users").fetchall()
         return {row["id"]: row["sealed"] for row in rows if row["sealed"]}
+
+    def moment(self) -> str:
+        """Return now, as a moment that WAL goes beyond."""
+        with self.stead.superuser() as session:
+            told = session.execute("SELECT now()::text AS t, pg_sleep(1)").fetchone()["t"]
+            session.execute("SELECT pg_create_restore_point('later')")
+        return str(told).replace(" ", "T")
+
+    def stored(self, guest: Guest) -> str:
+        """Return what the table holds of a person."""
+        with self.stead.superuser("specgen") as session:
+            asked = "SELECT two_factor_secret AS s FROM users WHERE id = %s"
+            return str(session.execute(asked, [guest.id]).fetchone()["s"])
+
+    def seal_as_before(self, guest: Guest) -> None:
+        """Store their value as an application did whose column had no owner."""
+        place = Place("users.two_factor_secret", (str(guest.id),))
+        value = to_text(self.keys.seal(guest.secret.encode(), place))
+        with self.stead.superuser("specgen") as session:
+            session.execute(
+                "UPDATE users SET two_factor_secret = %s WHERE id = %s", [value, guest.id]
+            )
+
+    def standing(self, guest: Guest) -> bool:
+        """Say whether a person has a row."""
+        with self.stead.superuser("specgen") as session:
+            return bool(session.execute("SELECT FROM users WHERE id = %s", [guest.id]).rowcount)
+
+    @property
+    def store(self) -> Path:
+        """Where the secrets are."""
+        return self.stead.state / "persons"
 
     def opened(self, key: uuid.UUID, stored: str) -> str:
         """Open a stored value with all that there is."""
@@ -146,11 +196,12 @@ def club() -> Iterator[Club]:
 
 
 def test_an_erased_person_s_values_open_in_no_backup_and_everybody_else_s_do(
-    club: Club, tmp_path: Path
+    club: Club,
 ) -> None:
     ada, bob = club.add("Ada"), club.add("Bob")
     club.stead.run("backup", "now")
-    before = club.restored(tmp_path / "before")
+    moment = club.moment()
+    before = club.restored("--to-time", moment)
     # so that it is the erasure that ends it, and nothing else
     assert club.opened(ada.id, before[ada.id]) == ada.secret
     assert club.by_force(ada.id, before[ada.id]) == [ada.secret]
@@ -159,7 +210,7 @@ def test_an_erased_person_s_values_open_in_no_backup_and_everybody_else_s_do(
     assert told["secrets"] == 1
     assert told["sealed"] == [{"column": "users.two_factor_secret", "theirs": 1, "shared": 0}]
 
-    after = club.restored(tmp_path / "after")
+    after = club.restored("--to-time", moment)
     assert after == before
     with pytest.raises(ErasedError):
         club.opened(ada.id, after[ada.id])
@@ -168,3 +219,65 @@ def test_an_erased_person_s_values_open_in_no_backup_and_everybody_else_s_do(
     assert club.by_force(bob.id, after[bob.id]) == [bob.secret]
     with pytest.raises(EncryptionError):  # nor under the name of somebody who is there
         club.opened(bob.id, after[ada.id])
+
+
+def test_a_restore_in_place_and_a_copy_of_the_secrets_bring_nobody_back(
+    club: Club, tmp_path: Path
+) -> None:
+    cyd, dan = club.add("Cyd"), club.add("Dan")
+    club.stead.run("backup", "now")
+    moment = club.moment()
+    shutil.copytree(club.store, tmp_path / "copy")
+    stored = club.stored(cyd)
+    club.erase(cyd)
+    shutil.copytree(tmp_path / "copy", club.store, dirs_exist_ok=True)
+    assert club.opened(cyd.id, stored) == cyd.secret  # such a copy is what an erasure cannot reach
+    club.stead.run("prove", "PII-006", status=1)
+
+    club.stead.run("restore", "--in-place", "--yes", "--to-time", moment)
+
+    assert not club.standing(cyd)
+    with pytest.raises(ErasedError):
+        club.opened(cyd.id, stored)
+    assert club.opened(dan.id, club.stored(dan)) == dan.secret
+    club.stead.run("prove", "PII-003", "PII-006", "PII-007")
+
+
+def test_values_of_before_end_with_the_person_once_they_are_sealed_anew(club: Club) -> None:
+    eve, fay = club.add("Eve"), club.add("Fay")
+    for guest in (eve, fay):
+        club.seal_as_before(guest)
+    assert club.opened(fay.id, club.stored(fay)) == fay.secret
+    club.stead.run("prove", "PII-005", status=1)
+    assert club.erase(eve)["sealed"][0]["shared"] == 1  # it says so, rather than promising
+    club.stead.run("keys", "rotate", "specgen")
+    club.stead.run("prove", "PII-005", "ENC-001", "ENC-002")
+    assert club.opened(fay.id, club.stored(fay)) == fay.secret
+    stored = club.stored(fay)
+    assert club.erase(fay)["sealed"][0] == {
+        "column": "users.two_factor_secret", "theirs": 1, "shared": 0,
+    }  # fmt: skip
+    assert club.by_force(fay.id, stored) == []
+
+
+def test_an_erasure_killed_before_the_secret_is_destroyed_is_ended_by_the_next_run(
+    club: Club,
+) -> None:
+    gil = club.add("Gil")
+    stored = club.stored(gil)
+
+    class Killed(BaseException):
+        """As a signal would end it."""
+
+    def killed(_database: str) -> PersonSecrets:
+        raise Killed
+
+    wired = club.stead.wired
+    ports = replace(personal_ports(wired), secrets=killed)
+    with pytest.raises(Killed):
+        erasure.erase(wired.design, wired.ports, ports, "specgen", gil.email)
+    assert not club.standing(gil)
+    assert club.opened(gil.id, stored) == gil.secret
+    (told,) = json.loads(pii(club.stead, "replay", "--json").out)
+    assert told["secrets"] == 1
+    assert club.by_force(gil.id, stored) == []
