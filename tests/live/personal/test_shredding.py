@@ -122,7 +122,8 @@ class Club:
         """Return now, as a moment that WAL goes beyond."""
         with self.stead.superuser() as session:
             told = session.execute("SELECT now()::text AS t, pg_sleep(1)").fetchone()["t"]
-            session.execute("SELECT pg_create_restore_point('later')")
+            # only the end of a transaction tells recovery that a moment is over
+            session.execute("CREATE TABLE later (); DROP TABLE later; SELECT pg_switch_wal()")
         return str(told).replace(" ", "T")
 
     def stored(self, guest: Guest) -> str:
