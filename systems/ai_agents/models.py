@@ -121,12 +121,14 @@ class TenantConfig(Row, Base):
         str,
         stored=Text(),
         name="servicedesk_api_key_encrypted",
+        owner="id",
         comment="key of its service desk, AES-256-GCM",
     )
     webhook_signing_secret: Mapped[Encrypted[str]] = encrypted_column(
         str,
         stored=Text(),
         name="webhook_signing_secret_encrypted",
+        owner="id",
         comment="secret of its webhooks, AES-256-GCM",
     )
     enhancement_preferences: Mapped[JsonObject] = mapped_column(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -192,6 +193,10 @@ def migrated(system: System) -> Iterator[Scratch]:
     with running_server(system.name, system.prefix) as running:
         keys = running.connection.parent.parent / "keys"
         keys.mkdir(mode=0o700)
+        persons = keys.with_name("persons")
+        persons.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(persons, "nobody")
         file = keys / f"{system.name}.json"
         file.touch(mode=0o600)
         file.write_text(keyfile.new())

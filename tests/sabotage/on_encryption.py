@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pgstead.app.encryption import FileSource, Keys, Place
+from pgstead.app.encryption.envelope import to_text
 from pgstead.model.design import Design
 from tests.sabotage.damage import sabotage
 from tests.sabotage.scene import Scene
@@ -98,6 +101,28 @@ def the_key_is_old(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@sabotage("PII-005", where="vault_scene")
+def a_person_s_value_needs_no_secret_of_theirs(scene: Scene) -> Iterator[Design | None]:
+    """A version of the application from before owners wrote a value, as it had always done."""
+    key, label = uuid.uuid4(), "users.two_factor_secret"
+    keys = Keys(FileSource(scene.state / "keys" / "specgen.json"))
+    value = to_text(keys.seal(b"a secret of theirs", Place(label, (str(key),))))
+    with scene.done_and_undone(
+        "INSERT INTO users (id, email, password_hash, two_factor_secret)"
+        f" VALUES ('{key}', 'old@example.com', '$argon2id$none', '{value}')",
+        f"DELETE FROM users WHERE id = '{key}'",
+        database="specgen",
+    ):
+        yield None
+
+
+@sabotage("PII-007", where="vault_scene")
+def everybody_may_list_the_secrets(scene: Scene) -> Iterator[Design | None]:
+    """A backup script was given what it asked for."""
+    with scene.mode(scene.state / "persons", 0o755):
+        yield None
+
+
 SABOTAGES = (
     a_value_is_stored_in_the_clear,
     a_value_is_copied_to_another_row,
@@ -105,4 +130,6 @@ SABOTAGES = (
     a_plaintext_is_written_elsewhere,
     the_keys_are_open,
     the_key_is_old,
+    a_person_s_value_needs_no_secret_of_theirs,
+    everybody_may_list_the_secrets,
 )

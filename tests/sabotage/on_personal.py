@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 
+from pgstead.app.encryption import PersonFiles
+from pgstead.app.encryption.place import Owner
 from pgstead.model.design import Design
 from pgstead.model.erasure import erasures
 from tests.sabotage.damage import sabotage
@@ -63,9 +66,24 @@ def everybody_may_read_the_list(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
+@sabotage("PII-006", where=WHERE, alone=True)
+def a_copy_of_the_secrets_is_put_back(scene: Scene) -> Iterator[Design | None]:
+    """A disk was restored from a copy of before, with what the erasure had destroyed."""
+    (erasure, *_) = erasures(Path(scene.design.layout.erasures).read_text().splitlines())
+    store = PersonFiles(Path(scene.design.layout.person_keys(erasure.database)))
+    path = store.path(Owner(".".join(erasure.table), erasure.key["id"]))
+    before = path.read_text()
+    path.write_text(f"pgstead-person-1 {base64.b64encode(bytes(32)).decode()}\n")
+    try:
+        yield None
+    finally:
+        path.write_text(before)
+
+
 SABOTAGES = (
     a_comment_is_rewritten_without_its_class,
     projects_belong_to_nobody,
     a_restore_brings_somebody_back,
     everybody_may_read_the_list,
+    a_copy_of_the_secrets_is_put_back,
 )

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from pgstead.app.encryption import (
         Encrypted,
         EncryptionError,
+        ErasedError,
         KeyringError,
         Keys,
         NotSealedError,
+        PersonKeyError,
         TamperedError,
         UnknownKeyError,
         UnknownPlaceError,
@@ -109,6 +111,7 @@ __all__ = [
     "DatabaseError",
     "Encrypted",
     "EncryptionError",
+    "ErasedError",
     "ExclusionError",
     "ForeignKeyError",
     "ForeignRowError",
@@ -123,6 +126,7 @@ __all__ = [
     "NotNullError",
     "NotSealedError",
     "Out",
+    "PersonKeyError",
     "PoolExhaustedError",
     "PoolState",
     "PoolerMisfitError",
@@ -194,7 +198,8 @@ _NAMES = {
     "tenancy": "RowSecurity TenantScoped objections",
     "views": "View",
     "encryption": (
-        "Encrypted EncryptionError KeyringError Keys NotSealedError TamperedError "
+        "Encrypted EncryptionError ErasedError KeyringError Keys NotSealedError PersonKeyError "
+        "TamperedError "
         "UnknownKeyError UnknownPlaceError UnsealedError attach blind_index_column blind_match"
         " encrypted_column keys_of place_of seal_rows sealed_check "
     ),

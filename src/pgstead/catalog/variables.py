@@ -84,6 +84,10 @@ VARIABLES = (
         "orders.keys:kms",
     ),
     Variable(
+        "PERSON_KEYS", "The directory with secrets of persons, or a store of yours as"
+        " `module:object`; else beside the connection file.", "/srv/{database}/persons",
+    ),
+    Variable(
         "OPERATOR_KEY_SHA256", "SHA-256 of the operator's API key; without it nobody is one.",
         only="AI_AGENTS_",
     ),

@@ -108,15 +108,19 @@ def _status(database: str, role: str) -> None:
 
 
 def _plain(count: Count) -> dict[str, object]:
-    return {"column": count.label, "version": count.version, "values": count.values}
+    return {"column": count.label, "version": count.version, "owned": count.owned,
+            "values": count.values}  # fmt: skip
+
+
+def _version_of(count: Count) -> str:
+    if count.version is None:
+        return "not encrypted"
+    return f"version {count.version}{', persons' * count.owned}"
 
 
 def _show_counts(console: Console, counts: list[Count], known: set[int]) -> None:
     console.line("values")
-    rows = [
-        (c.label, "not encrypted" if c.version is None else f"version {c.version}", str(c.values))
-        for c in counts
-    ]
+    rows = [(c.label, _version_of(c), str(c.values)) for c in counts]
     console.table(rows or [("none",)], indent="  ")
     for count in counts:
         if count.version is None:

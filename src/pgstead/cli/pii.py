@@ -41,6 +41,7 @@ def _wired(console: Console) -> Wired:
 
 def personal_ports(wired: Wired) -> PersonalPorts:
     """Return the adapters for what concerns persons."""
+    from pgstead.cli.person_keys import secrets_of
     from pgstead.host.erasures import ErasureFile, files_with
     from pgstead.ports.personal import PersonalPorts
 
@@ -49,6 +50,7 @@ def personal_ports(wired: Wired) -> PersonalPorts:
     return PersonalPorts(
         ErasureFile(Path(layout.erasures)),
         lambda values: files_with(values, [Path(place) for place in places]),
+        lambda database: secrets_of(wired.design, database),
     )
 
 
@@ -206,6 +208,13 @@ def _lines(done: Outcome) -> Iterator[tuple[str, str, str]]:
     for spot in done.found:
         where = f"{spot.rows} rows" if spot.rows else "statistics"
         yield f"{spot.table}.{spot.column}", "STILL THERE", where
+    for column in done.sealed:
+        if column.theirs:
+            why = f"{column.theirs} values, in every backup: their secret is destroyed"
+            yield column.column, "unreadable", why
+        if column.shared:
+            why = f"{column.shared} values open by the keys of the database alone"
+            yield column.column, "READABLE in backups", why
     for rest in done.remains:
         yield rest.where, "remains", rest.why
 

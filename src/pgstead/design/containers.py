@@ -268,6 +268,7 @@ def toolbox_mounts(manifest: Manifest) -> tuple[Mount, ...]:
     if manifest.backup.enabled:
         mounts.append(Mount("backup", f"{HOME}/backup"))
     mounts.append(Mount("telemetry", f"{HOME}/telemetry"))
+    mounts.append(Mount("persons", f"{HOME}/persons"))
     for entry in manifest.databases:
         if entry.service is not None:
             name = service_name(entry)
@@ -356,6 +357,8 @@ def _service(manifest: Manifest, entry: DatabaseEntry) -> Container:
         mounts=(
             Mount(name, HOME, read_only=True),
             Mount("telemetry", f"{HOME}/telemetry", read_only=True),
+            # a secret is made when an application writes the first value of a person
+            Mount("persons", f"{HOME}/persons"),
         ),
         published=(_published(manifest, told.port, told.port),),
         alias=network(manifest).hosts[f"api-{entry.name}"],

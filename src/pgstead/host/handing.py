@@ -23,8 +23,9 @@ def hand_out(design: Design) -> None:
     home = Path(design.layout.state, HANDED)
     files = LocalFiles(design.layout.state)
     for name in _services(design):
-        # A volume is mounted there, in one that is read-only: no engine could make the place.
-        files.make_directory(PurePosixPath(home, name, "telemetry"), mode=0o700)
+        # Volumes are mounted there, in one that is read-only: no engine could make the places.
+        for place in ("telemetry", "persons"):
+            files.make_directory(PurePosixPath(home, name, place), mode=0o700)
     for name, parts in _handed(design):
         place = home / name
         for target, source in parts.items():

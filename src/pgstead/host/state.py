@@ -149,6 +149,8 @@ def prepare(layout: Layout, host: HostFacts) -> None:
     files.make_directory(layout.secrets, mode=0o700)
     files.make_directory(layout.passfiles, mode=0o711)
     files.make_directory(layout.keys, mode=0o711)
+    # a person's secret is made when an application writes their first value
+    files.make_directory(layout.persons, mode=0o700, owner=host.service_user)
     files.make_directory(layout.proofs, mode=0o755)
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from pgstead.model.personal import Name
 
+Named = tuple[Name, Mapping[str, str]]  # the table of a person, and the key of their row
+
 _ROUNDS = 100_000  # an address is guessed fast, and this is asked seldom
 
 
@@ -30,6 +32,7 @@ class Erasure:
     called: str  # the hash of what they were called
     finished: str = ""  # ISO 8601, UTC; empty: it was cut off
     rows: Mapping[str, int] = field(default_factory=dict[str, int])
+    others: tuple[Named, ...] = ()  # persons of other tables, whose rows go with it
     left: int = 0  # places in which something of them was found afterwards
 
     def means(self, text: str) -> bool:
@@ -49,6 +52,12 @@ def begun(erasure: Erasure) -> dict[str, Any]:
         "table": list(erasure.table), "key": dict(erasure.key), "salt": erasure.salt,
         "called": erasure.called,
     }  # fmt: skip
+
+
+def took(erasure: Erasure) -> dict[str, Any]:
+    """Return the line that tells of further persons, before their rows go with the erased one's."""
+    told = [[list(table), dict(key)] for table, key in erasure.others]
+    return {"event": "took", "id": erasure.id, "others": told}
 
 
 def finished(erasure: Erasure) -> dict[str, Any]:
@@ -75,6 +84,9 @@ def erasures(lines: Iterable[str]) -> tuple[Erasure, ...]:
                     told["id"], told["at"], told["database"], (schema, name), told["key"],
                     told["salt"], told["called"],
                 )  # fmt: skip
+            case "took" if told["id"] in found:
+                others = tuple(((s, t), key) for (s, t), key in told["others"])
+                found[told["id"]] = replace(found[told["id"]], others=others)
             case "finished" if told["id"] in found:
                 found[told["id"]] = replace(
                     found[told["id"]],

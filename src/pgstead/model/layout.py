@@ -66,6 +66,15 @@ class Layout:
         return self.state / "keys"
 
     @property
+    def persons(self) -> PurePosixPath:
+        """Secrets of persons, which an erasure destroys: a directory per database, a file each."""
+        return self.state / "persons"
+
+    def person_keys(self, database: str) -> PurePosixPath:
+        """Return the directory with secrets of a database's persons."""
+        return self.persons / database
+
+    @property
     def connections(self) -> PurePosixPath:
         """One JSON file per database for applications: hosts, ports, CA, passfile, figures."""
         return self.state / "connections"

@@ -23,12 +23,26 @@ class ErasureList(Protocol):
         ...
 
 
+class PersonSecrets(Protocol):
+    """What encrypted values of persons need beside the ring, for each person one."""
+
+    @property
+    def name(self) -> str:
+        """Where they lie."""
+        ...
+
+    def destroy(self, table: str, key: str) -> bool:
+        """End a person's secret for good; say whether it was there."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PersonalPorts:
     """Adapters for what concerns persons."""
 
     erasures: ErasureList
     files_with: Callable[[Iterable[str]], Iterable[tuple[Path, int]]]  # logs that hold values
+    secrets: Callable[[str], PersonSecrets]  # of a database
 
 
 class Copies(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
@@ -70,10 +71,11 @@ def _counted(session: Session, column: Sealed) -> Answer[dict[int | None, int]]:
     )
     made = sql.SQL(_ours(query)).format(c=name, t=column.relation)
     told = session.ask(made)
-    counts = {
-        None if first is None else int.from_bytes(bytes(first)[2:], "big"): int(number)
-        for first, number in told.value
-    }
+    counts: Counter[int | None] = Counter()
+    for first, number in told.value:
+        # the highest bit says whose the key is, not which
+        version = None if first is None else int.from_bytes(bytes(first)[2:], "big") & 0x7FFFFFFF
+        counts[version] += int(number)
     return Answer(told.tried, told.text, counts, told.seconds, told.at)
 
 

@@ -7,6 +7,8 @@ something else, would be believed by its own library.
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
 import secrets
 from collections.abc import Iterator, Mapping
@@ -38,6 +40,8 @@ class Sealed:
     key: tuple[str, ...]  # columns of the primary key
     tenant: str | None  # the column of the tenant
     textual: bool  # base64 in a text column
+    owner: str | None = None  # the column that names whose the value is
+    persons: str = ""  # the table of persons that it leads to
 
     @property
     def relation(self) -> sql.Identifier:
@@ -47,7 +51,8 @@ class Sealed:
     @property
     def binding(self) -> tuple[str, ...]:
         """The columns of the row that a value is bound to."""
-        return self.key if self.tenant is None else (*self.key, self.tenant)
+        more = (name for name in (self.tenant, self.owner) if name is not None)
+        return tuple(dict.fromkeys([*self.key, *more]))
 
     def __str__(self) -> str:
         return f"{self.database}: {self.table}.{self.column}"
@@ -68,12 +73,18 @@ class Value:
     key: tuple[str, ...]
     tenant: str | None
     stored: bytes
+    owner: str | None = None  # the key of the person whose it is
+
+    @property
+    def owned(self) -> bool:
+        """Whether it says that a person's secret is needed."""
+        return len(self.stored) >= 34 and bool(self.stored[2] & 0x80)
 
     @property
     def version(self) -> int | None:
         """The version of its key, None for what is no encrypted value."""
         sound = len(self.stored) >= 34 and self.stored[:2] == b"\x01\x01"
-        return int.from_bytes(self.stored[2:6], "big") if sound else None
+        return int.from_bytes(self.stored[2:6], "big") & 0x7FFFFFFF if sound else None
 
     @property
     def bound_to(self) -> bytes:
@@ -84,7 +95,7 @@ class Value:
 
     def opened(self, keys: Keys) -> bytes | None:
         """Return the plaintext, or None where it does not open in this place."""
-        cipher = keys.ciphers.get(self.version or 0)
+        cipher = keys.cipher(self)
         if cipher is None:
             return None
         try:
@@ -126,6 +137,24 @@ class Keys:
     path: Path
     ciphers: dict[int, AESGCM] = field(repr=False)
     writes: int
+    macs: dict[int, hmac.HMAC] = field(repr=False)
+    persons: Path | None = None  # where secrets of persons lie; None: none is used
+
+    def cipher(self, value: Value) -> AESGCM | None:
+        """Return what opens a value, None where it is not at hand."""
+        version = value.version or 0
+        if not value.owned or self.persons is None or version not in self.macs:
+            return self.ciphers.get(version)
+        secret = secret_in(self.persons, value.column.persons, value.owner or "")
+        if secret is None:
+            return None
+        mac = self.macs[version].copy()
+        mac.update(b"pgstead-person-1" + secret)
+        return AESGCM(mac.digest())
+
+    def without_persons(self) -> Keys:
+        """Return the keys of the database alone."""
+        return replace(self, persons=None)
 
     @classmethod
     def of(cls, w: Witness, database: str) -> Keys:
@@ -134,7 +163,7 @@ class Keys:
         try:
             raw: Any = json.loads(path.read_text(encoding="utf-8"))
             found = {
-                int(version): AESGCM(base64.b64decode(entry["key"]))
+                int(version): base64.b64decode(entry["key"])
                 for version, entry in raw["values"].items()
                 if "key" in entry
             }
@@ -143,7 +172,20 @@ class Keys:
             raise CannotTryError(
                 f"there are no keys of {database} in {path}", could_try=False
             ) from None
-        return cls(path, found, writes)
+        macs = {version: hmac.new(key, digestmod="sha256") for version, key in found.items()}
+        ciphers = {version: AESGCM(key) for version, key in found.items()}
+        return cls(path, ciphers, writes, macs, Path(w.design.layout.person_keys(database)))
+
+
+def secret_in(store: Path, table: str, key: str) -> bytes | None:
+    """Return a person's secret, read as docs/reference/encrypted-values.md says; None for none."""
+    told = f"pgstead-person-1\0{table}\0{key}".encode()
+    name = hashlib.sha256(told).hexdigest()[:40]
+    try:
+        words = (store / name[:2] / name).read_text(encoding="ascii").split()
+        return base64.b64decode(words[1], validate=True) if len(words) == 2 else None
+    except (OSError, ValueError):
+        return None
 
 
 def keys_of(w: Witness, database: str) -> Keys:
@@ -181,16 +223,27 @@ def _declared(w: Witness, plan: DatabasePlan) -> Iterator[Sealed]:
                 tuple(c.name for c in table.primary_key),
                 tenant,
                 bool(getattr(column.type, "textual", False)),
+                declared.owner,
+                _persons(table, declared.owner),
             )
+
+
+def _persons(table: Any, owner: str | None) -> str:
+    if owner is None:
+        return ""
+    named = next((key.column.table for key in table.c[owner].foreign_keys), table)
+    return f"{named.schema or 'public'}.{named.name}"
 
 
 def values(w: Witness, column: Sealed, limit: int | None = SAMPLE) -> list[Value]:
     """Return values of a column with their place; keys and tenants as text."""
     named = [sql.SQL("{}::text").format(sql.Identifier(name)) for name in column.key]
     tenant = sql.SQL("{}::text").format(sql.Identifier(column.tenant)) if column.tenant else None
-    query = sql.SQL("SELECT {}, {}, {} FROM {} WHERE {} IS NOT NULL ORDER BY {} DESC").format(
+    owner = sql.SQL("{}::text").format(sql.Identifier(column.owner)) if column.owner else None
+    query = sql.SQL("SELECT {}, {}, {}, {} FROM {} WHERE {} IS NOT NULL ORDER BY {} DESC").format(
         sql.Identifier(column.column),
         tenant or sql.SQL("NULL::text"),
+        owner or sql.SQL("NULL::text"),
         sql.SQL(", ").join(named),
         column.relation,
         sql.Identifier(column.column),
@@ -199,7 +252,7 @@ def values(w: Witness, column: Sealed, limit: int | None = SAMPLE) -> list[Value
     if limit is not None:
         query += sql.SQL(" LIMIT {}").format(sql.Literal(limit))
     rows = w.look(query, database=column.database).value
-    return [Value(column, tuple(key), of, decoded(raw)) for raw, of, *key in rows]
+    return [Value(column, tuple(key), of, decoded(raw), who) for raw, of, who, *key in rows]
 
 
 def decoded(raw: object) -> bytes:

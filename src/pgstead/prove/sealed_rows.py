@@ -52,4 +52,5 @@ def _values(w: Witness, column: Sealed) -> Iterator[Value]:
 def _value(column: Sealed, row: dict[str, Any]) -> Value:
     tenant = None if column.tenant is None else str(row[column.tenant])
     key = tuple(str(row[name]) for name in column.key)
-    return Value(column, key, tenant, sealed.decoded(row[column.column]))
+    owner = None if column.owner is None else str(row[column.owner])
+    return Value(column, key, tenant, sealed.decoded(row[column.column]), owner)

@@ -26,7 +26,7 @@ from pgstead.model.containers import (
 BASE = "base"  # containers.image.server: packages of the base
 APART = frozenset({"server", "pooler"})  # stages that take nothing from the directory
 _CLEAN = "rm -rf /var/lib/apt/lists/*"
-_PARTS = ("server", "pooler", "backup", "telemetry", "tls", "connections", HANDED)
+_PARTS = ("server", "pooler", "backup", "telemetry", "tls", "connections", "persons", HANDED)
 
 
 def text(

@@ -24,6 +24,7 @@ def made(design: Design) -> tuple[PurePosixPath, ...]:
         layout.secrets,
         layout.passfiles,
         layout.keys,
+        layout.persons,
         layout.connections,
         layout.backup,
         layout.telemetry,

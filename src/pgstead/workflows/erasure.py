@@ -23,10 +23,12 @@ from pgstead.model.design import Design
 from pgstead.model.erasure import Erasure, begun, called, finished, refused
 from pgstead.model.personal import ERASED, Inventory, Name, Reference, Table
 from pgstead.observe.personal import Spot, inventory, spots, standing, trusted
-from pgstead.observe.seals import sealed, seals
+from pgstead.observe.seals import sealed as sealed_now
+from pgstead.observe.seals import seals
 from pgstead.ports import Ports
 from pgstead.ports.personal import PersonalPorts
 from pgstead.workflows.person import QUIET, Person, Rows, find, gather
+from pgstead.workflows.person_secrets import Sealed, destroy, sealed_values, with_others
 from pgstead.workflows.remains import Remains, remains
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ class Outcome:
     searched: int = 0  # values that were looked for everywhere
     found: tuple[Spot, ...] = ()  # where they still are
     remains: tuple[Remains, ...] = ()  # what was not touched, and why
+    sealed: tuple[Sealed, ...] = ()  # their encrypted values, by what opens them
+    secrets: int = 0  # of persons, that were destroyed
     resumed: bool = False
 
     @property
@@ -121,6 +125,9 @@ def _replayed(
             yield work.again(Person(table, erasure.key), erasure)
         elif not erasure.finished:
             yield _finish(design, ports, personal, connection, held, erasure)
+        elif back := destroy(personal, held, erasure):  # a copy of the secrets was put back
+            yield Outcome(erasure.database, ".".join(erasure.table), erasure.key, (),
+                          rehearsed=False, secrets=back, resumed=True)  # fmt: skip
 
 
 def _cut_off(personal: PersonalPorts, database: str, who: str) -> Erasure | None:
@@ -133,13 +140,14 @@ def _finish(
     held: Inventory, erasure: Erasure,
 ) -> Outcome:  # fmt: skip
     """Say what can still be said of one that was cut off behind its transaction."""
+    destroyed = destroy(personal, held, erasure)
     _tidy(connection, held.tables)
     personal.erasures.append(finished(replace(erasure, finished=_now())))
     told = Remains("search", "the values are gone, so that they could not be looked for again")
     rest = (told, *remains(design, ports, held))
     where = ".".join(erasure.table)
     return Outcome(erasure.database, where, erasure.key, (), rehearsed=False, remains=rest,
-                   resumed=True)  # fmt: skip
+                   secrets=destroyed, resumed=True)  # fmt: skip
 
 
 def _now() -> str:
@@ -188,9 +196,12 @@ class _Work:
             self.connection.execute(_PATIENCE)
             rows = gather(self.connection, self.held, person)
             values = rows.values()
+            sealed = tuple(sealed_values(rows))
+            erasure = with_others(self.personal, rows, erasure)
             before = self._whole_seals(rows)
             steps = tuple(self._erased(rows))
             self._tell(erasure, before)
+        destroyed = destroy(self.personal, self.held, erasure)  # not before: it may be refused
         _tidy(self.connection, self.held.tables)
         found = tuple(spots(self.connection, values))
         logs = self.personal.files_with(values)
@@ -205,7 +216,8 @@ class _Work:
             *remains(self.design, self.ports, self.held),
         )  # fmt: skip
         return Outcome(self.held.database, person.table.shown, person.key, steps, rehearsed=False,
-                       searched=len(values), found=found, remains=rest)  # fmt: skip
+                       searched=len(values), found=found, remains=rest, sealed=sealed,
+                       secrets=destroyed)  # fmt: skip
 
     # -- in the transaction -----------------------------------------------------------------------
 
@@ -340,7 +352,7 @@ class _Work:
         return tuple(s for s in near if self._now_sealed(s).sum in (s.sum, *s.also))
 
     def _now_sealed(self, seal: Seal) -> Seal:
-        found = sealed(self.connection, seal.database, seal.begin, seal.end)
+        found = sealed_now(self.connection, seal.database, seal.begin, seal.end)
         return found or replace(seal, sum="", also=())
 
     def _tell(self, erasure: Erasure, before: Sequence[Seal]) -> None:

@@ -36,8 +36,12 @@ def _remains(design: Design, ports: Ports, sealed: list[str]) -> Iterator[Remain
     if sealed:
         yield Remains(
             "encrypted columns in backups",
-            f"{', '.join(sealed)}: their keys are the database's, none is one person's, so that"
-            " none was destroyed; `pgstead rotate keys` ends them for all",
+            f"{', '.join(sealed)}: what needed the person's secret opens nowhere any more; what was"
+            " sealed by the keys of the database alone opens until they are retired",
+        )
+        yield Remains(
+            "copies of the secrets",
+            "one that was made before brings the person's back; `pgstead pii replay` destroys it",
         )
     if design.audit is not None:
         yield Remains(

@@ -64,7 +64,10 @@ class User(Row, Base):
     is_verified: Mapped[bool] = flag("whether the address was confirmed")
     two_factor_enabled: Mapped[bool] = flag("whether signing in asks for a code")
     two_factor_secret: Mapped[Encrypted[str] | None] = encrypted_column(
-        str, stored=String(255), comment="secret of the codes (TOTP), AES-256-GCM"
+        str,
+        stored=String(255),
+        owner="id",
+        comment="secret of the codes (TOTP), AES-256-GCM",
     )
     two_factor_step: Mapped[int | None] = mapped_column(
         comment="half minute of the last code that was taken: none is taken twice"

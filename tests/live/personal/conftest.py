@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.cli.program import Said, inside
 from tests.fix_stead import LiveStead, stead_in
 
 AUDITED = """
@@ -40,6 +41,13 @@ def kept() -> Iterator[LiveStead]:
         # what it would collect meanwhile is collected when it is asked for
         made.wired.ports.supervisor.stop("agent")
         yield made
+
+
+def pii(stead: LiveStead, *arguments: str, status: int = 0) -> Said:
+    """Run `pgstead pii ...` beside the stead's manifest, in this process."""
+    said = inside("pii", *arguments, directory=stead.directory)
+    assert said.status == status, said
+    return said
 
 
 def add_person(stead: LiveStead, name: str) -> Person:

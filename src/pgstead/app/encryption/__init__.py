@@ -20,14 +20,17 @@ from pgstead.app.encryption.column import (
 from pgstead.app.encryption.declaration import normalized
 from pgstead.app.encryption.errors import (
     EncryptionError,
+    ErasedError,
     KeyringError,
     NotSealedError,
+    PersonKeyError,
     TamperedError,
     UnknownKeyError,
     UnknownPlaceError,
     UnsealedError,
 )
 from pgstead.app.encryption.flushing import attach, place_of, seal_rows
+from pgstead.app.encryption.persons import PersonFiles, PersonKeys
 from pgstead.app.encryption.place import Place
 from pgstead.app.encryption.ring import KeyRing
 from pgstead.app.encryption.sources import (
@@ -45,12 +48,16 @@ __all__ = [
     "EncryptedType",
     "EncryptionError",
     "EnvironmentSource",
+    "ErasedError",
     "FileSource",
     "KeyRing",
     "KeyringError",
     "Keys",
     "Kms",
     "NotSealedError",
+    "PersonFiles",
+    "PersonKeyError",
+    "PersonKeys",
     "Place",
     "Source",
     "TamperedError",

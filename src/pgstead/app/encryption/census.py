@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ from sqlalchemy import type_coerce as seen_as
 from sqlalchemy.sql.elements import ColumnElement
 
 from pgstead.app.encryption.column import EncryptedType, encrypted_columns, sealed_condition
-from pgstead.app.encryption.envelope import HEADER_SIZE, header, text_header
+from pgstead.app.encryption.envelope import HEADER_SIZE, header, text_header, told
 from pgstead.app.encryption.ring import KeyRing
 
 _INDEX_VERSION = 4  # bytes of a blind index
@@ -50,6 +49,7 @@ class Count:
     label: str
     version: int | None  # None: not written by this library
     values: int
+    owned: bool = False  # under keys of persons
 
 
 def census(connection: Connection, table: Table) -> list[Count]:
@@ -62,7 +62,7 @@ def census(connection: Connection, table: Table) -> list[Count]:
         )
         label = kind.declaration.label_of(table, name)
         rows = connection.execute(query).all()
-        found += [Count(label, _version(seen), number) for seen, number in rows]
+        found += [_count(label, seen, number) for seen, number in rows]
     return found
 
 
@@ -96,9 +96,10 @@ def _held(column: Column[Any]) -> ColumnElement[bool]:
 
 
 def _of_another(column: Column[Any], kind: EncryptedType, ring: KeyRing) -> ColumnElement[bool]:
+    owned = kind.declaration.owner is not None
     if kind.textual:
-        return func.left(_raw(column), 8) != text_header(ring.writes)
-    return func.substring(_raw(column), 1, HEADER_SIZE) != header(ring.writes)
+        return func.left(_raw(column), 8) != text_header(ring.writes, owned=owned)
+    return func.substring(_raw(column), 1, HEADER_SIZE) != header(ring.writes, owned=owned)
 
 
 def _raw(column: Column[Any]) -> ColumnElement[Any]:
@@ -117,9 +118,8 @@ def _start(connection: Connection, column: Column[Any]) -> ColumnElement[Any]:
     return case((sealed, first))
 
 
-def _version(start: Any) -> int | None:
+def _count(label: str, start: Any, values: int) -> Count:
     if start is None:
-        return None
-    raw = base64.b64decode(start) if isinstance(start, str) else bytes(start)
-    (version,) = struct.unpack(">I", raw[2:HEADER_SIZE])
-    return version
+        return Count(label, None, values)
+    version, owned = told(base64.b64decode(start) if isinstance(start, str) else bytes(start))
+    return Count(label, version, values, owned)

@@ -129,6 +129,7 @@ def encrypted_column(
     tenant: str | None = TENANT,
     blind_index: str | None = None,
     normalize: Normalize = normalized,
+    owner: str | None = None,
     **options: Any,
 ) -> MappedColumn[Any]:
     """Declare an encrypted column, for `name: Mapped[Encrypted[str]]`.
@@ -142,9 +143,12 @@ def encrypted_column(
         tenant: the column whose value is bound too, where the table has it. None: bind none.
         blind_index: the name of the `blind_index_column` for look-ups by equality.
         normalize: what makes two spellings one, before they are indexed.
+        owner: the column that names the person whose the value is: a foreign key to their row, or
+            the table's own key where the row is the person. Such a value needs a secret of theirs
+            beside the ring, and `pgstead pii erase` destroys it: no backup opens it any more.
         options: what `mapped_column` takes.
     """
-    declaration = Declaration(kind, label, tenant, blind_index, normalize)
+    declaration = Declaration(kind, label, tenant, blind_index, normalize, owner)
     return mapped_column(EncryptedType(declaration, stored), **options)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from pgstead.app.encryption.errors import EncryptionError, UnknownPlaceError
-from pgstead.app.encryption.place import Place, key_text, key_texts
+from pgstead.app.encryption.place import Owner, Place, key_text, key_texts
 
 Normalize = Callable[[str], str]
 
@@ -31,6 +31,7 @@ class Declaration:
     tenant: str | None = TENANT  # the column that is bound as well, where the table has it
     blind_index: str | None = None  # the column that equality is looked up in
     normalize: Normalize = normalized
+    owner: str | None = None  # the column that names the person whose the value is
 
     def label_of(self, table: Table, column: str) -> str:
         """Return the label that values of the column are bound to."""
@@ -62,7 +63,41 @@ class Declaration:
             label,
             key_texts([row[name] for name in names], label),
             self._tenant_text(table, label, row),
+            self._owner(table, label, row),
         )
+
+    def parts(self, table: Table) -> tuple[str, ...]:
+        """Return the columns of a row that make the place of its value."""
+        more = (self.tenant_of(table), self.owner)
+        return tuple(dict.fromkeys([*(c.name for c in table.primary_key), *filter(None, more)]))
+
+    def _owner(self, table: Table, label: str, row: Mapping[str, Any]) -> Owner | None:
+        if self.owner is None:
+            return None
+        value = row.get(self.owner)
+        if value is None:
+            raise UnknownPlaceError(
+                f"{label}: whose value it is ({self.owner}) is not known",
+                hint=f"set {self.owner} on the object, or load it together with the value",
+            )
+        return Owner(self.persons(table, label), key_text(value, label))
+
+    def persons(self, table: Table, label: str) -> str:
+        """Return the table of persons that the owner's column leads to, with its schema."""
+        if self.owner is None or self.owner not in table.c:
+            raise EncryptionError(
+                f"{label} is owned by {self.owner}, which {table.fullname} has not",
+                hint='owner="..." names a column of the same table',
+            )
+        column = table.c[self.owner]
+        found = next((key.column for key in column.foreign_keys), column)
+        if [*found.table.primary_key] != [found]:
+            raise EncryptionError(
+                f"{label} is owned by {self.owner}, which is no key of a person",
+                hint="a foreign key to a primary key of one column, or the table's own",
+            )
+        assert isinstance(found.table, Table)
+        return f"{found.table.schema or 'public'}.{found.table.name}"
 
     def _tenant_text(self, table: Table, label: str, row: Mapping[str, Any]) -> str | None:
         name = self.tenant_of(table)

@@ -3,7 +3,7 @@
     offset  bytes  what
     0       1      format, 1
     1       1      algorithm, 1 = AES-256-GCM
-    2       4      version of the key, big-endian
+    2       4      version of the key, big-endian; the highest bit: one person's key of it
     6       12     nonce, random
     18      n+16   ciphertext and its tag
 
@@ -30,29 +30,41 @@ BODY: Final = HEADER_SIZE + NONCE_SIZE  # where the ciphertext begins
 LEAST: Final = BODY + TAG_SIZE
 _HEADER: Final = struct.Struct(">BBI")
 
-HIGHEST_VERSION: Final = 2**32 - 1
+HIGHEST_VERSION: Final = 2**31 - 1
+_PERSONS: Final = 2**31  # set in the version where the key is one person's
 
 
-def header(version: int) -> bytes:
-    """Return the first bytes of every value of a key version."""
-    return _HEADER.pack(FORMAT, AES_256_GCM, version)
+def header(version: int, *, owned: bool = False) -> bytes:
+    """Return the first bytes of every value of a key version; `owned` under keys of persons."""
+    return _HEADER.pack(FORMAT, AES_256_GCM, version | _PERSONS * owned)
 
 
-def text_header(version: int) -> str:
+def text_header(version: int, *, owned: bool = False) -> str:
     """Return the first characters of every value of a key version in a text column."""
-    return base64.b64encode(header(version)).decode("ascii")
+    return base64.b64encode(header(version, owned=owned)).decode("ascii")
+
+
+def told(start: bytes) -> tuple[int, bool]:
+    """Return what a header says: the version, and whether the key is one person's."""
+    (number,) = struct.unpack(">I", start[2:HEADER_SIZE])
+    return number & ~_PERSONS, bool(number & _PERSONS)
+
+
+def owned(stored: bytes) -> bool:
+    """Say whether a value needs the secret of a person."""
+    return len(stored) >= LEAST and told(stored[:HEADER_SIZE])[1]
 
 
 def version_of(stored: bytes, label: str) -> int:
     """Return the version of a value's key. Raises NotSealedError, which tells no content."""
     if len(stored) < LEAST:
         raise _foreign(label, f"it has {len(stored)} bytes, and the shortest value {LEAST}")
-    form, algorithm, version = _HEADER.unpack_from(stored)
+    form, algorithm, _ = _HEADER.unpack_from(stored)
     if form != FORMAT:
         raise _foreign(label, f"its format byte is {form}, and this library knows {FORMAT}")
     if algorithm != AES_256_GCM:
         raise _foreign(label, f"its algorithm is {algorithm}, and this library knows {AES_256_GCM}")
-    return version
+    return told(stored[:HEADER_SIZE])[0]
 
 
 def to_text(stored: bytes) -> str:

@@ -58,14 +58,13 @@ class Member:
         assert isinstance(column.type, EncryptedType)
         assert isinstance(column.table, Table)
         table, declaration = column.table, column.type.declaration
-        tenant, index = declaration.tenant_of(table), declaration.blind_index
-        names = [*(c.name for c in table.primary_key), *([tenant] if tenant else [])]
+        index = declaration.blind_index
         return cls(
             _attribute(mapper, column),
             column.name,
             table,
             declaration,
-            {name: _attribute(mapper, table.c[name]) for name in names},
+            {name: _attribute(mapper, table.c[name]) for name in declaration.parts(table)},
             _attribute(mapper, table.c[index]) if index else None,
         )
 
@@ -144,12 +143,12 @@ def _complete(member: Member, connection: Connection, target: Any) -> None:
     for name, attribute in member.parts.items():
         if target.__dict__.get(attribute) is None:
             column = member.table.c[name]
-            value = _made(column, connection)
+            value = _made(column, connection, tenant=name == member.declaration.tenant)
             if value is not None:
                 setattr(target, attribute, value)
 
 
-def _made(column: Column[Any], connection: Connection) -> Any:
+def _made(column: Column[Any], connection: Connection, *, tenant: bool) -> Any:
     default: Any = column.default
     if default is not None and default.is_scalar:
         return default.arg
@@ -157,10 +156,12 @@ def _made(column: Column[Any], connection: Connection) -> Any:
         return default.arg(None)
     if column.primary_key:
         return None if column.foreign_keys else _new_key(column)
-    tenant: Any = getattr(connection.get_execution_options().get(SCOPE), "tenant", None)
-    if tenant is not None and _holds_uuids(column):
-        return uuid.UUID(str(tenant))
-    return tenant
+    if not tenant:
+        return None
+    told: Any = getattr(connection.get_execution_options().get(SCOPE), "tenant", None)
+    if told is not None and _holds_uuids(column):
+        return uuid.UUID(str(told))
+    return told
 
 
 def _new_key(column: Column[Any]) -> Any:

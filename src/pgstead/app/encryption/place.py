@@ -14,7 +14,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
@@ -24,12 +24,22 @@ _DOMAIN: Final = b"pgstead-column-1"
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """The person whose a value is: a row of a table of persons."""
+
+    table: str  # with its schema: `public.users`
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """One column of one row."""
 
     label: str  # `table.column`, with the schema before it where the model names one
     key: tuple[str, ...]  # the row's primary key as text
     tenant: str | None = None
+    # not of the associated data: the key itself is theirs
+    owner: Owner | None = None
 
     def associated_data(self, header: bytes) -> bytes:
         """Return what the authentication tag covers besides the ciphertext."""

@@ -29,6 +29,7 @@ from pgstead.app.encryption.place import Place
 KEY_SIZE: Final = 32  # bytes: AES-256, and HMAC-SHA-256
 FORM: Final = "pgstead-keys-1"
 DIGEST: Final = "sha256"
+PERSON: Final = b"pgstead-person-1"
 
 Unwrap = Callable[[bytes], bytes]
 
@@ -41,27 +42,29 @@ class KeyRing:
     writes: int  # the version that new values are encrypted with
     indexes: Mapping[int, hmac.HMAC] = field(repr=False)
     indexes_write: int
+    # by version too: what makes the keys of persons, of the same key and their secret
+    persons: Mapping[int, hmac.HMAC] = field(repr=False)
 
     @property
     def versions(self) -> tuple[int, ...]:
         """The versions of the value key, sorted."""
         return tuple(sorted(self.values))
 
-    def seal(self, plain: bytes, place: Place) -> bytes:
-        """Encrypt for a place, with the version that writes.
+    def seal(self, plain: bytes, place: Place, secret: bytes | None = None) -> bytes:
+        """Encrypt for a place with the version that writes, and with a person's secret.
 
         The nonce is random: at most 2**32 values per version (NIST SP 800-38D, 8.3).
         """
-        start, nonce = header(self.writes), os.urandom(NONCE_SIZE)
-        body = self.values[self.writes].encrypt(nonce, plain, place.associated_data(start))
+        start, nonce = header(self.writes, owned=secret is not None), os.urandom(NONCE_SIZE)
+        body = self._cipher(self.writes, secret).encrypt(nonce, plain, place.associated_data(start))
         return start + nonce + body
 
-    def open(self, stored: bytes, place: Place) -> bytes:
+    def open(self, stored: bytes, place: Place, secret: bytes | None = None) -> bytes:
         """Decrypt. Raises NotSealedError, UnknownKeyError or TamperedError, never gives garbage."""
         version = version_of(stored, place.label)
-        cipher = self.values.get(version)
-        if cipher is None:
+        if version not in self.values:
             raise UnknownKeyError(version, self.versions, place.label)
+        cipher = self._cipher(version, secret)
         bound = place.associated_data(stored[:HEADER_SIZE])
         try:
             return cipher.decrypt(stored[HEADER_SIZE:BODY], stored[BODY:], bound)
@@ -72,6 +75,13 @@ class KeyRing:
                 hint="it was altered, or copied from another row, column, table or tenant, or "
                 "the ring holds another key under this version",
             ) from None
+
+    def _cipher(self, version: int, secret: bytes | None) -> AESGCM:
+        if secret is None:
+            return self.values[version]
+        mac = self.persons[version].copy()
+        mac.update(PERSON + secret)
+        return AESGCM(mac.digest())
 
     def index(self, normal: str, label: str, tenant: str | None, version: int) -> bytes:
         """Return the blind index of a normalized text under one version of the index key.
@@ -101,6 +111,7 @@ def parse(text: str, unwrap: Unwrap | None = None, *, where: str) -> KeyRing:
         _writes(document, "values", values, where),
         MappingProxyType({v: hmac.new(key, digestmod=DIGEST) for v, key in indexes.items()}),
         _writes(document, "indexes", indexes, where),
+        MappingProxyType({v: hmac.new(key, digestmod=DIGEST) for v, key in values.items()}),
     )
 
 

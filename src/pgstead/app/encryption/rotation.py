@@ -219,10 +219,11 @@ class Rotation:
                 place = declaration.place(table, name, row)
                 # a value that cannot be read cannot be renewed, and is never overwritten
                 value = row[name].bind(place, self.keys).reveal()
+                stored = self.keys.seal(encode(value), place, ring)
             except EncryptionError as error:
                 self._failed(table, name, row, error)
                 return {}
-            found[name] = Encrypted.of_stored(ring.seal(encode(value), place), declaration.kind)
+            found[name] = Encrypted.of_stored(stored, declaration.kind)
             if declaration.blind_index is not None:
                 found[declaration.blind_index] = index_of(
                     declaration, place.label, place.tenant, value, ring
@@ -262,9 +263,7 @@ class Rotation:
 def _needed(table: Table) -> Iterable[Any]:
     names = dict.fromkeys(c.name for c in table.primary_key)
     for name, kind in encrypted_columns(table):
-        names[name] = None
-        if tenant := kind.declaration.tenant_of(table):
-            names[tenant] = None
+        names |= dict.fromkeys([name, *kind.declaration.parts(table)])
     return [table.c[name] for name in names]
 
 

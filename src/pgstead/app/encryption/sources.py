@@ -7,6 +7,8 @@
 | environment | `JEEX_ENCRYPTION_KEYS`                  | never: the process has to start again |
 
 A KMS (`JEEX_ENCRYPTION_KMS=package.module:object`) unwraps what a source holds wrapped.
+Secrets of persons lie in the directory, or behind the object, that `JEEX_PERSON_KEYS` names; else
+beside the connection file.
 """
 
 from __future__ import annotations
@@ -15,16 +17,25 @@ import importlib
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from pgstead.app.connection import ConnectionFile
-from pgstead.app.encryption.errors import KeyringError, UnknownKeyError
+from pgstead.app.encryption.envelope import owned
+from pgstead.app.encryption.errors import (
+    KeyringError,
+    PersonKeyError,
+    UnknownKeyError,
+    UnknownPlaceError,
+)
+from pgstead.app.encryption.persons import PersonFiles, PersonKeys
 from pgstead.app.encryption.place import Place
+from pgstead.app.encryption.remembered import Remembered
 from pgstead.app.encryption.ring import KeyRing, Unwrap, parse
 
 LOOK_AGAIN: Final = 1.0  # seconds between two looks at a source
+_PERSON_KEYS: Final = ("secret", "make", "destroy")
 
 
 class Kms(Protocol):
@@ -134,18 +145,20 @@ class Keys:
     does with a passfile.
     """
 
-    __slots__ = ("_clock", "_looked", "_ring", "_source", "_stamp", "_unwrap")
+    __slots__ = ("_clock", "_looked", "_persons", "_ring", "_source", "_stamp", "_unwrap")
 
     def __init__(
         self,
         source: Source,
         kms: Kms | None = None,
+        persons: PersonKeys | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read the source now, so that missing keys are found at the start."""
         self._source = source
         self._unwrap: Unwrap | None = kms.unwrap if kms is not None else None
+        self._persons = Remembered(persons) if persons is not None else None
         self._clock = clock
         self._looked = clock()
         self._stamp = source.stamp()
@@ -176,16 +189,38 @@ class Keys:
                 raise
         return self._ring
 
-    def seal(self, plain: bytes, place: Place) -> bytes:
-        """Encrypt for a place with the version that writes."""
-        return self.ring.seal(plain, place)
+    def seal(self, plain: bytes, place: Place, ring: KeyRing | None = None) -> bytes:
+        """Encrypt for a place with the version that writes, and its person's secret."""
+        secret = self._of_persons(place).make(place.owner) if place.owner is not None else None
+        return (ring or self.ring).seal(plain, place, secret)
 
     def open(self, stored: bytes, place: Place) -> bytes:
         """Decrypt; a version that is not known is looked for in the source once more."""
+        secret = self._secret(place) if owned(stored) else None
         try:
-            return self._ring.open(stored, place)
+            return self._ring.open(stored, place, secret)
         except UnknownKeyError:
-            return self.refresh().open(stored, place)
+            return self.refresh().open(stored, place, secret)
+
+    def _secret(self, place: Place) -> bytes:
+        if place.owner is None:
+            raise UnknownPlaceError(
+                f"a value of {place.label} is one person's, and the column does not say whose",
+                hint='encrypted_column(..., owner="user_id"), as when it was written',
+            )
+        store = self._of_persons(place)
+        found = store.secret(place.owner)
+        if found is None:
+            raise PersonKeyError(place.owner, store.name)
+        return found
+
+    def _of_persons(self, place: Place) -> Remembered:
+        if self._persons is None:
+            raise KeyringError(
+                f"values of {place.label} are persons', and there is no place for their secrets",
+                hint="PREFIX_PERSON_KEYS names a directory that the application writes to",
+            )
+        return self._persons
 
     def __repr__(self) -> str:
         return f"Keys({self._source.name!r}, versions={self._ring.versions})"
@@ -229,7 +264,26 @@ def keys_of(
             "there are no keys for encrypted columns",
             hint=f"`pgstead keys new DATABASE`, or set {prefix}ENCRYPTION_KEYS_FILE",
         )
-    return Keys(source, kms_of(prefix, environ))
+    return Keys(source, kms_of(prefix, environ), persons_of(prefix, environ, connection))
+
+
+def persons_beside(connection: ConnectionFile) -> Path:
+    """Return where secrets of a database's persons lie: in the stead's state."""
+    return connection.path.parent.parent / "persons" / connection.name
+
+
+def persons_of(
+    prefix: str, environ: Mapping[str, str], connection: ConnectionFile | None = None
+) -> PersonKeys | None:
+    """Return where secrets of persons lie: a directory, or an object of yours by import path."""
+    named = environ.get(f"{prefix}PERSON_KEYS")
+    if not named:
+        return PersonFiles(persons_beside(connection)) if connection is not None else None
+    if named.startswith("/"):
+        return PersonFiles(Path(named))
+    hint = "a directory from / on, or package.module:object with secret(), make() and destroy()"
+    found = _imported(f"{prefix}PERSON_KEYS", named, _PERSON_KEYS, "store of secrets", hint)
+    return cast("PersonKeys", found)
 
 
 def kms_of(prefix: str, environ: Mapping[str, str]) -> Kms | None:
@@ -237,17 +291,18 @@ def kms_of(prefix: str, environ: Mapping[str, str]) -> Kms | None:
     named = environ.get(f"{prefix}ENCRYPTION_KMS")
     if not named:
         return None
+    hint = "package.module:object, with wrap(key: bytes) -> bytes and unwrap(wrapped) -> bytes"
+    return cast("Kms", _imported(f"{prefix}ENCRYPTION_KMS", named, ("wrap", "unwrap"), "KMS", hint))
+
+
+def _imported(variable: str, named: str, methods: Sequence[str], what: str, hint: str) -> Any:
     module, _, name = named.partition(":")
     try:
         found: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise KeyringError(
-            f"{prefix}ENCRYPTION_KMS cannot be imported: {named}",
-            hint="package.module:object, an object with wrap(key) and unwrap(wrapped)",
-        ) from error
-    if not (callable(getattr(found, "wrap", None)) and callable(getattr(found, "unwrap", None))):
-        raise KeyringError(
-            f"{prefix}ENCRYPTION_KMS is no KMS: {named}",
-            hint="it needs wrap(key: bytes) -> bytes and unwrap(wrapped: bytes) -> bytes",
-        )
-    return cast("Kms", found)
+        raise KeyringError(f"{variable} cannot be imported: {named}", hint=hint) from error
+    missing = [method for method in methods if not callable(getattr(found, method, None))]
+    if missing:
+        said = f"{variable} is no {what}: {named} has no {', no '.join(missing)}"
+        raise KeyringError(said, hint=hint)
+    return found
