@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         ValueRefusedError,
     )
     from pgstead.app.identifiers import uuid7
+    from pgstead.app.integrity import Names, Numbered
     from pgstead.app.models import (
         NAMING_CONVENTION,
         TYPES,
@@ -71,10 +72,12 @@ if TYPE_CHECKING:
         one_of,
         status_column,
     )
+    from pgstead.app.partitions import Partitioned
     from pgstead.app.personal import Classified
     from pgstead.app.problems import Problem
     from pgstead.app.resilience import repeatable
     from pgstead.app.resources import Access, Resource, routes
+    from pgstead.app.retention import Retained
     from pgstead.app.role_guard import PrivilegedRoleError
     from pgstead.app.rows import Row
     from pgstead.app.scope import (
@@ -119,10 +122,13 @@ __all__ = [
     "Keys",
     "LoginRefusedError",
     "LostUpdateError",
+    "Names",
     "NotCommittedError",
     "NotNullError",
     "NotSealedError",
+    "Numbered",
     "Out",
+    "Partitioned",
     "PoolExhaustedError",
     "PoolState",
     "PoolerMisfitError",
@@ -131,6 +137,7 @@ __all__ = [
     "ReadOnlyServerError",
     "Resource",
     "ResourcesError",
+    "Retained",
     "Row",
     "RowSecurity",
     "SchemaMismatchError",
@@ -182,6 +189,9 @@ _NAMES = {
     "service": "Service",
     "transactions": "Session scoped",
     "personal": "Classified",
+    "retention": "Retained",
+    "partitions": "Partitioned",
+    "integrity": "Names Numbered",
     "problems": "Problem",
     "resources": "Access Resource routes",
     "shapes": "In Out",

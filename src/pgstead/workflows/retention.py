@@ -67,7 +67,7 @@ def _due(connection: Connection, plan: DatabasePlan, rule: Rule, at: datetime | 
     table, why = _table(connection, plan, rule)
     if table is None:
         return Due(plan.name, rule.table, rule.by, None, None, why=why)
-    before = _before(connection, rule, at)
+    before = moment_of(connection, rule, at)
     connection.execute("SET statement_timeout = 0")
     files = sql.Identifier("c", rule.files) if rule.files else sql.SQL("NULL")
     row = connection.execute(
@@ -92,7 +92,7 @@ def _table(connection: Connection, plan: DatabasePlan, rule: Rule) -> tuple[Tabl
     return table, "" if table is not None else "it has no primary key"
 
 
-def _before(connection: Connection, rule: Rule, at: datetime | None) -> datetime:
+def moment_of(connection: Connection, rule: Rule, at: datetime | None = None) -> datetime:
     """Return the moment before which rows are due, by the server's clock."""
     seconds = rule.seconds
     if rule.rules:
@@ -181,7 +181,7 @@ def _remove(
         table, removed.why = _table(connection, plan, rule)
         if table is None:
             return
-        removed.before = _before(connection, rule, running.at)
+        removed.before = moment_of(connection, rule, running.at)
         if running.cause != "command" and _everything(connection, table, removed.before):
             removed.why = _ALL
             return

@@ -290,9 +290,11 @@ def killed(stead: LiveStead, root: Path | None) -> int:
 
 def so_far(stead: LiveStead) -> int:
     """Return how many rows the run that is under way says that it has removed."""
-    newest = last(stead)
-    tables = newest.detail.get("tables") if newest.ending == "running" else None
-    return tables[0]["rows"] if tables else 0
+    care = stead.wired.ports.care
+    assert care is not None
+    newest = care.runs.runs(Task.RETENTION, limit=1)
+    tables: Any = [t for r in newest if r.ending == "running" for t in r.detail.get("tables", ())]
+    return sum(table["rows"] for table in tables)
 
 
 def until(holds: Callable[[], bool]) -> None:
