@@ -69,8 +69,8 @@ def kept(run: Run) -> tuple[Damage, ...]:
 
 
 def _damage(told: dict[str, Any]) -> Damage:
-    values = {**told, "check": Check(told["check"]), "remedy": Remedy(told["remedy"])}
-    return Damage(**values)
+    rest = {name: value for name, value in told.items() if name not in ("check", "remedy")}
+    return Damage(check=Check(told["check"]), remedy=Remedy(told["remedy"]), **rest)
 
 
 def plan(damages: Sequence[Damage]) -> tuple[Step, ...]:

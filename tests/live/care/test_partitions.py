@@ -122,24 +122,34 @@ def cut_short(events: LiveStead, name: str) -> None:
         reader.execute("COMMIT")
 
 
+DUE = YEAR + timedelta(days=125)  # January is
+
+
+def nearly_due(events: LiveStead) -> None:
+    """Have partitions from January to June, on a day when January is not due yet."""
+    for days in (0, 59, 118):
+        assert roll(events, YEAR + timedelta(days=days)).dropped == []
+
+
 def test_a_detaching_that_was_cut_short_is_finished(events: LiveStead) -> None:
-    roll(events, YEAR)
+    nearly_due(events)
     cut_short(events, "care_events_p2027_01")
-    done = roll(events, YEAR + timedelta(days=125))
+    done = roll(events, DUE)
     assert (done.why, done.dropped) == ("", ["care_events_p2027_01"])
 
 
 def test_what_somebody_else_detaches_and_is_not_due_is_told_and_not_dropped(
     events: LiveStead,
 ) -> None:
-    roll(events, YEAR)
+    nearly_due(events)
     cut_short(events, "care_events_p2027_01")
-    done = roll(events, YEAR + timedelta(days=10))
+    done = roll(events, YEAR + timedelta(days=119))
     assert done.dropped == []
     assert "not due: care_events_p2027_01" in done.why
     with events.connect("jeex_migrator", direct=True) as owner:
         owner.execute("ALTER TABLE care_events DETACH PARTITION care_events_p2027_01 FINALIZE")
-        assert roll(events, YEAR + timedelta(days=200)).dropped == []  # it is somebody's own now
+        done = roll(events, DUE)
+        assert (done.why, done.dropped) == ("", [])  # it is somebody's own now
         owner.execute("DROP TABLE care_events_p2027_01")
 
 
@@ -167,25 +177,22 @@ STOPS = """
 def test_a_run_that_is_killed_between_detach_and_drop_leaves_nothing_after_the_next_one(
     events: LiveStead,
 ) -> None:
-    roll(events, YEAR)
-    later = YEAR + timedelta(days=125)
+    nearly_due(events)
     with events.superuser("jeex_idea") as connection:
         connection.execute("INSERT INTO care_events (at, tenant) VALUES ('2027-01-02Z', 'one')")
         connection.execute(STOPS)
         try:
-            killed(events, connection, later)
+            killed(events, connection, DUE)
         finally:
             connection.execute("DROP EVENT TRIGGER stops; DROP FUNCTION stops()")
         there = "SELECT to_regclass('care_events_p2027_01') IS NOT NULL AS there"
         assert "care_events_p2027_01" not in names(events)
         assert connection.execute(there).fetchone()["there"]
-        due = partitions.due(
-            events.wired.design, events.wired.ports, {"jeex_idea": (TABLE,)}, later
-        )
+        due = partitions.due(events.wired.design, events.wired.ports, {"jeex_idea": (TABLE,)}, DUE)
         assert [p.name for _, _, what in due if what for p in what.finish] == [
             "care_events_p2027_01"
         ]
-        done = roll(events, later)
+        done = roll(events, DUE)
         assert (done.why, done.dropped, done.rows) == ("", ["care_events_p2027_01"], 1)
         assert not connection.execute(there).fetchone()["there"]
     care = events.wired.ports.care
@@ -201,7 +208,7 @@ def killed(stead: LiveStead, connection: Any, at: datetime) -> None:
         " AND query LIKE 'DROP TABLE%' AND state = 'active'"
     )
     with subprocess.Popen(command, cwd=stead.directory) as process:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while (found := connection.execute(dropping).fetchone()) is None:
             assert time.monotonic() < end
             time.sleep(0.05)
