@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 DATABASE = "jeex_idea"
 UPKEEP = """\
 false
-lock_timeout = "2min"
+lock_timeout = "1min"
 smallest = "64kB"
 latency = "1min"
 """
