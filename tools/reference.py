@@ -269,6 +269,7 @@ PARTS = {
     "Models": ("models", "rows", "identifiers", "tenancy", "views"),
     "Encrypted columns": ("encryption",),
     "Personal data": ("personal",),
+    "Data kept fit": ("retention", "partitions", "integrity"),
     "Errors": ("errors", "role_guard"),
 }
 # What has no docstring of its own.

@@ -29,11 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, INET, TSVECTOR
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from pgstead.app import Retained
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, one_of, status_column
 from pgstead.app.personal import Classified
 from pgstead.app.privileges import Withheld
-from pgstead.app.retention import Retained
 from pgstead.app.rows import Row
 from pgstead.app.tenancy import RowSecurity
 
@@ -251,7 +251,11 @@ class SystemInventory(TenantRow, Base):
 
 
 class RetentionRule(Row, Base):
-    """How long rows of a table are kept: data, so that changing it is no deployment."""
+    """How long rows of a table are kept: data, so that changing it is no deployment.
+
+    `Retained` goes by `keep_for` alone. The other columns are of a job that there is no more, and
+    go with a later migration: a release that maps them may still run.
+    """
 
     __tablename__ = "retention_rules"
     __table_args__ = (

@@ -105,13 +105,10 @@ class RetentionChange(In):
     """How long rows are kept."""
 
     keep_days: Annotated[int, Strict(), Field(ge=1, le=36_500)] = Field(default_factory=left_out)
-    batch_size: Annotated[int, Strict(), Field(ge=1, le=100_000)] = Field(default_factory=left_out)
 
 
 class RetentionRead(BaseModel):
     """How long rows are kept."""
 
     relation: str
-    age_column: str
     keep_days: int
-    batch_size: int

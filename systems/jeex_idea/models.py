@@ -32,10 +32,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pgstead.app.integrity import Names, Numbered
+from pgstead.app import Names, Numbered, Retained
 from pgstead.app.models import NAMING_CONVENTION, TYPES, JsonObject, Keyed, Stamped
 from pgstead.app.personal import Classified
-from pgstead.app.retention import Retained
 from pgstead.app.tenancy import RowSecurity
 
 # A project is its owner's, and what belongs to the project with it (TEN-6).

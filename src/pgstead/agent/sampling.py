@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from pgstead.agent import foreseeing, noting
+from pgstead.agent import damages, foreseeing, noting
 from pgstead.agent.blocking import Blocking
 from pgstead.agent.clock_watch import ClockWatch
 from pgstead.agent.foreseeing import Foreseeing
@@ -67,7 +67,10 @@ REGRESSED = Metric(
     each=True,
 )
 DRILL_AGE = Metric("pgstead_drill_age_seconds", _GAUGE, "s", "Since a drill last proved a restore.")
-OWN = (SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE, REGRESSED, *noting.METRICS, *foreseeing.METRICS)
+OWN = (
+    *(SECONDS, CPU, COUNT, BACKUP_AGE, DRILL_AGE, REGRESSED, damages.DAMAGES),
+    *(*noting.METRICS, *foreseeing.METRICS),
+)
 
 
 class Sampler:
@@ -141,6 +144,7 @@ class Sampler:
         if slow:
             yield from self._noting.samples()
             yield from self._foreseeing.samples()
+            yield damages.sample(self._ports)
             yield from self._too_new()
         for name, lane in self._lanes.items():
             told = lane.end(deadline)

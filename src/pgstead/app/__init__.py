@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         ValueRefusedError,
     )
     from pgstead.app.identifiers import uuid7
+    from pgstead.app.integrity import Names, Numbered
     from pgstead.app.models import (
         NAMING_CONVENTION,
         TYPES,
@@ -73,10 +74,12 @@ if TYPE_CHECKING:
         one_of,
         status_column,
     )
+    from pgstead.app.partitions import Partitioned
     from pgstead.app.personal import Classified
     from pgstead.app.problems import Problem
     from pgstead.app.resilience import repeatable
     from pgstead.app.resources import Access, Resource, routes
+    from pgstead.app.retention import Retained
     from pgstead.app.role_guard import PrivilegedRoleError
     from pgstead.app.rows import Row
     from pgstead.app.scope import (
@@ -122,10 +125,13 @@ __all__ = [
     "Keys",
     "LoginRefusedError",
     "LostUpdateError",
+    "Names",
     "NotCommittedError",
     "NotNullError",
     "NotSealedError",
+    "Numbered",
     "Out",
+    "Partitioned",
     "PersonKeyError",
     "PoolExhaustedError",
     "PoolState",
@@ -135,6 +141,7 @@ __all__ = [
     "ReadOnlyServerError",
     "Resource",
     "ResourcesError",
+    "Retained",
     "Row",
     "RowSecurity",
     "SchemaMismatchError",
@@ -186,6 +193,9 @@ _NAMES = {
     "service": "Service",
     "transactions": "Session scoped",
     "personal": "Classified",
+    "retention": "Retained",
+    "partitions": "Partitioned",
+    "integrity": "Names Numbered",
     "problems": "Problem",
     "resources": "Access Resource routes",
     "shapes": "In Out",

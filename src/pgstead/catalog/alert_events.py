@@ -230,6 +230,19 @@ RULES: tuple[AlertRule, ...] = (
         "REINDEX of a unique index over doubles",
     ),
     AlertRule(
+        "DataDamaged", Beyond(Newest("pgstead_damages"), 1.0), 0.0, _C, ("OPS-7", "TEL-3"),
+        "data was found damaged, and nobody has repaired it",
+        Runbook(
+            "A page, a row, an index, a constraint, a number or a file is not as it should be."
+            " The next backups hold it too, and old ones are let go of.",
+            "`pgstead integrity history` and `pgstead integrity repair --dry-run`: each by name,"
+            " with what can be done. Of wrong checksums: `dmesg`, for the disk.",
+            "`pgstead integrity repair --yes` where nothing can be lost, `pgstead integrity"
+            " salvage` for a table, the rows by hand; then `pgstead integrity check`.",
+        ),
+        "a row without the one that it refers to, and a check",
+    ),
+    AlertRule(
         "IndexInvalid", Beyond(Newest("pg_indexes_invalid", fold=Fold.SUM), 1.0), 15 * _MINUTE, _W,
         ("TEL-5", "TEL-3"), "an index is not valid, and nobody builds it",
         Runbook(

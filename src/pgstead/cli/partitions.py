@@ -67,7 +67,8 @@ def _words(what: Rollover | None) -> list[str]:
     if what is None:
         return ["is not in parts yet: `pgstead.app.staged.partition` in a migration"]
     told = [f"make {p.name}" for p in what.make]
-    told += [f"finish detaching {p.name}" for p in what.finish]
+    told += [f"finish dropping {p.name}" for p in what.finish]
+    told += [f"{p.name} is half detached, and not due: it is left" for p in what.stray]
     return [*told, *(f"drop {p.name}" for p in what.drop)] or ["nothing is due"]
 
 

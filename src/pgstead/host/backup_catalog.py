@@ -34,6 +34,7 @@ _SCHEMA = """
         born TEXT NOT NULL  -- when that process started: its number may be another's by now
     ) STRICT
 """
+_GONE = "its process was gone"
 _COLUMNS = "number, task, backup, begun, ended, ending, cause, detail, error"
 
 
@@ -79,6 +80,14 @@ class BackupCatalog:
             assert done.lastrowid is not None
             return done.lastrowid
 
+    def note(self, number: int, detail: Mapping[str, object]) -> None:
+        """Write down what it has come to so far: what is known of it if it is killed."""
+        with self._open() as opened:
+            opened.execute(
+                "UPDATE run SET detail = ? WHERE number = ?",
+                (json.dumps(detail, default=str), number),
+            )
+
     def end(
         self,
         number: int,
@@ -104,13 +113,21 @@ class BackupCatalog:
         """Mark the runs whose process is gone as killed; return how many."""
         with self._open() as opened:
             left = opened.execute(
-                "SELECT number, pid, born FROM run WHERE ending = ?", (Ending.RUNNING,)
+                "SELECT number, task, backup, detail, pid, born FROM run WHERE ending = ?",
+                (Ending.RUNNING,),
             ).fetchall()
-            gone = [number for number, pid, born in left if processes.born(pid) != born]
-            opened.executemany(
-                "UPDATE run SET ending = ?, ended = ?, error = ? WHERE number = ?",
-                [(Ending.KILLED, _now(), "its process was gone", number) for number in gone],
-            )
+            gone = [found for *found, pid, born in left if processes.born(pid) != born]
+            for number, task, backup, detail in gone:
+                told = json.loads(detail).get("told")
+                error = f"{_GONE}; {told}" if told else _GONE
+                done = opened.execute(
+                    "UPDATE run SET ending = ?, ended = ?, error = ?"
+                    " WHERE number = ? AND ending = ?",
+                    (Ending.KILLED, _now(), error, number, Ending.RUNNING),
+                )
+                if done.rowcount:  # of several that settle at once one tells it
+                    event = f"{task} {Ending.KILLED}"
+                    self._journal.record(event, backup=backup or None, error=error)
             return len(gone)
 
     def runs(self, task: Task | None = None, *, limit: int = 1000) -> tuple[Run, ...]:

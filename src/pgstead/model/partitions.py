@@ -41,6 +41,8 @@ class Part:
     default: bool = False
     remainder: int | None = None
     pending: bool = False  # it was being detached when somebody was killed
+    marked: bool = False  # its comment says that a run drops it
+    detached: bool = False  # it is a table of its own by now, with such a comment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,9 @@ class Rollover:
 
     make: tuple[Wanted, ...] = ()
     drop: tuple[Part, ...] = ()
-    finish: tuple[Part, ...] = ()  # detaching them was cut short
+    finish: tuple[Part, ...] = ()  # dropping them was cut short
+    stray: tuple[Part, ...] = ()  # that too, and they are not due: somebody has to decide
+    unmark: tuple[Part, ...] = ()  # they stay, and their comment says otherwise
     late: bool = False  # now is beyond every partition: writes are refused
 
 

@@ -43,4 +43,5 @@ class Removed:
     left: int = 0  # due, and locked by somebody or held by a row that refers to it
     batches: int = 0
     longest: float = 0.0  # seconds of the longest transaction
+    under_way: int = 0  # rows, at the most, of a batch whose end was not written down yet
     why: str = ""  # nothing was removed, or not all

@@ -87,6 +87,7 @@ class Index:
     valid: bool
     building: bool  # somebody builds it now
     usable: bool = True
+    place: str = ""  # of its tablespace; empty: the data directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class Chore:
     reason: str
     bytes: float = 0.0  # that are read or written anew
     room: float = 0.0  # bytes of disk that it needs meanwhile
+    place: str = ""  # where; empty: in the data directory
     wasted: float | None = None
     told_by: str = COUNTED
     urgent: bool = False  # it waits neither for a window nor for others

@@ -19,8 +19,19 @@ from pgstead.model.partitions import (
 
 
 def rollover(wanted: Partitioning, there: tuple[Part, ...], now: datetime) -> Rollover:
-    """Return what has to be made, dropped and finished at a moment."""
-    finish = tuple(part for part in there if part.pending)
+    """Return what has to be made, dropped and finished at a moment.
+
+    What was cut short is finished where the partition is due: one that somebody else was detaching
+    may be meant to be kept.
+    """
+    old = tuple(_old(wanted, there, now))
+    cut = tuple(part for part in there if part.pending or part.detached)
+    finish = tuple(part for part in cut if part in old)
+    stray = tuple(part for part in cut if part not in old)
+    whole = tuple(part for part in there if part not in cut)
+    drop = tuple(part for part in whole if part in old)
+    unmark = tuple(part for part in whole if part.marked and part not in old)
+    there = tuple(part for part in there if not part.detached)
     if wanted.every is None:
         known = {part.remainder for part in there}
         return Rollover(
@@ -30,13 +41,17 @@ def rollover(wanted: Partitioning, there: tuple[Part, ...], now: datetime) -> Ro
                 if n not in known
             ),
             finish=finish,
+            stray=stray,
+            unmark=unmark,
         )
     uppers = [part.upper for part in there if part.upper is not None]
     late = bool(uppers) and max(uppers) <= now
     return Rollover(
         tuple(_ahead(wanted, wanted.every, there, now)),
-        tuple(_old(wanted, there, now)),
+        drop,
         finish,
+        stray,
+        unmark,
         late=late,
     )
 
@@ -83,5 +98,5 @@ def _old(wanted: Partitioning, there: tuple[Part, ...], now: datetime) -> Iterat
         return
     limit = now - timedelta(seconds=wanted.keep)
     for part in there:
-        if part.upper is not None and part.upper <= limit and not part.pending:
+        if part.upper is not None and part.upper <= limit:
             yield part

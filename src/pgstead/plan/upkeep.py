@@ -173,6 +173,7 @@ def _index_chore(work: Work, found: Found, index: Index, reason: str) -> Chore:
         work, found.database, index.schema, index.name, index.table, index.owner, reason,
         bytes=0.0 if drops else index.bytes,
         room=0.0 if drops else index.bytes - (index.wasted or 0.0),
+        place=index.place,
         wasted=index.bytes if drops else index.wasted,
         told_by=index.told_by if work is Work.REINDEX else COUNTED,
         usable=index.usable,

@@ -134,6 +134,10 @@ class BackupCatalog(Protocol):
         """Write down that a run begins; return its number."""
         ...
 
+    def note(self, number: int, detail: Mapping[str, object]) -> None:
+        """Write down what it has come to so far: what is known of it if it is killed."""
+        ...
+
     def end(
         self,
         number: int,

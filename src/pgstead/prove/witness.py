@@ -19,7 +19,7 @@ from pgstead.model.resources import Role, RoleSetting
 from pgstead.ports import Row
 from pgstead.prove import processes, wire
 from pgstead.prove.access import Access
-from pgstead.prove.finding import Answer, CannotTryError, answer, timed
+from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.login import Login, open_patiently, try_login
 from pgstead.prove.refusal import classified
 from pgstead.prove.session import Session, Statement
@@ -212,6 +212,19 @@ class Witness:
         """Ask the server on the administrative socket, read-only."""
         with self.backstage(database) as session:
             return session.ask(statement, values)
+
+    def nowhere(
+        self,
+        statement: Statement,
+        hint: str,
+        *,
+        values: Sequence[object] = (),
+        expected: str = "no row",
+    ) -> Generator[Finding]:
+        """Yield of each database whether a question of what should not be there has no answer."""
+        for plan in self.databases:
+            told = self.look(statement, values, plan.name)
+            yield told.shows(holds=not told.value, expected=expected, hint=hint)
 
     def console(self, command: str) -> Answer[Sequence[Row]]:
         """Ask PgBouncer's console."""

@@ -59,6 +59,11 @@ def check(
                 _pages(ports, plans, found, gentle=gentle)
             for plan in plans:
                 _database(ports, design, plan, found, declared.get(plan.name, Declared()), only)
+            record.detail |= {
+                "whole": True,
+                "databases": [plan.name for plan in plans],
+                "checks": sorted(only),
+            }
         finally:
             found.damages = list(_once(found.damages))
             record.detail |= told(found)

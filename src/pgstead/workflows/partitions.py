@@ -11,8 +11,9 @@ be a side door past the policies of its parent.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,9 +41,20 @@ _PARENT = """
 """
 _PARTS = """
     SELECT c.relname::text AS name, pg_get_expr(c.relpartbound, c.oid) AS bound,
-           i.inhdetachpending AS pending
+           i.inhdetachpending AS pending, obj_description(c.oid, 'pg_class') AS comment
     FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
     WHERE i.inhparent = to_regclass(%(table)s) ORDER BY c.relname
+"""
+# Written before a partition is detached: CONCURRENTLY commits before it can be dropped, and who is
+# killed in between leaves a table that nobody would know of.
+_MARK = "pgstead drops this partition of {table}, of what was until {upper}"
+_MARKED = re.compile(r"pgstead drops this partition of (.+), of what was until (\S+)")
+_DETACHED = """
+    SELECT c.relname::text AS name, obj_description(c.oid, 'pg_class') AS comment
+    FROM pg_class AS c JOIN pg_class AS p ON p.relnamespace = c.relnamespace
+    WHERE p.oid = to_regclass(%(table)s) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+      AND c.relowner = p.relowner AND starts_with(obj_description(c.oid, 'pg_class'), %(mark)s)
+    ORDER BY c.relname
 """
 _BETWEEN = re.compile(r"FROM \((?:'([^']+)'|MINVALUE)\) TO \((?:'([^']+)'|MAXVALUE)\)")
 _REST = re.compile(r"modulus (\d+), remainder (\d+)")
@@ -92,16 +104,32 @@ def _parts(connection: Connection, wanted: Partitioning) -> tuple[Part, ...] | N
             hint="a migration has to change it: `pgstead.app.staged.partition`",
         )
     rows = connection.execute(_PARTS, {"table": wanted.table}).fetchall()
-    return tuple(_part(row) for row in rows)
+    attached = tuple(_part(row) for row in rows)
+    return (*attached, *_detached(connection, wanted))
 
 
 def _part(row: Mapping[str, Any]) -> Part:
-    bound = row["bound"] or ""
+    bound, marked = row["bound"] or "", _MARKED.fullmatch(row["comment"] or "") is not None
+    part = Part(row["name"], pending=row["pending"], marked=marked)
     if told := _REST.search(bound):
-        return Part(row["name"], remainder=int(told[2]), pending=row["pending"])
+        return replace(part, remainder=int(told[2]))
     if told := _BETWEEN.search(bound):
-        return Part(row["name"], _moment(told[1]), _moment(told[2]), pending=row["pending"])
-    return Part(row["name"], default=True, pending=row["pending"])
+        return replace(part, lower=_moment(told[1]), upper=_moment(told[2]))
+    return replace(part, default=True)
+
+
+def _detached(connection: Connection, wanted: Partitioning) -> Iterator[Part]:
+    """Yield the tables that were partitions, and that a run that was killed has not dropped."""
+    mark, _, _ = _MARK.partition("{")
+    for row in connection.execute(_DETACHED, {"table": wanted.table, "mark": mark}).fetchall():
+        told = _MARKED.fullmatch(row["comment"])
+        if told is not None and told[1] == wanted.table:
+            yield Part(row["name"], upper=_moment(told[2]), marked=True, detached=True)
+
+
+def _written(moment: datetime | None) -> str:
+    assert moment is not None  # only what ends is too old
+    return moment.isoformat()
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -123,9 +151,10 @@ def run(
     done: list[Rolled] = []
     runs = care_of(ports).runs
     with alone(ports.sql, Task.PARTITIONS), recorded(runs, Task.PARTITIONS, cause) as record:
+        running = _Running(ports, cause, at, lambda: record.note(**told(done)))
         try:
             for plan in _meant(design, declared):
-                _database(ports, plan, declared[plan.name], done, cause, at)
+                _database(running, plan, declared[plan.name], done)
         finally:
             record.detail |= told(done)
         if bad := [r for r in done if r.why]:
@@ -134,15 +163,27 @@ def run(
     return tuple(done)
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What a run works with."""
+
+    ports: Ports
+    cause: str
+    at: datetime | None
+    note: Callable[[], None]  # after each step: what was done until then
+
+
 def _database(
-    ports: Ports, plan: DatabasePlan, declared: tuple[Partitioning, ...], done: list[Rolled],
-    cause: str, at: datetime | None,
-) -> None:  # fmt: skip
-    with care_of(ports).accounts.connect(plan.migrator, plan.name, PROGRAM) as connection:
+    running: _Running, plan: DatabasePlan, declared: tuple[Partitioning, ...], done: list[Rolled]
+) -> None:
+    accounts = care_of(running.ports).accounts
+    with accounts.connect(plan.migrator, plan.name, PROGRAM) as connection:
+        # who is killed leaves no statement behind that waits for a lock
+        connection.execute("SET client_connection_check_interval = '2s'")
         for wanted in declared:
             rolled = Rolled(plan.name, wanted.table)
             done.append(rolled)
-            _roll(ports, connection, wanted, rolled, cause, at)
+            _roll(running, connection, wanted, rolled)
 
 
 def told(done: list[Rolled]) -> dict[str, object]:
@@ -152,20 +193,19 @@ def told(done: list[Rolled]) -> dict[str, object]:
     return {"told": ", ".join(said) or "nothing was due", "tables": [asdict(r) for r in done]}
 
 
-def _roll(
-    ports: Ports, connection: Connection, wanted: Partitioning, rolled: Rolled, cause: str,
-    at: datetime | None,
-) -> None:  # fmt: skip
+def _roll(running: _Running, connection: Connection, wanted: Partitioning, rolled: Rolled) -> None:
+    by_hand = running.cause == "command"
     try:
         there = _parts(connection, wanted)
         if there is None:
             rolled.why = "it is not in parts yet: `pgstead.app.staged.partition` in a migration"
             return
-        what = rollover(wanted, there, _now(connection, at))
-        _Table(ports, connection, wanted, rolled).roll(
-            what, dropping=not what.late or cause == "command"
-        )
-        if what.late and cause != "command":
+        what = rollover(wanted, there, _now(connection, running.at))
+        _Table(running, connection, wanted, rolled).roll(what, dropping=not what.late or by_hand)
+        if what.stray:
+            names = ", ".join(part.name for part in what.stray)
+            rolled.why = f"half detached, and not due: {names}; attach or drop it by hand"
+        if what.late and not by_hand:
             rolled.why = "now was beyond every partition: is the clock right? nothing was dropped"
     except (psycopg.Error, SteadError) as error:
         if connection.closed:
@@ -177,17 +217,22 @@ class _Table:
     """One table in parts."""
 
     def __init__(
-        self, ports: Ports, connection: Connection, wanted: Partitioning, rolled: Rolled
+        self, running: _Running, connection: Connection, wanted: Partitioning, rolled: Rolled
     ) -> None:
-        self._ports = ports
+        self._ports = running.ports
+        self._note = running.note
         self._connection = connection
         self._wanted = wanted
         self._rolled = rolled
         self._schema, _, self._name = wanted.table.partition(".")
 
     def roll(self, what: Rollover, *, dropping: bool) -> None:
-        for part in what.finish:
-            self._detach(part, finish=True)
+        for part in what.unmark:
+            self._comment(part, None)
+        for part in what.finish if dropping else ():
+            self._ports.progress.step(f"finishing what was begun with {part.name}")
+            if not part.detached:
+                self._detach(part)
             self._drop(part)
         for part in what.make:
             self._ports.progress.step(f"making {part.name}")
@@ -226,6 +271,7 @@ class _Table:
                 )
             )
         self._rolled.made.append(part.name)
+        self._note()
         self._ports.journal.record(
             "partition made", database=self._rolled.database, table=self._wanted.table,
             partition=part.name,
@@ -243,12 +289,28 @@ class _Table:
                 sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(child)
             )
 
-    def _detach(self, part: Part, *, finish: bool = False) -> None:
-        how = sql.SQL("FINALIZE" if finish else "CONCURRENTLY")
+    def _detach(self, part: Part) -> None:
+        """Detach it, marked before as one that is dropped; where that fails it is none."""
+        self._comment(part, _MARK.format(table=self._wanted.table, upper=_written(part.upper)))
+        how = sql.SQL("FINALIZE" if part.pending else "CONCURRENTLY")
         self._connection.execute(_WAITING)
+        try:
+            self._connection.execute(
+                sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
+                    self._parent, sql.Identifier(self._schema, part.name), how
+                )
+            )
+        except psycopg.Error:
+            if not self._connection.closed:
+                with suppress(psycopg.Error):  # the next run does it
+                    self._comment(part, None)
+            raise
+
+    def _comment(self, part: Part, text: str | None) -> None:
+        self._connection.execute(_PATIENCE)
         self._connection.execute(
-            sql.SQL("ALTER TABLE {} DETACH PARTITION {} {}").format(
-                self._parent, sql.Identifier(self._schema, part.name), how
+            sql.SQL("COMMENT ON TABLE {} IS {}").format(
+                sql.Identifier(self._schema, part.name), sql.Literal(text)
             )
         )
 
@@ -262,6 +324,7 @@ class _Table:
         self._connection.execute(sql.SQL("DROP TABLE {}").format(child))
         self._rolled.dropped.append(part.name)
         self._rolled.rows += rows
+        self._note()
         self._ports.journal.record(
             "partition dropped", database=self._rolled.database, table=self._wanted.table,
             partition=part.name, rows=rows, until=part.upper,

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from pgstead.errors import SteadError
-from pgstead.model.backup import Ending, Task
+from pgstead.model.backup import Ending, Run, Task
 from pgstead.model.design import Design
 from pgstead.model.integrity import Check, Damage, Integrity, Remedy
 from pgstead.observe import integrity as observing
@@ -60,12 +60,17 @@ def found_last(ports: Ports) -> tuple[Damage, ...]:
     last = next((r for r in runs if "damages" in r.detail and r.ending is not Ending.RUNNING), None)
     if last is None:
         raise SteadError("nothing was looked at yet", hint="`pgstead integrity check`")
-    return tuple(map(_damage, cast("list[dict[str, Any]]", last.detail["damages"])))
+    return kept(last)
 
 
-def _damage(kept: dict[str, Any]) -> Damage:
-    check, remedy = Check(kept.pop("check")), Remedy(kept.pop("remedy"))
-    return Damage(check=check, remedy=remedy, **kept)
+def kept(run: Run) -> tuple[Damage, ...]:
+    """Return the damages that a check wrote down."""
+    return tuple(map(_damage, cast("list[dict[str, Any]]", run.detail.get("damages", []))))
+
+
+def _damage(told: dict[str, Any]) -> Damage:
+    rest = {name: value for name, value in told.items() if name not in ("check", "remedy")}
+    return Damage(check=Check(told["check"]), remedy=Remedy(told["remedy"]), **rest)
 
 
 def plan(damages: Sequence[Damage]) -> tuple[Step, ...]:
@@ -73,18 +78,23 @@ def plan(damages: Sequence[Damage]) -> tuple[Step, ...]:
     steps: dict[tuple[str, str, str], Step] = {}
     for damage in damages:
         place = (damage.database, damage.relation, damage.constraint)
-        match damage.remedy:
-            case Remedy.REINDEX:
-                action = f"REINDEX INDEX CONCURRENTLY {damage.relation}"
-            case Remedy.VALIDATE:
-                action = f"ALTER TABLE {damage.relation} VALIDATE CONSTRAINT {damage.constraint}"
-            case Remedy.SALVAGE:
-                action = f"pgstead integrity salvage {damage.database} {damage.relation}"
-            case _:
-                action = "by hand: which row is right nobody else knows"
-                place = (*place[:2], f"{damage.constraint} {damage.key} {damage.what}")
-        steps.setdefault(place, Step(damage, action))
+        if damage.remedy is Remedy.BY_HAND:
+            place = (*place[:2], f"{damage.constraint} {damage.key} {damage.what}")
+        steps.setdefault(place, Step(damage, action_of(damage)))
     return tuple(steps.values())
+
+
+def action_of(damage: Damage) -> str:
+    """Say what may be done about a damage: in words, or the statement."""
+    match damage.remedy:
+        case Remedy.REINDEX:
+            return f"REINDEX INDEX CONCURRENTLY {damage.relation}"
+        case Remedy.VALIDATE:
+            return f"ALTER TABLE {damage.relation} VALIDATE CONSTRAINT {damage.constraint}"
+        case Remedy.SALVAGE:
+            return f"pgstead integrity salvage {damage.database} {damage.relation}"
+        case Remedy.BY_HAND:
+            return "by hand: which row is right nobody else knows"
 
 
 def repair(design: Design, ports: Ports, cause: str, damages: Sequence[Damage]) -> tuple[Step, ...]:

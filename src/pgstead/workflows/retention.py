@@ -7,8 +7,8 @@ the administrator nothing is removed there, and that is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pgstead.model.retention import Due, Removed, Rule
 from pgstead.observe.integrity import Looking
 from pgstead.observe.row_checks import hidden
 from pgstead.ports import Ports
+from pgstead.ports.backup import BackupCatalog
 from pgstead.workflows.row_removal import Connection, Removal, Table, table_of, unlinking
 from pgstead.workflows.runs import alone, care_of, recorded
 
@@ -66,7 +67,7 @@ def _due(connection: Connection, plan: DatabasePlan, rule: Rule, at: datetime | 
     table, why = _table(connection, plan, rule)
     if table is None:
         return Due(plan.name, rule.table, rule.by, None, None, why=why)
-    before = _before(connection, rule, at)
+    before = moment_of(connection, rule, at)
     connection.execute("SET statement_timeout = 0")
     files = sql.Identifier("c", rule.files) if rule.files else sql.SQL("NULL")
     row = connection.execute(
@@ -91,7 +92,7 @@ def _table(connection: Connection, plan: DatabasePlan, rule: Rule) -> tuple[Tabl
     return table, "" if table is not None else "it has no primary key"
 
 
-def _before(connection: Connection, rule: Rule, at: datetime | None) -> datetime:
+def moment_of(connection: Connection, rule: Rule, at: datetime | None = None) -> datetime:
     """Return the moment before which rows are due, by the server's clock."""
     seconds = rule.seconds
     if rule.rules:
@@ -120,13 +121,15 @@ def run(
     care = care_of(ports)
     done: list[Removed] = []
     with alone(ports.sql, Task.RETENTION), recorded(care.runs, Task.RETENTION, cause) as record:
+        running = _Running(ports, cause, at, lambda: record.note(**told(done)))
+        record.detail |= _cut_short(care.runs, record.number)
         try:
             for plan, connection in _databases(design, ports, rules):
                 root = (directories or {}).get(plan.name, "")
                 for rule in rules[plan.name]:
                     removed = Removed(plan.name, rule.table)
                     done.append(removed)
-                    _remove(ports, connection, plan, rule, removed, root, cause, at)
+                    _remove(running, connection, plan, rule, removed, root)
         finally:
             record.detail |= told(done)
         if bad := [r for r in done if r.why]:
@@ -135,25 +138,51 @@ def run(
     return tuple(done)
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What a run works with."""
+
+    ports: Ports
+    cause: str
+    at: datetime | None
+    note: Callable[[], None]  # before each batch: what was removed until then
+
+
+def _cut_short(runs: BackupCatalog, number: int) -> dict[str, object]:
+    """Say which run this one goes on after: the one before it, where that came to no end."""
+    before = next((r for r in runs.runs(Task.RETENTION, limit=5) if r.number < number), None)
+    if before is None or before.ending not in (Ending.KILLED, Ending.INTERRUPTED):
+        return {}
+    return {"goes_on_after": before.number}
+
+
 def told(done: list[Removed]) -> dict[str, object]:
     """Return what a run keeps of itself."""
-    said = ", ".join(f"{r.table} {r.rows}" for r in done if r.rows)
+    said = ", ".join(_said(r) for r in done if r.rows or r.under_way)
     return {"told": said or "nothing was due", "tables": [asdict(r) for r in done]}
 
 
+def _said(removed: Removed) -> str:
+    more = f" and at most {removed.under_way} more" if removed.under_way else ""
+    return f"{removed.table} {removed.rows}{more}"
+
+
 def _remove(
-    ports: Ports, connection: Connection, plan: DatabasePlan, rule: Rule, removed: Removed,
-    root: str, cause: str, at: datetime | None,
+    running: _Running, connection: Connection, plan: DatabasePlan, rule: Rule, removed: Removed,
+    root: str,
 ) -> None:  # fmt: skip
+    ports = running.ports
+
     def tell(so_far: Removed) -> None:
         ports.progress.step(f"{plan.name} {rule.table}: {so_far.rows} rows removed")
+        running.note()
 
     try:
         table, removed.why = _table(connection, plan, rule)
         if table is None:
             return
-        removed.before = _before(connection, rule, at)
-        if cause != "command" and _everything(connection, table, removed.before):
+        removed.before = moment_of(connection, rule, running.at)
+        if running.cause != "command" and _everything(connection, table, removed.before):
             removed.why = _ALL
             return
         unlink = unlinking(Path(root)) if rule.files and root else None
@@ -166,10 +195,11 @@ def _remove(
             raise
         removed.why = " ".join(str(error).split())
     finally:
-        if removed.rows:
+        if removed.rows or removed.under_way:
             ports.journal.record(
                 "retention removed", database=plan.name, table=rule.table, rows=removed.rows,
-                files=removed.files, before=removed.before,
+                at_most_more=removed.under_way or None, files=removed.files,
+                before=removed.before,
             )  # fmt: skip
 
 

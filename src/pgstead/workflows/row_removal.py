@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,11 +23,16 @@ from pgstead.model.retention import Removed, Rule
 Connection = psycopg.Connection[dict[str, Any]]
 
 _AIM = 0.2  # seconds of a batch
-_LIMIT = "800ms"  # of a statement, whatever comes
+# Of a statement, whatever comes: its commit needs time too. One row alone has what is left of a
+# second, for what hangs on it.
+_LIMIT, _LAST = "500ms", "800ms"
 _FIRST, _LARGEST = 200, 20_000  # rows
+_SURE = 2000  # rows; fewer are hardly faster: what takes long then is to find them
 _FILES = 100  # rows of a batch whose files go too
-_UNLINKING = 0.4  # seconds
-_BUSY = ("57014", "55P03", "40P01", "40001")
+_UNLINKING = 0.3  # seconds
+_WHOLE, _LEAST = 0.85, 0.1  # seconds of a transaction of several statements; of its last one
+_TOO_LONG = "57014"
+_BUSY = (_TOO_LONG, "55P03", "40P01", "40001")
 _HELD = "23503"  # another row refers to it
 _TRIES = 20
 
@@ -134,16 +139,20 @@ class Removal:
         self._most = _LARGEST if unlink is None else _FILES
         self._size = min(_FIRST, self._most)
         self._failures = 0
+        self._limit = ""
+        self._ceiling = self._most
 
     def run(self) -> None:
         """Remove what is due. Raises psycopg.Error where the server refuses it."""
-        self._connection.execute(f"SET statement_timeout = '{_LIMIT}'".encode())
         self._connection.execute("SET lock_timeout = '300ms'")
         while self._tried():
-            self._tell(self._removed)
+            pass
 
     def _tried(self) -> bool:
         """Do one batch; where it fails make it smaller. Say whether there may be more."""
+        self._bound(_LIMIT if self._size > 1 else _LAST)
+        self._removed.under_way = self._size  # told beforehand: who is killed tells no more
+        self._tell(self._removed)
         began = time.monotonic()
         try:
             visited = self._batch(self._size)
@@ -152,6 +161,7 @@ class Removal:
         finally:
             took = time.monotonic() - began
             self._removed.longest = max(self._removed.longest, took)
+        self._removed.under_way = 0
         self._removed.batches += 1
         self._failures = 0
         more = visited == self._size
@@ -159,16 +169,32 @@ class Removal:
         time.sleep(min(took / 4, 0.1))  # others have their turn
         return more
 
+    def _bound(self, limit: str) -> None:
+        if limit != self._limit:
+            self._connection.execute(f"SET statement_timeout = '{limit}'".encode())
+            self._limit = limit
+
     def _next(self, took: float) -> int:
-        aim = int(self._size * _AIM / max(took, 0.001))
-        return max(1, min(self._most, self._size * 2, max(aim, self._size // 4)))
+        """Return the size of the next batch: a few rows more than what was too many at last."""
+        self._ceiling = min(self._most, self._ceiling + max(1, self._ceiling // 10))
+        sure = min(_SURE, self._most)
+        if took <= _AIM or self._size < sure:
+            return min(self._size * 2, self._ceiling)
+        aim = int(self._size * _AIM / took)
+        return min(max(sure, aim, self._size // 4), self._ceiling)
 
     def _failed(self, error: psycopg.Error) -> bool:
-        if self._connection.closed or error.sqlstate not in (*_BUSY, _HELD):
+        if self._connection.closed:
+            raise error  # whether the batch was committed nobody knows
+        self._removed.under_way = 0
+        if error.sqlstate not in (*_BUSY, _HELD):
             raise error
         if self._size > 1:
+            self._ceiling = max(1, self._size // 2)
             self._size = max(1, self._size // 8)
             return True
+        if self._table.by_age and error.sqlstate == _TOO_LONG:
+            return self._by_key()
         self._failures += 1
         if error.sqlstate != _HELD and self._failures < _TRIES:
             time.sleep(0.2)
@@ -178,6 +204,14 @@ class Removal:
         self._failures = 0
         self._size = min(_FIRST, self._most)
         return self._past_one()
+
+    def _by_key(self) -> bool:
+        """Begin anew by key: of very many rows of one moment each batch would look at all."""
+        self._table = replace(self._table, by_age=False)
+        self._position = None
+        self._removed.left = 0  # they are met again
+        self._ceiling, self._size = self._most, min(_FIRST, self._most)
+        return True
 
     def _past_one(self) -> bool:
         """Go on behind a row that cannot be removed."""
@@ -201,11 +235,14 @@ class Removal:
 
         Such a row is due, and goes with the next run; of a file without a row nobody would know.
         """
+        began = time.monotonic()
         with self._connection.transaction():
             row = self._connection.execute(self._statement(size, removing=False)).fetchone()
             assert row is not None
             taken: list[tuple[str | None, list[Any]]] = json.loads(row["taken"])
             gone, files, hindered = self._unlinked(taken, unlink)
+            left = max(_LEAST, _WHOLE - (time.monotonic() - began))
+            self._connection.execute(f"SET LOCAL statement_timeout = {left * 1000:.0f}".encode())
             self._delete(gone)
         self._removed.rows += len(gone)
         self._removed.files += files

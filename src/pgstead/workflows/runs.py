@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -18,17 +18,24 @@ class Record:
     """What a run tells of itself while it runs."""
 
     number: int
+    keep: Callable[[Mapping[str, object]], None]
     backup: str = ""
     detail: dict[str, object] = field(default_factory=dict[str, object])
     ending: Ending = Ending.DONE  # what it has come to, unless an error ends it
     error: str = ""
+
+    def note(self, **detail: object) -> None:
+        """Keep on the disk what it has come to: a run that is killed tells nothing afterwards."""
+        self.detail |= detail
+        self.keep(self.detail)
 
 
 @contextmanager
 def recorded(catalog: BackupCatalog, task: Task, cause: str, name: str = "") -> Generator[Record]:
     """Keep a run in a catalog, however it ends; of those that were killed it is noted too."""
     catalog.settle()
-    record = Record(catalog.begin(task, cause, name), name)
+    number = catalog.begin(task, cause, name)
+    record = Record(number, lambda detail: catalog.note(number, detail), name)
     try:
         yield record
     except BaseException as error:

@@ -299,7 +299,7 @@ def _room(running: _Running, chore: Chore) -> None:
     if not chore.room:
         return
     try:
-        usage = shutil.disk_usage(Path(running.design.layout.data))
+        usage = shutil.disk_usage(Path(chore.place or running.design.layout.data))
     except OSError:
         return  # the data lies where we cannot look (a container): the server will say it
     spare = usage.free - running.plan.room * usage.total

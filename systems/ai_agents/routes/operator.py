@@ -74,12 +74,7 @@ async def create_key_for_tenant(
 
 
 def _shown(row: RetentionRule) -> RetentionRead:
-    return RetentionRead(
-        relation=row.relation,
-        age_column=row.age_column,
-        keep_days=row.keep_for.days,
-        batch_size=row.batch_size,
-    )
+    return RetentionRead(relation=row.relation, keep_days=row.keep_for.days)
 
 
 @router.get("/retention", tags=["retention"])
@@ -103,9 +98,7 @@ async def change_retention(
     if not values:
         raise Problem(422, "nothing to change was sent", code="invalid-request")
     if "keep_days" in values:
-        row.keep_for = dt.timedelta(days=values.pop("keep_days"))
-    for name, value in values.items():
-        setattr(row, name, value)
+        row.keep_for = dt.timedelta(days=values["keep_days"])
     await access.session.flush()
     return _shown(row)
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pgstead.app.integrity import Numbered
+from pgstead.app import Numbered
 from pgstead.app.models import one_of
 from pgstead.app.personal import Classified
 from systems.specgen.models.rows import (

@@ -18,11 +18,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import INET
 from sqlalchemy.orm import Mapped, mapped_column
 
+from pgstead.app import Retained
 from pgstead.app.encryption import Encrypted, encrypted_column, sealed_check
 from pgstead.app.models import one_of
 from pgstead.app.personal import Classified
 from pgstead.app.privileges import Withheld
-from pgstead.app.retention import Retained
 from pgstead.app.rows import Row
 from pgstead.app.tenancy import USER, RowSecurity, Rule
 from systems.specgen.models.rows import Base, flag, json_object, person, texts, within

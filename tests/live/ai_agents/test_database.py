@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
-from systems.ai_agents import retention
+from pgstead.app.retention import declared
+from pgstead.model.retention import Removed
+from pgstead.workflows.retention import moment_of
+from pgstead.workflows.row_removal import Removal, table_of
+from systems.ai_agents.models import Base
 from tests.live.scratch import Scratch
 
 
@@ -155,15 +160,32 @@ def test_a_network_is_looked_up_by_a_range_for_containment_could_not_use_the_ind
     assert "ip_address << " in contained.partition("Filter")[2]
 
 
-def test_retention_deletes_what_is_older_than_the_rule_in_batches(filled: Scratch) -> None:
+def removed(scratch: Scratch) -> Removed:
+    """Do what `pgstead retention run` does, by the login of the administrator."""
+    (rule,) = declared(Base.metadata)
+    done = Removed("ai_agents", rule.table)
+    with scratch.connect("admin") as admin:
+        admin.autocommit = True
+        admin.row_factory = cast("Any", dict_row)
+        connection = cast("psycopg.Connection[dict[str, Any]]", admin)
+        table = table_of(connection, rule)
+        assert table is not None
+        done.before = moment_of(connection, rule)
+        Removal(connection, table, done.before, done).run()
+    return done
+
+
+def test_retention_removes_what_is_older_than_the_rule_in_batches(filled: Scratch) -> None:
+    found = removed(filled)
+    assert (found.rows, found.left) == (30_000 - OF_90_DAYS, 0)
+    assert found.batches > 3
     with filled.admin("ai_agents") as admin:
-        admin.execute("UPDATE retention_rules SET batch_size = 5000")
+        admin.execute("UPDATE retention_rules SET keep_for = '89 days'")
         try:
-            assert retention.run(filled.connection) == {"enhancement_history": 30_000 - OF_90_DAYS}
-            assert retention.run(filled.connection) == {"enhancement_history": 0}
+            assert removed(filled).rows == 144  # a day of them
         finally:
-            admin.execute("UPDATE retention_rules SET batch_size = 1000")
+            admin.execute("UPDATE retention_rules SET keep_for = '90 days'")
         kept = admin.execute(
             "SELECT count(*) FROM enhancement_history WHERE tenant_id LIKE 'bulk-%'"
         ).fetchone()
-    assert kept == (OF_90_DAYS,)
+    assert kept == (OF_90_DAYS - 144,)

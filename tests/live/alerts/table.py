@@ -54,6 +54,7 @@ TOGETHER: tuple[Fault, ...] = (
     Fault(faults.plaintext, names_of("plaintext_sessions")),
     Fault(faults.sequence, ("SequenceEnds", "SequenceEndsCritical")),
     Fault(upkeep_faults.failing_rebuild, ("UpkeepFailing",)),
+    Fault(upkeep_faults.orphan, ("DataDamaged",)),
     Fault(faults.many_clients, names_of("pooler_clients"), rises={"pooler_clients": 0.04}),
 )
 # What nobody knew has to be known again: in every run, too.

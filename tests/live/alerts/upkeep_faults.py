@@ -9,9 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
+from pgstead.model.integrity import Check
 from pgstead.model.telemetry import Sample
 from pgstead.model.upkeep import Work
 from pgstead.workflows import upkeep
+from pgstead.workflows.integrity import check
 from tests.fix_stead import LiveStead
 from tests.live.alerts.faults import DATABASE, does
 
@@ -35,6 +37,30 @@ def failing_rebuild(stead: LiveStead) -> Iterator[None]:
         does(stead, "DROP TABLE twice")
         # a window without time finds that it is due no more
         upkeep.run(wired.design, wired.ports, "test", seconds=0)
+
+
+@contextmanager
+def orphan(stead: LiveStead) -> Iterator[None]:
+    """Have a row refer to one that is not there, as triggers that were off let it, and look."""
+    wired = stead.wired
+
+    def looked() -> int:
+        found = check(wired.design, wired.ports, "test", only={Check.CONSTRAINTS})
+        return len(found.damages)
+
+    does(
+        stead,
+        "CREATE TABLE whole (n int PRIMARY KEY)",
+        "CREATE TABLE part (n int REFERENCES whole)",
+        "SET session_replication_role = replica",
+        "INSERT INTO part VALUES (7)",
+    )
+    try:
+        assert looked() == 1
+        yield
+    finally:
+        does(stead, "DROP TABLE part, whole")
+        assert looked() == 0
 
 
 @contextmanager

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgstead.model.backup import Task
 from pgstead.model.partitions import Every, Partitioning
 from pgstead.workflows import partitions
 from tests.fix_stead import LiveStead
@@ -104,21 +110,125 @@ def test_a_lock_that_is_not_to_be_had_is_told_and_the_next_run_does_it(events: L
     assert roll(events, YEAR + timedelta(days=31)).made == ["care_events_p2027_04"]
 
 
-def test_a_detaching_that_was_cut_short_is_finished(events: LiveStead) -> None:
-    roll(events, YEAR)
+def cut_short(events: LiveStead, name: str) -> None:
+    """Begin to detach a partition, and give up while somebody reads."""
     with events.superuser("jeex_idea") as reader:
         reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         reader.execute("SELECT FROM care_events")
         with events.connect("jeex_migrator", direct=True) as owner:
             owner.execute("SET statement_timeout = '500ms'")
             with pytest.raises(psycopg.errors.QueryCanceled):
-                owner.execute(
-                    "ALTER TABLE care_events DETACH PARTITION care_events_p2027_01 CONCURRENTLY"
-                )
+                owner.execute(f"ALTER TABLE care_events DETACH PARTITION {name} CONCURRENTLY")
         reader.execute("COMMIT")
-    done = roll(events, YEAR + timedelta(days=10))
-    assert done.why == ""
-    assert done.dropped == ["care_events_p2027_01"]
+
+
+DUE = YEAR + timedelta(days=125)  # January is
+
+
+def nearly_due(events: LiveStead) -> None:
+    """Have partitions from January to June, on a day when January is not due yet."""
+    for days in (0, 59, 118):
+        assert roll(events, YEAR + timedelta(days=days)).dropped == []
+
+
+def test_a_detaching_that_was_cut_short_is_finished(events: LiveStead) -> None:
+    nearly_due(events)
+    cut_short(events, "care_events_p2027_01")
+    done = roll(events, DUE)
+    assert (done.why, done.dropped) == ("", ["care_events_p2027_01"])
+
+
+def test_what_somebody_else_detaches_and_is_not_due_is_told_and_not_dropped(
+    events: LiveStead,
+) -> None:
+    nearly_due(events)
+    cut_short(events, "care_events_p2027_01")
+    done = roll(events, YEAR + timedelta(days=119))
+    assert done.dropped == []
+    assert "not due: care_events_p2027_01" in done.why
+    with events.connect("jeex_migrator", direct=True) as owner:
+        owner.execute("ALTER TABLE care_events DETACH PARTITION care_events_p2027_01 FINALIZE")
+        done = roll(events, DUE)
+        assert (done.why, done.dropped) == ("", [])  # it is somebody's own now
+        owner.execute("DROP TABLE care_events_p2027_01")
+
+
+KILLED = """
+import sys
+from datetime import datetime
+from pgstead.cli.wiring import wire
+from pgstead.model.backup import Task
+from pgstead.model.partitions import Every, Partitioning
+from pgstead.workflows import partitions
+wired = wire(sys.argv[1])
+table = Partitioning("public.care_events", "at", Every.MONTH, ahead=2, keep=90 * 86_400.0)
+at = datetime.fromisoformat(sys.argv[2])
+partitions.run(wired.design, wired.ports, {"jeex_idea": (table,)}, "schedule", at)
+"""
+# DETACH has committed then, and DROP has not begun
+STOPS = """
+    CREATE FUNCTION stops() RETURNS event_trigger LANGUAGE plpgsql AS
+    'BEGIN IF session_user = ''jeex_migrator'' THEN PERFORM pg_sleep(60); END IF; END';
+    CREATE EVENT TRIGGER stops ON ddl_command_start WHEN TAG IN ('DROP TABLE')
+    EXECUTE FUNCTION stops()
+"""
+
+
+def test_a_run_that_is_killed_between_detach_and_drop_leaves_nothing_after_the_next_one(
+    events: LiveStead,
+) -> None:
+    nearly_due(events)
+    with events.superuser("jeex_idea") as connection:
+        connection.execute("INSERT INTO care_events (at, tenant) VALUES ('2027-01-02Z', 'one')")
+        connection.execute(STOPS)
+        try:
+            killed(events, connection, DUE)
+        finally:
+            connection.execute("DROP EVENT TRIGGER stops; DROP FUNCTION stops()")
+        there = "SELECT to_regclass('care_events_p2027_01') IS NOT NULL AS there"
+        assert "care_events_p2027_01" not in names(events)
+        assert connection.execute(there).fetchone()["there"]
+        due = partitions.due(events.wired.design, events.wired.ports, {"jeex_idea": (TABLE,)}, DUE)
+        assert [p.name for _, _, what in due if what for p in what.finish] == [
+            "care_events_p2027_01"
+        ]
+        done = roll(events, DUE)
+        assert (done.why, done.dropped, done.rows) == ("", ["care_events_p2027_01"], 1)
+        assert not connection.execute(there).fetchone()["there"]
+    care = events.wired.ports.care
+    assert care is not None
+    assert [r.ending for r in care.runs.runs(Task.PARTITIONS, limit=2)] == ["done", "killed"]
+
+
+def killed(stead: LiveStead, connection: Any, at: datetime) -> None:
+    """Kill a run, and its session, when it is about to drop what it has detached."""
+    command = [sys.executable, "-c", KILLED, str(stead.manifest), at.isoformat()]
+    dropping = (
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgstead partitions'"
+        " AND query LIKE 'DROP TABLE%' AND state = 'active'"
+    )
+    with subprocess.Popen(command, cwd=stead.directory) as process:
+        end = time.monotonic() + 120
+        while (found := connection.execute(dropping).fetchone()) is None:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+    connection.execute("SELECT pg_terminate_backend(%s, 10000)", [found["pid"]])
+
+
+def test_a_partition_that_stays_is_not_marked_as_one_that_goes(events: LiveStead) -> None:
+    """Its lock was not to be had; it is detached by hand then, and kept."""
+    roll(events, YEAR)
+    with events.superuser("jeex_idea") as holder:
+        holder.execute(
+            "COMMENT ON TABLE care_events_p2027_02 IS 'pgstead drops this partition of"
+            " public.care_events, of what was until 2027-03-01T00:00:00+00:00'"
+        )
+        roll(events, YEAR + timedelta(days=31))
+        told = holder.execute(
+            "SELECT obj_description('care_events_p2027_02'::regclass) AS told"
+        ).fetchone()
+    assert told["told"] is None
 
 
 def test_a_clock_beyond_every_partition_drops_nothing_by_itself(events: LiveStead) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -225,3 +230,75 @@ def test_no_transaction_of_a_run_is_longer_than_a_second_though_each_row_is_slow
             connection.execute("DROP TRIGGER slowly ON exports; DROP FUNCTION slowly()")
     assert (done.rows, left(stead)) == (38, 2)
     assert done.batches > 2  # 38 rows of 50 ms each are no one transaction
+
+
+KILLED = """
+import sys
+from pgstead.cli.wiring import wire
+from pgstead.model.retention import Rule
+from pgstead.workflows import retention
+wired = wire(sys.argv[1])
+rule = Rule("public.exports", "expires_at", 0.0, files="file_path" if sys.argv[2] else "")
+directories = {"jeex_idea": sys.argv[2]}
+retention.run(wired.design, wired.ports, {"jeex_idea": (rule,)}, "command", directories=directories)
+"""
+SLOW = """
+    CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_sleep(0.001); RETURN OLD; END';
+    CREATE TRIGGER slowly BEFORE DELETE ON exports FOR EACH ROW EXECUTE FUNCTION slowly()
+"""
+
+
+@pytest.mark.parametrize("with_files", [False, True])
+def test_a_killed_run_says_how_much_it_has_removed_and_the_next_one_does_the_rest(
+    stead: LiveStead, files: Path, with_files: bool
+) -> None:
+    fill(stead, 3002)
+    for number in range(2, 3003, 2):
+        (files / "a" / f"{number}.zip").write_text("x")
+    root = files if with_files else None
+    with stead.superuser("jeex_idea") as connection:
+        connection.execute(SLOW)
+        try:
+            removed = killed(stead, root)
+        finally:
+            connection.execute("DROP TRIGGER slowly ON exports; DROP FUNCTION slowly()")
+    rest = run(stead, replace(EXPIRED, files="file_path" if with_files else ""), root)
+    care = stead.wired.ports.care
+    assert care is not None
+    newest, before = care.runs.runs(Task.RETENTION, limit=2)
+    assert (before.ending, newest.ending) == ("killed", "done")
+    assert newest.detail["goes_on_after"] == before.number
+    (told,) = before.detail["tables"]
+    assert told["rows"] <= removed <= told["rows"] + told["under_way"]
+    assert f"public.exports {told['rows']} and at most" in before.error
+    assert (removed + rest.rows, rest.left, rest.under_way, left(stead)) == (3000, 0, 0, 2)
+    assert len(list(files.rglob("*.zip"))) == (1 if with_files else 1501)
+
+
+def killed(stead: LiveStead, root: Path | None) -> int:
+    """Kill a run amid its batches; return how many rows are gone when the server knows of it."""
+    command = [sys.executable, "-c", KILLED, str(stead.manifest), str(root or "")]
+    with subprocess.Popen(command, cwd=stead.directory) as process:
+        until(lambda: so_far(stead) > 300)
+        os.kill(process.pid, signal.SIGKILL)
+    with stead.superuser() as connection:
+        there = "SELECT FROM pg_stat_activity WHERE application_name = 'pgstead retention'"
+        until(lambda: connection.execute(there).fetchone() is None)
+    return 3002 - left(stead)
+
+
+def so_far(stead: LiveStead) -> int:
+    """Return how many rows the run that is under way says that it has removed."""
+    care = stead.wired.ports.care
+    assert care is not None
+    newest = care.runs.runs(Task.RETENTION, limit=1)
+    tables: Any = [t for r in newest if r.ending == "running" for t in r.detail.get("tables", ())]
+    return sum(table["rows"] for table in tables)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)

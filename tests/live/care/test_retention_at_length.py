@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(7200)]
 ROWS = int(os.environ.get("PGSTEAD_SOAK_ROWS", "10000000"))
 MAKE = """
     CREATE TABLE care_old (id bigint PRIMARY KEY, at timestamptz NOT NULL, word text);
-    INSERT INTO care_old SELECT n, now() - make_interval(mins => (n % 1000)::int), 'w'
+    INSERT INTO care_old SELECT n, now() - make_interval(mins => {age}), 'w'
     FROM generate_series(1, {rows}) AS n;
     CREATE INDEX care_old_at ON care_old (at);
     ANALYZE care_old;
@@ -26,14 +26,23 @@ AGE = """
 """
 
 
-@pytest.mark.parametrize("indexed", [True, False])
-def test_exactly_what_is_due_of_millions_goes_and_no_transaction_is_long(indexed: bool) -> None:
+SPREAD = "(n % 1000)::int"
+AT_ONCE = "CASE WHEN n % 5 < 2 THEN 900 ELSE 5 END"  # all that is due was written by one COPY
+
+
+@pytest.mark.parametrize(
+    ("age", "indexed"), [(SPREAD, True), (SPREAD, False), (AT_ONCE, True)],
+    ids=["by age", "by key", "of one moment"],
+)  # fmt: skip
+def test_exactly_what_is_due_of_millions_goes_and_no_transaction_is_long(
+    age: str, indexed: bool
+) -> None:
     ages: list[float] = []
     over = threading.Event()
     with stead_in() as stead:
         stead.run("up")
         with stead.connect("jeex_migrator", direct=True) as owner:
-            owner.execute(MAKE.format(rows=ROWS))
+            owner.execute(MAKE.format(rows=ROWS, age=age))
             if not indexed:
                 owner.execute("DROP INDEX care_old_at")
 
@@ -58,7 +67,7 @@ def test_exactly_what_is_due_of_millions_goes_and_no_transaction_is_long(indexed
                 [done.before],
             ).fetchone()
         told = f"{done.rows} rows in {done.batches} batches, {done.longest:.3f} s the longest"
-        print(f"{told}; of {len(ages)} looks {max(ages):.3f} s the oldest transaction")
+        print(f"\n{told}; of {len(ages)} looks {max(ages):.3f} s the oldest transaction")
         assert (left["due"], done.left) == (0, 0)
         assert left["n"] + done.rows == ROWS
         assert max(ages) < 1.0

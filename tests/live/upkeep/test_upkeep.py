@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC
@@ -23,70 +23,22 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from pgstead.agent.upkeeping import Upkeeping
 from pgstead.errors import BusyError
 from pgstead.host.upkeep_history import UpkeepFile
-from pgstead.model.design import Design
-from pgstead.model.upkeep import ESTIMATED, MEASURED, ChoreRun, Outcome, Work
+from pgstead.model.upkeep import ESTIMATED, MEASURED, Outcome, Work
 from pgstead.workflows import upkeep
-from tests.fix_stead import LiveStead, stead_in
-
-DATABASE = "jeex_idea"
-ROLE = "pgstead_upkeep"
-GENTLE = """\
-false
-lock_timeout = "300ms"
-yields_after = "300ms"
-smallest = "64kB"
-latency = "1min"
-"""  # the machine of a test may be slow
-# a page every tenth of a second
-CRAWLING = {"cost_delay": 0.1, "cost_limit": 1}
-
-
-@pytest.fixture(scope="module")
-def kept() -> Iterator[LiveStead]:
-    """Give a stead that nobody keeps up but the test."""
-    with stead_in(upkeep=GENTLE) as made:
-        made.run("up")
-        yield made
-
-
-def does(stead: LiveStead, *statements: str) -> None:
-    with stead.superuser(DATABASE) as session:
-        session.execute("SET ROLE jeex_owner")
-        for statement in statements:
-            session.execute(statement.encode())
-
-
-@pytest.fixture
-def churned(kept: LiveStead) -> Iterator[str]:
-    """Give a table of which most was deleted; autovacuum leaves it alone."""
-    does(
-        kept,
-        "CREATE TABLE churned (id bigint, body text) WITH (autovacuum_enabled = false)",
-        "INSERT INTO churned SELECT g, md5(g::text) FROM generate_series(1, 20000) AS g",
-        "CREATE INDEX churned_body ON churned (body)",
-        "DELETE FROM churned WHERE id % 5 <> 0",
-        "SELECT pg_stat_force_next_flush()",
-    )
-    yield "churned"
-    does(kept, "DROP TABLE IF EXISTS churned")
-
-
-def having(stead: LiveStead, **changed: Any) -> Design:
-    """Return the stead's design with another way to keep it up."""
-    design = stead.wired.design
-    assert design.upkeep is not None
-    return replace(design, upkeep=replace(design.upkeep, **changed))
-
-
-def of(stead: LiveStead, table: str, **changed: Any) -> list[ChoreRun]:
-    """Run upkeep, and return what was done to a table."""
-    seconds = changed.pop("seconds", 30.0)
-    report = upkeep.run(having(stead, **changed), stead.wired.ports, "test", seconds=seconds)
-    return [c for c in report.chores if c.table == table]
-
-
-def newest(stead: LiveStead) -> ChoreRun:
-    return upkeep.history_of(stead.wired.ports).chores(1)[0]
+from tests.fix_stead import LiveStead
+from tests.live.upkeep.keeping import (
+    CRAWLING,
+    DATABASE,
+    KILLED,
+    ROLE,
+    at_work,
+    does,
+    having,
+    newest,
+    of,
+    running,
+    until,
+)
 
 
 @contextmanager
@@ -104,26 +56,6 @@ def going_on(stead: LiveStead, **changed: Any) -> Iterator[threading.Thread]:
     finally:
         thread.join(30)
         assert not thread.is_alive()
-
-
-def running(stead: LiveStead) -> bool:
-    chores = upkeep.history_of(stead.wired.ports).chores(1)
-    return [c.outcome for c in chores] == [Outcome.RUNNING]
-
-
-def at_work(stead: LiveStead) -> bool:
-    with stead.superuser(DATABASE) as session:
-        seen = session.execute(
-            "SELECT 1 AS found FROM pg_stat_progress_vacuum WHERE relid = 'churned'::regclass"
-        ).fetchone()
-    return seen is not None
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_a_churned_table_is_within_bounds_after_one_run(kept: LiveStead, churned: str) -> None:
@@ -292,17 +224,6 @@ def test_one_run_is_at_work_at_a_time(kept: LiveStead) -> None:
         other.execute("SELECT pg_advisory_lock(%s, %s)", upkeep._LOCK)
         with pytest.raises(BusyError):
             upkeep.run(kept.wired.design, kept.wired.ports, "test")
-
-
-KILLED = """
-import sys
-from dataclasses import replace
-from pgstead.cli.wiring import wire
-from pgstead.workflows import upkeep
-wired = wire(sys.argv[1])
-plan = replace(wired.design.upkeep, cost_delay=0.1, cost_limit=1)
-upkeep.run(replace(wired.design, upkeep=plan), wired.ports, "test", seconds=60)
-"""
 
 
 def test_a_killed_run_is_told_and_the_next_one_ends_its_work(kept: LiveStead, churned: str) -> None:

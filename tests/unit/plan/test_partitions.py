@@ -82,6 +82,19 @@ def test_a_partition_whose_detaching_was_cut_short_is_finished_and_not_begun_ane
     assert (what.finish, what.drop) == ((old,), ())
 
 
+def test_what_is_half_dropped_is_finished_where_it_is_due_and_left_where_it_is_not() -> None:
+    wanted = Partitioning("public.events", "at", Every.YEAR, keep=0.0)
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    past, next_year = datetime(2021, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
+    gone = Part("events_p2020", upper=past, marked=True, detached=True)
+    kept = Part("events_archive", upper=next_year, marked=True, detached=True)
+    halfway = Part("events_p2026", now, next_year, pending=True)
+    spared = Part("events_p2027", next_year, datetime(2028, 1, 1, tzinfo=UTC), marked=True)
+    what = rollover(wanted, (gone, kept, halfway, spared), now)
+    assert (what.finish, what.stray, what.unmark) == ((gone,), (kept, halfway), (spared,))
+    assert what.drop == ()
+
+
 def test_partitions_by_hash_are_made_once_each() -> None:
     wanted = Partitioning("public.events", "tenant", None, count=4)
     there = (Part("events_h1", remainder=1),)

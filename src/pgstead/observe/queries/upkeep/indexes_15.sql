@@ -16,7 +16,8 @@ SELECT n.nspname::text AS schema, x.relname::text AS name, t.relname::text AS ta
                    * (b.size / (b.size - 40)))
        END AS wasted,
        coalesce((SELECT has_schema_privilege(r.oid, n.oid, 'USAGE')
-                 FROM pg_roles AS r WHERE r.rolname = %(role)s), true) AS usable
+                 FROM pg_roles AS r WHERE r.rolname = %(role)s), true) AS usable,
+       pg_tablespace_location(x.reltablespace) AS place
 FROM pg_index AS i
 JOIN pg_class AS x ON x.oid = i.indexrelid AND x.relkind = 'i'
 JOIN pg_class AS t ON t.oid = i.indrelid
