@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pgstead.model.audit import AuditPlan
@@ -29,6 +30,14 @@ def held_trail(scene: Scene) -> Iterator[Path]:
     assert scene.ports.audit is not None
     with scene.ports.audit.trail.writing():
         yield max(Path(plan_of(scene).directory).glob("trail-*.jsonl"))
+
+
+def collects_again(scene: Scene) -> None:
+    """Start the agent, and wait until it has taken over what was logged since."""
+    assert scene.ports.audit is not None
+    trail, begun = scene.ports.audit.trail, datetime.now(UTC).isoformat()
+    scene.ports.supervisor.start("agent")
+    scene.wait(lambda: str(trail.notes().get("settled", "")) > begun, seconds=60)
 
 
 @sabotage("AUD-001", also=("AUD-009",), where=WHERE, alone=True)
@@ -138,7 +147,7 @@ def the_agent_collects_nothing(scene: Scene) -> Iterator[Design | None]:
     try:
         yield None
     finally:
-        scene.ports.supervisor.start("agent")
+        collects_again(scene)
 
 
 @sabotage("AUD-006", "AUD-007", where=WHERE, alone=True)

@@ -10,7 +10,7 @@ from pgstead.model.design import Design
 from pgstead.workflows import change_history
 from tests.sabotage.damage import sabotage
 from tests.sabotage.on_audit import WHERE as AUDITED
-from tests.sabotage.on_audit import plan_of
+from tests.sabotage.on_audit import collects_again, plan_of
 from tests.sabotage.scene import Scene
 
 _OWNED = """
@@ -103,11 +103,11 @@ def the_next_month_has_no_partition(scene: Scene) -> Iterator[Design | None]:
             busy.execute(f"DROP TABLE {name}".encode())
             busy.execute("BEGIN")
             busy.execute("LOCK TABLE pgstead_audit.change IN SHARE UPDATE EXCLUSIVE MODE")
-            agent.start("agent")
+            collects_again(scene)
             yield None
     finally:
         change_history.keep(plan_of(scene), scene.ports.sql, scene.ports.audit)
-        agent.start("agent")
+        collects_again(scene)
 
 
 @sabotage("PRT-002", where=AUDITED, alone=True)
