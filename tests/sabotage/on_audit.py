@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pgstead.model.audit import AuditPlan
@@ -31,9 +32,20 @@ def held_trail(scene: Scene) -> Iterator[Path]:
         yield max(Path(plan_of(scene).directory).glob("trail-*.jsonl"))
 
 
-@sabotage("AUD-001", where=WHERE, alone=True)
+def collects_again(scene: Scene) -> None:
+    """Start the agent, and wait until it has taken over what was logged since."""
+    assert scene.ports.audit is not None
+    trail, begun = scene.ports.audit.trail, datetime.now(UTC).isoformat()
+    scene.ports.supervisor.start("agent")
+    scene.wait(lambda: str(trail.notes().get("settled", "")) > begun, seconds=60)
+
+
+@sabotage("AUD-001", also=("AUD-009",), where=WHERE, alone=True)
 def statements_of_the_application_are_not_logged(scene: Scene) -> Iterator[Design | None]:
-    """Somebody found the log too large, and took the setting from the role."""
+    """Somebody found the log too large, and took the setting from the role.
+
+    Its reads of an audited class (AUD-009) are no longer logged either.
+    """
     with scene.role_setting(scene.plan.app, "log_statement", "ddl"):
         yield None
 
@@ -78,35 +90,53 @@ def the_application_may_change_its_history(scene: Scene) -> Iterator[Design | No
 
 
 @contextmanager
-def edited_trail(scene: Scene, *, cut: bool) -> Iterator[None]:
-    """Change the trail's file as its owner could."""
+def edited_trail(scene: Scene, change: Callable[[list[bytes]], list[bytes]]) -> Iterator[None]:
+    """Change the trail's file as its owner could; what is written meanwhile stays written."""
     with held_trail(scene) as path:
-        before = path.read_text()
-        lines = before.splitlines(keepends=True)
-        if cut:
-            del lines[-3:]
-        else:
-            middle = len(lines) // 2
-            told = json.loads(lines[middle])
-            lines[middle] = json.dumps({**told, "role": "somebody_else"}) + "\n"
-        path.write_text("".join(lines))
-        try:
-            yield
-        finally:
-            path.write_text(before)
+        before = path.read_bytes()
+        after = b"".join(change(before.splitlines(keepends=True)))
+        path.unlink()
+        if after:
+            _written(path, after)
+    try:
+        yield
+    finally:
+        assert scene.ports.audit is not None
+        with scene.ports.audit.trail.writing():
+            since = path.read_bytes()[len(after) :] if path.exists() else b""
+            _written(path, before + since)
+
+
+def _written(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o600)
 
 
 @sabotage("AUD-005", where=WHERE, alone=True)
 def a_line_is_edited(scene: Scene) -> Iterator[Design | None]:
     """It was somebody else."""
-    with edited_trail(scene, cut=False):
+
+    def change(lines: list[bytes]) -> list[bytes]:
+        middle = len(lines) // 2
+        told = json.loads(lines[middle])
+        other = json.dumps({**told, "role": "somebody_else"}).encode() + b"\n"
+        return [*lines[:middle], other, *lines[middle + 1 :]]
+
+    with edited_trail(scene, change):
         yield None
 
 
 @sabotage("AUD-005", where=WHERE, alone=True)
 def the_last_lines_are_cut_off(scene: Scene) -> Iterator[Design | None]:
     """It never happened."""
-    with edited_trail(scene, cut=True):
+    with edited_trail(scene, lambda lines: lines[:-3]):
+        yield None
+
+
+@sabotage("AUD-005", where=WHERE, alone=True)
+def a_day_is_removed(scene: Scene) -> Iterator[Design | None]:
+    """Nobody looks at what is that old, and no retention told of it."""
+    with edited_trail(scene, lambda _: []):
         yield None
 
 
@@ -117,7 +147,7 @@ def the_agent_collects_nothing(scene: Scene) -> Iterator[Design | None]:
     try:
         yield None
     finally:
-        scene.ports.supervisor.start("agent")
+        collects_again(scene)
 
 
 @sabotage("AUD-006", "AUD-007", where=WHERE, alone=True)
@@ -169,6 +199,7 @@ SABOTAGES = (
     the_application_may_change_its_history,
     a_line_is_edited,
     the_last_lines_are_cut_off,
+    a_day_is_removed,
     the_agent_collects_nothing,
     a_table_feeds_no_history,
     a_change_is_rewritten,

@@ -10,7 +10,7 @@ from pgstead.model.design import Design
 from pgstead.workflows import change_history
 from tests.sabotage.damage import sabotage
 from tests.sabotage.on_audit import WHERE as AUDITED
-from tests.sabotage.on_audit import plan_of
+from tests.sabotage.on_audit import collects_again, plan_of
 from tests.sabotage.scene import Scene
 
 _OWNED = """
@@ -92,17 +92,22 @@ _NEXT = """
 
 @sabotage("PRT-001", where=AUDITED, alone=True)
 def the_next_month_has_no_partition(scene: Scene) -> Iterator[Design | None]:
-    """Somebody tidied up what looked empty."""
+    """Somebody tidied up what looked empty, and the table is too busy to make it again."""
     assert scene.ports.audit is not None
     change_history.keep(plan_of(scene), scene.ports.sql, scene.ports.audit)
-    scene.ports.supervisor.stop("agent")
+    agent = scene.ports.supervisor
+    agent.stop("agent")
     ((name,),) = scene.rows(_NEXT, database=scene.plan.name)
     try:
-        scene.does(f"DROP TABLE {name}")
-        yield None
+        with scene.ports.sql.connect(scene.plan.name) as busy:
+            busy.execute(f"DROP TABLE {name}".encode())
+            busy.execute("BEGIN")
+            busy.execute("LOCK TABLE pgstead_audit.change IN SHARE UPDATE EXCLUSIVE MODE")
+            collects_again(scene)
+            yield None
     finally:
         change_history.keep(plan_of(scene), scene.ports.sql, scene.ports.audit)
-        scene.ports.supervisor.start("agent")
+        collects_again(scene)
 
 
 @sabotage("PRT-002", where=AUDITED, alone=True)

@@ -6,7 +6,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +18,12 @@ from pgstead.cli.command import CommandGroup
 from pgstead.cli.command import command as new_command
 from pgstead.cli.console import Console, plain, shortened
 from pgstead.cli.invocation import invocation_of
-from pgstead.errors import ExitStatus, UsageError
+from pgstead.errors import ExitStatus, HostError, UsageError
 
 if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
-    from pgstead.model.audit import AuditPlan
+    from pgstead.model.audit import AuditPlan, Head
+    from pgstead.model.design import Design
     from pgstead.ports.audit import AuditPorts
     from pgstead.workflows.audit_query import Question
 
@@ -45,18 +48,19 @@ def _moment(_ctx: click.Context, parameter: click.Parameter, text: str | None) -
 
     if text is None:
         return None
-    try:
-        return datetime.now(UTC) - timedelta(seconds=duration(text))
-    except ValueError:
-        pass
-    try:
+    with suppress(ValueError):
+        span = duration(text)
+        with suppress(OverflowError):
+            return datetime.now(UTC) - timedelta(seconds=span)
+    with suppress(ValueError, OverflowError):
         told = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            f"{parameter.opts[0]} {text!r} is no moment",
-            hint='a span back from now, "30min", "7d", or a time, "2026-11-22T08:00:00Z"',
-        ) from error
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+        # compared and looked up in UTC, where the first and the last year end earlier or later
+        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
+    raise UsageError(
+        f"{parameter.opts[0]} {text!r} is no moment",
+        hint='a span back from now, "30min", "7d", or a time, "2026-11-22T08:00:00Z"; UTC, where'
+        " no zone is said",
+    )
 
 
 def _filters(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,7 +102,35 @@ def _question(since: datetime, until: datetime | None, told: Mapping[str, Any]) 
     from pgstead.workflows.audit_query import Question
 
     given = {name: value for name, value in told.items() if value}
-    return Question(since, until or datetime.now(UTC), **given)
+    end = until or datetime.now(UTC)
+    if since >= end:
+        raise UsageError(
+            f"--since {since:%F %T}Z is not before --until {end:%F %T}Z",
+            hint="say both; spans go back from now: --since 2d --until 1d",
+        )
+    return Question(since, end, **given)
+
+
+def _warn_of_none(design: Design, told: Mapping[str, Any]) -> None:
+    """Say that nothing was found, and which filter names what the manifest does not know.
+
+    Beside the events, for people and programs: an empty answer must not be taken for a quiet day.
+    """
+    from pgstead.model.resources import Role
+
+    plan = design.audit
+    known = {
+        "role": {role.name for role in design.stead.all(Role)},
+        "database": {database.name for database in design.databases},
+        "table_class": {of.name for of in plan.classes} if plan is not None else set[str](),
+    }
+    click.echo("no event is like that", err=True)
+    for name, names in known.items():
+        asked = str(told.get(name) or "")
+        if asked and asked not in names:
+            word = "class" if name == "table_class" else name
+            said = ", ".join(sorted(names)) or f"no {word} at all"
+            click.echo(f"hint: the manifest has no {word} {asked!r}; it has {said}", err=True)
 
 
 def _print(console: Console, told: Mapping[str, Any]) -> None:
@@ -133,16 +165,22 @@ def _query(since: datetime, until: datetime | None, limit: int, **told: Any) -> 
     from pgstead.workflows.audit_query import ask
 
     console = Console(invocation_of())
+    question = _question(since, until, told)
     wired, plan, ports = _wired(console)
     audit.collect(plan, ports)
     port = wired.ports.sql if wired.ports.sql.answers() else None
     if port is None:
         console.warn("the server is down: changes of rows are not shown")
-    for number, event in enumerate(ask(_question(since, until, told), plan, ports, port), 1):
+    found = ask(question, plan, ports, port)
+    shown = 0
+    for event in islice(found, limit):
         _print(console, event)
-        if number == limit:
-            console.warn(f"there is more: only {limit} are shown (--limit)")
-            return
+        shown += 1
+    if not shown:
+        _warn_of_none(wired.design, told)
+    elif next(found, None) is not None:
+        # also beside JSON: who counts lines must not take them for all
+        click.echo(f"warning: there is more: only {limit} are shown (--limit)", err=True)
 
 
 @new_command(
@@ -161,12 +199,15 @@ def _tail(lines: int, follow: bool, **told: Any) -> None:
     from pgstead.workflows.audit_query import Following
 
     console = Console(invocation_of())
-    _, plan, ports = _wired(console)
+    wired, plan, ports = _wired(console)
     begun = datetime.now(UTC) - timedelta(days=1)
     trail = Following(_question(begun, datetime.max.replace(tzinfo=UTC), told), ports)
     audit.collect(plan, ports)
-    for event in deque(trail.new(), maxlen=lines):
+    last = deque(trail.new(), maxlen=lines)
+    for event in last:
         _print(console, event)
+    if lines and not last and not follow:
+        _warn_of_none(wired.design, told)
     try:
         while follow:
             time.sleep(_PAUSE)
@@ -193,28 +234,49 @@ def _export(path: Path, since: datetime, until: datetime | None, **told: Any) ->
     from pgstead.workflows.audit_query import ask
 
     console = Console(invocation_of())
+    question = _question(since, until, told)
     wired, plan, ports = _wired(console)
     with console.working():
         audit.collect(plan, ports)
         head = audit.verify(ports).head
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as error:
-            raise UsageError(
-                f"{path} cannot be made: {error.strerror}", hint="name a file that is not there yet"
-            ) from error
-        count = 0
         port = wired.ports.sql if wired.ports.sql.answers() else None
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            for event in ask(_question(since, until, told), plan, ports, port):
-                file.write(f"{json.dumps(plain(event), ensure_ascii=False)}\n")
-                count += 1
-            end = {"kind": "head", "seq": head.seq, "hash": head.hash}
-            file.write(f"{json.dumps(end)}\n")
+        if port is None:
+            console.warn("the server is down: changes of rows are not exported")
+        count = _written(path, ask(question, plan, ports, port), head)
     if console.json:
         console.data({"path": path, "events": count, "head": head})
         return
     console.line(f"{count} events in {path}; the trail ends with {head.seq} {head.hash[:16]}")
+
+
+def _written(path: Path, events: Iterable[Mapping[str, Any]], head: Head) -> int:
+    """Write an export and return how many events it has; leave none that is not whole."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        hint = "name a file that is not there yet, in a directory that you may write to"
+        raise UsageError(
+            f"{path} cannot be made: {(error.strerror or '').lower()}", hint=hint
+        ) from error
+    count = 0
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            for event in events:
+                file.write(f"{json.dumps(plain(event), ensure_ascii=False)}\n")
+                count += 1
+            end = {"kind": "head", "seq": head.seq, "hash": head.hash}
+            file.write(f"{json.dumps(end)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise HostError(
+                f"{path} could not be written: {(error.strerror or '').lower()}; it was removed",
+                hint="make room, or export a shorter span: --since, --until",
+            ) from error
+        raise
+    return count
 
 
 @new_command(

@@ -19,7 +19,7 @@ from typing import Any
 
 from pgstead.host.files import problem
 from pgstead.host.journal import JsonJournal
-from pgstead.model.audit import GENESIS, Head, Kind, Place, Record, chained, parsed
+from pgstead.model.audit import GENESIS, Head, Kind, Place, Record, parsed
 
 _PREFIX, _SUFFIX = "trail-", ".jsonl"
 _TAIL = 1 << 16
@@ -67,7 +67,7 @@ class TrailFiles:
             bodies = [opened, *bodies]
             self._journal.record(_ANCHOR, seq=head.seq, hash=head.hash)
         for body in bodies:
-            record = chained(head, body)
+            record = Record.after(head, body)
             lines.append(record.line())
             head = Head(record.seq, record.hash)
         try:
@@ -77,17 +77,20 @@ class TrailFiles:
             raise problem(error, path, "writing the trail") from error
         return head
 
-    def records(self, since: date | None = None) -> Iterator[tuple[str, Record | None]]:
-        """Yield the records, oldest first. Raises StateDirectoryError."""
+    def lines(self, since: date | None = None) -> Iterator[tuple[str, str]]:
+        """Yield the lines, oldest first. Raises StateDirectoryError."""
         for day, path in self._files():
             if since is not None and day < since:
                 continue
             try:
-                with path.open(encoding="utf-8", errors="replace") as file:
-                    for number, line in enumerate(file, 1):
-                        yield f"{path.name}:{number}", _record(line)
+                for number, line in enumerate(_whole_lines(path, 0), 1):
+                    yield f"{path.name}:{number}", line.decode(errors="replace")
             except OSError as error:
                 raise problem(error, path, "reading the trail") from error
+
+    def records(self, since: date | None = None) -> Iterator[tuple[str, Record | None]]:
+        """Yield the records, oldest first. Raises StateDirectoryError."""
+        return ((where, _record(line)) for where, line in self.lines(since))
 
     def following(self, after: Place | date) -> Iterator[tuple[Place, Record | None]]:
         """Yield the records behind a place or from a day on. Raises StateDirectoryError."""
@@ -125,18 +128,20 @@ class TrailFiles:
                 yield Head(int(told["seq"]), str(told["hash"]))
         yield self._noted()
 
-    def expire(self, before: date) -> Sequence[tuple[str, Head]]:
-        """Remove files of days before one. Raises StateDirectoryError."""
-        gone: list[tuple[str, Head]] = []
-        for day, path in self._files()[:-1]:  # the newest stays: the chain goes on from it
-            if day >= before:
-                break
-            gone.append((path.name, _last_of(path)))
-            try:
-                path.unlink()
-            except OSError as error:
-                raise problem(error, path, "removing from the trail") from error
-        return gone
+    def aged(self, before: date) -> Sequence[tuple[str, Head]]:
+        """Return files of days before one, each with its last record. Raises StateDirectoryError.
+
+        The newest is not among them: the chain goes on from it.
+        """
+        return [(path.name, _last_of(path)) for day, path in self._files()[:-1] if day < before]
+
+    def remove(self, name: str) -> None:
+        """Remove a file. Raises StateDirectoryError."""
+        path = self._directory / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise problem(error, path, "removing from the trail") from error
 
     def notes(self) -> Mapping[str, Any]:
         """Return the notes; none where they cannot be read: the logs are read anew then."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -91,6 +91,13 @@ class Record:
     seq: int
     body: Mapping[str, Any]
     hash: str
+
+    @classmethod
+    def after(cls, head: Head, body: Mapping[str, Any]) -> Record:
+        """Return the record that follows on a head."""
+        seq = head.seq + 1
+        text = f"{head.hash}\n{_written({'seq': seq, **body})}"
+        return cls(seq, body, hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest())
 
     def line(self) -> str:
         """Return it as the file has it."""
@@ -182,18 +189,6 @@ class AuditPlan:
     # by role: what of it is recorded, where more is logged for the sake of a class
 
 
-def chained(head: Head, body: Mapping[str, Any]) -> Record:
-    """Return the record that follows on a head."""
-    seq = head.seq + 1
-    return Record(seq, body, digest(head.hash, seq, body))
-
-
-def digest(previous: str, seq: int, body: Mapping[str, Any]) -> str:
-    """Return the hash of a record: of the one before, and of all that it says itself."""
-    text = f"{previous}\n{_written({'seq': seq, **body})}"
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def parsed(line: str) -> Record:
     """Read a line of the trail. Raises ValueError."""
     told: Any = json.loads(line)
@@ -204,20 +199,6 @@ def parsed(line: str) -> Record:
     if not isinstance(seq, int) or not isinstance(found, str):
         raise ValueError("no number or no hash")
     return Record(seq, body, found)
-
-
-def broken_links(records: Iterable[tuple[str, Record]], start: Head) -> Iterator[Flaw | Head]:
-    """Follow the chain from a head: yield each break, and last of all the head it ends with."""
-    head = start
-    for where, record in records:
-        if record.seq != head.seq + 1:
-            missing = record.seq - head.seq - 1
-            said = f"{missing} records are missing" if missing > 0 else "a number comes twice"
-            yield Flaw(where, f"{said} before number {record.seq}")
-        elif digest(head.hash, record.seq, record.body) != record.hash:
-            yield Flaw(where, f"record {record.seq} is not what was written")
-        head = Head(record.seq, record.hash)
-    yield head
 
 
 def moment(text: str) -> datetime:

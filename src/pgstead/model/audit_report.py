@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -17,6 +17,18 @@ class Tried:
     attempts: int
     evidence: str  # of the attempt that decided: what was tried, what came back
     reason: str
+    could_try: bool = True  # what is unproven could have been tried here
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A control of CIS, or a requirement of the specifications, and the questions about it."""
+
+    name: str
+    about: str
+    left: str  # why no question is about it
+    questions: tuple[int, ...]
+    verdict: str  # the worst of theirs; empty where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,11 @@ class Checked:
     sources: tuple[str, ...]
     gap: str
     tried: tuple[Tried, ...]
+
+    @property
+    def could_try(self) -> bool:
+        """Whether something of it is unproven that could have been tried."""
+        return any(t.verdict == "unproven" and t.could_try for t in self.tried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,8 @@ class AuditReport:
     waivers: tuple[str, ...]
     notices: tuple[str, ...]
     trail: str  # number and hash of the audit trail's last record; empty: none is kept
+    controls: tuple[Answered, ...] = ()
+    requirements: tuple[Answered, ...] = ()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -53,12 +72,13 @@ class AuditReport:
         return {verdict: counted[verdict] for verdict in ("kept", "broken", "unproven")}
 
     @property
-    def controls(self) -> Mapping[str, str]:
-        """The worst verdict of each CIS control that a question names."""
-        order = ("kept", "unproven", "broken")
-        found: dict[str, str] = {}
-        for check in self.checks:
-            for control in check.controls:
-                known = found.get(control, "kept")
-                found[control] = max(known, check.verdict, key=order.index)
-        return dict(sorted(found.items(), key=lambda pair: [int(n) for n in pair[0].split(".")]))
+    def open_ones(self) -> tuple[Checked, ...]:
+        """What is not kept: the broken before the unproven."""
+        return tuple(
+            c for wanted in ("broken", "unproven") for c in self.checks if c.verdict == wanted
+        )
+
+
+def worst(verdicts: Iterable[str]) -> str:
+    """Return the verdict of many; nothing of nothing."""
+    return max(verdicts, key=("kept", "unproven", "broken").index, default="")

@@ -53,6 +53,10 @@ class TrailStore(Protocol):
         """Write records, on the disk when this returns."""
         ...
 
+    def lines(self, since: date | None = None) -> Iterator[tuple[str, str]]:
+        """Yield the whole lines, oldest first, each with its file and number."""
+        ...
+
     def records(self, since: date | None = None) -> Iterator[tuple[str, Record | None]]:
         """Yield the records, oldest first, with file and line; None for an unreadable line."""
         ...
@@ -69,8 +73,12 @@ class TrailStore(Protocol):
         """Yield heads that were noted elsewhere than in the trail."""
         ...
 
-    def expire(self, before: date) -> Sequence[tuple[str, Head]]:
-        """Remove files of days before one; return them, each with its last record."""
+    def aged(self, before: date) -> Sequence[tuple[str, Head]]:
+        """Return the files of days before one, each with its last record; never the newest."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file that the trail tells of."""
         ...
 
     def notes(self) -> Mapping[str, Any]:

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pgstead.model.audit import (
-    GENESIS,
-    LAG,
-    AuditPlan,
-    Event,
-    Flaw,
-    Head,
-    Kind,
-    Outcome,
-    Place,
-    Record,
-    Verified,
-    broken_links,
-)
+from pgstead.model.audit import LAG, AuditPlan, Event, Head, Kind, Outcome, Place, Verified
+from pgstead.model.audit_chain import followed
 from pgstead.plan.journal_lines import operation
 from pgstead.plan.pooler_lines import refusal
 from pgstead.plan.trail import Line, Sessions, events
@@ -94,7 +82,8 @@ def _looked(plan: AuditPlan, ports: AuditPorts, reading: _Reading) -> tuple[list
 
 def _line(mark: Mark, text: bytes) -> Line:
     try:
-        told: Any = json.loads(text)
+        # a name that somebody tries to log in with may be any bytes
+        told: Any = json.loads(text.decode(errors="replace"))
     except ValueError:
         told = {}
     place = Place(mark.file, mark.offset)
@@ -173,70 +162,23 @@ def verify(ports: AuditPorts, noted: tuple[int, str] | None = None) -> Verified:
 
     `noted` is a head that somebody kept elsewhere.
     """
-    # read before: what is written meanwhile must not look as if it were missing
     anchors = [*ports.trail.anchors(), *([Head(*noted)] if noted else [])]
-    asked = {anchor.seq for anchor in anchors}
-    flaws: list[Flaw] = []
-    hashes: dict[int, str] = {}
-    expired: dict[int, str] = {0: GENESIS}
-    count, head = 0, Head()
-
-    def whole() -> Iterator[tuple[str, Record]]:
-        nonlocal count
-        for where, record in ports.trail.records():
-            if record is None:
-                flaws.append(Flaw(where, "a line cannot be read"))
-                continue
-            count += 1
-            if record.seq in asked:
-                hashes[record.seq] = record.hash
-            if record.body.get("kind") == Kind.EXPIRED:
-                expired[int(record.body["detail"]["seq"])] = record.body["detail"]["hash"]
-            yield where, record
-
-    start = _start(ports.trail)
-    for found in broken_links(whole(), start):
-        if isinstance(found, Flaw):
-            flaws.append(found)
-        else:
-            head = found
-    if expired.get(start.seq) != start.hash:
-        flaws.append(Flaw("the beginning", f"records before {start.seq + 1} are gone unexplained"))
-    flaws += _missed(anchors, hashes, start, head)
-    return Verified(count, head, tuple(flaws))
-
-
-def _start(trail: TrailStore) -> Head:
-    """Return the head before the oldest record: each file begins by naming it."""
-    for _, record in trail.records():
-        if record is None or record.body.get("kind") != Kind.OPENED:
-            return Head()
-        return Head(record.seq - 1, str(record.body.get("previous", GENESIS)))
-    return Head()
-
-
-def _missed(
-    anchors: Iterable[Head], hashes: Mapping[int, str], start: Head, head: Head
-) -> Iterator[Flaw]:
-    for anchor in anchors:
-        if anchor.seq <= start.seq:
-            continue
-        if anchor.seq > head.seq:
-            yield Flaw("the end", f"record {anchor.seq} was written, the last one is {head.seq}")
-        elif hashes.get(anchor.seq) != anchor.hash:
-            yield Flaw(f"record {anchor.seq}", "it is another one than was noted when written")
+    return followed(ports.trail.lines(), anchors)
 
 
 def expire(plan: AuditPlan, ports: AuditPorts) -> int:
     """Let go of what is older than its retention; the trail says so. Raises HostError."""
     limit: date = (datetime.now(UTC) - timedelta(seconds=plan.retention)).date()
     with ports.trail.writing():
-        gone = ports.trail.expire(limit)
+        aged = ports.trail.aged(limit)
+        # told before it is done: a file that is gone untold would be missed for ever
         ports.trail.append([
             Event(
                 at=_now(), kind=Kind.EXPIRED, what=f"{name} was removed by retention",
                 detail={"seq": last.seq, "hash": last.hash},
             ).told()
-            for name, last in gone
+            for name, last in aged
         ])  # fmt: skip
-    return len(gone)
+        for name, _ in aged:
+            ports.trail.remove(name)
+    return len(aged)

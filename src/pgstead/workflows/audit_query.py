@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pgstead.model.audit import ACTIONS, AuditPlan, Kind, Place, Record, moment
+from pgstead.model.audit import ACTIONS, AuditPlan, Kind, Place, Record, moment, parsed
 from pgstead.ports import Sql
 from pgstead.ports.audit import AuditPorts
 from pgstead.workflows import change_history
@@ -69,7 +70,7 @@ class Following:
         """Begin with the day that the question begins with."""
         self._question = question
         self._ports = ports
-        self._after: Place | date = question.since.date()
+        self._after: Place | date = _day(question.since)
 
     def new(self) -> Iterator[Told]:
         """Yield what was written since the last look. Raises HostError."""
@@ -80,16 +81,51 @@ class Following:
 
 
 def _recorded(question: Question, ports: AuditPorts) -> Iterator[Told]:
+    worth = _sieve(question)
     # a record is written after what it tells of, in a file of that day or a later one
-    for _, record in ports.trail.records(question.since.date()):
-        if record is not None and _meant(record, question):
+    for _, line in ports.trail.lines(_day(question.since)):
+        if not worth(line):
+            continue
+        try:
+            record = parsed(line)
+        except ValueError:
+            continue  # `audit verify` tells of it
+        if _meant(record, question):
             yield {"seq": record.seq, **record.body}
 
 
+def _sieve(question: Question) -> Callable[[str], bool]:
+    """Return what says of a line, unread, whether it may be asked for: to read it takes long.
+
+    A record is written in one way alone; one that was edited into another is a flaw of the chain.
+    """
+    given = ((name, str(getattr(question, name))) for name in _EXACT)
+    words = [f'"{name}":{json.dumps(v, ensure_ascii=False)}' for name, v in given if v]
+    # an event may tell its time in another zone
+    first = (_day(question.since) - timedelta(days=1)).isoformat()
+    last = (min(_day(question.until), date.max - _SPARE) + timedelta(days=1)).isoformat()
+
+    def worth(line: str) -> bool:
+        begin = line.find(_AT) + len(_AT)
+        return first <= line[begin : begin + 10] <= last and all(word in line for word in words)
+
+    return worth
+
+
+_AT = '"at":"'
+_SPARE = timedelta(days=1)
+
+
+def _day(moment: datetime) -> date:
+    """Return the day that a moment is in by the calendar of the trail's files."""
+    return moment.astimezone(UTC).date()
+
+
 def _meant(record: Record, question: Question) -> bool:
-    if "at" not in record.body:
-        return False
-    at = moment(str(record.body["at"]))
+    try:
+        at = moment(str(record.body["at"])).astimezone(UTC)
+    except (KeyError, ValueError):
+        return False  # `audit verify` tells of it
     return question.since <= at < question.until and question.wants(record.body)
 
 

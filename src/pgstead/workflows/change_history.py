@@ -29,6 +29,8 @@ _PARTITIONS = """
     WHERE i.inhparent = 'pgstead_audit.change'::regclass
 """
 _PATIENCE = "SET LOCAL lock_timeout = '2s'"
+# Whoever writes to a table with a history waits behind who wants a partition of it gone.
+_HASTE = "SET LOCAL lock_timeout = '100ms'"
 # What is below it has ended, one way or the other: no row comes there any more
 # (https://www.postgresql.org/docs/18/functions-info.html, pg_snapshot_xmin).
 _HORIZON = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text AS horizon"
@@ -66,17 +68,24 @@ def _partition(connection: psycopg.Connection[dict[str, Any]]) -> None:
     for _ in range(_AHEAD + 1):
         after = (first + timedelta(days=32)).replace(day=1)
         if (name := f"change_{first:%Y_%m}") not in there:
-            made = sql.SQL(
-                "CREATE TABLE {} PARTITION OF pgstead_audit.change FOR VALUES FROM ({}) TO ({})"
-            ).format(sql.Identifier("pgstead_audit", name), f"{first}+00", f"{after}+00")
+            made, bounds = sql.Identifier("pgstead_audit", name), (f"{first}+00", f"{after}+00")
             # the default partition takes what comes meanwhile, and then keeps it
             with (
                 suppress(psycopg.errors.LockNotAvailable, psycopg.errors.CheckViolation),
                 connection.transaction(),
             ):
                 connection.execute(_PATIENCE)
-                connection.execute(made)
+                connection.execute(_ALIKE.format(made))
+                connection.execute(_ATTACHED.format(made, *bounds))
         first = after
+
+
+# In two steps: CREATE ... PARTITION OF would lock out who writes and who reads. ATTACH locks the
+# default partition alone, which nobody writes to.
+_ALIKE = sql.SQL("CREATE TABLE {} (LIKE pgstead_audit.change INCLUDING DEFAULTS)")
+_ATTACHED = sql.SQL(
+    "ALTER TABLE pgstead_audit.change ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
+)
 
 
 def _expired(
@@ -98,19 +107,20 @@ def _drop(
     connection: psycopg.Connection[dict[str, Any]], name: str, before: date,
     history: HistoryPlan, ports: AuditPorts,
 ) -> None:  # fmt: skip
-    with suppress(psycopg.errors.LockNotAvailable):
-        with connection.transaction():
-            connection.execute(_PATIENCE)
-            connection.execute(
-                sql.SQL("DROP TABLE {}").format(sql.Identifier("pgstead_audit", name))
-            )
-        told = Event(
-            at=datetime.now(UTC).isoformat(timespec="milliseconds"), kind=Kind.EXPIRED,
-            database=history.database, what=f"{name} was removed by retention",
-            detail={"history": history.database, "before": before.isoformat()},
-        )  # fmt: skip
-        with ports.trail.writing():
-            ports.trail.append([told.told()])
+    told = Event(
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"), kind=Kind.EXPIRED,
+        database=history.database, what=f"{name} was removed by retention",
+        detail={"history": history.database, "before": before.isoformat()},
+    )  # fmt: skip
+    with (
+        ports.trail.writing(),
+        suppress(psycopg.errors.LockNotAvailable),
+        connection.transaction(),
+    ):
+        connection.execute(_HASTE)
+        connection.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier("pgstead_audit", name)))
+        # told before it is certain: rows that are gone untold would be missed for ever
+        ports.trail.append([told.told()])
 
 
 def _seal(
