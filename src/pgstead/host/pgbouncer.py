@@ -6,8 +6,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -95,7 +95,10 @@ def probe(path: str, origin: str, layout: Layout, host: HostFacts) -> PoolerBuil
 
 @contextmanager
 def _acting_as(user: str) -> Generator[None]:
-    """Have a user's effective id for a moment, so that a peer sees that one at connect(2)."""
+    """Have a user's effective id for a moment, so that a peer sees that one at connect(2).
+
+    All threads of the process have it (nptl(7)): nothing else may be going on meanwhile.
+    """
     who = programs.account(user)
     if os.geteuid() != 0 or who.uid == 0:
         yield
@@ -165,13 +168,23 @@ class SocketConsole:
 
     def run(self, command: str) -> None:
         """Run RELOAD, PAUSE, RESUME, RECONNECT, KILL, SET ... Raises NotRunningError."""
-        with self._cursor() as cursor:
-            try:
-                if command == "RELOAD":
-                    _await_calm(cursor)
-                cursor.execute(command.encode())
-            except psycopg.Error as error:
-                raise _refused(command, error) from error
+        self.prepared(command)()
+
+    def prepared(self, command: str) -> Callable[[], None]:
+        """Connect, and return what runs a command. Raises NotRunningError, as that does too."""
+        entered = ExitStack()
+        cursor = entered.enter_context(self._cursor())
+
+        def run() -> None:
+            with entered:
+                try:
+                    if command == "RELOAD":
+                        _await_calm(cursor)
+                    cursor.execute(command.encode())
+                except psycopg.Error as error:
+                    raise _refused(command, error) from error
+
+        return run
 
     def answers(self) -> bool:
         """Say whether the console accepts connections now."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -98,6 +98,13 @@ class PoolerConsole(Protocol):
 
     def run(self, command: str) -> None:
         """Run RELOAD, PAUSE, RESUME, RECONNECT, KILL, SET ... Raises NotRunningError."""
+        ...
+
+    def prepared(self, command: str) -> Callable[[], None]:
+        """Connect, and return what runs a command; that may be called in another thread.
+
+        Connecting may not: it has another user's id for a moment, and so have all threads.
+        """
         ...
 
     def answers(self) -> bool:
