@@ -1,12 +1,14 @@
 """How long a client of the pooler waits while the server restarts (issue 7).
 
-    python bench/restart.py [--clients 200] [--rounds 5] [--pause 0.5]
+    python bench/restart.py [--clients 200] [--rounds 5] [--pause 0.5] [--backup]
 
 Clients write through PgBouncer all the time, each on one connection, and try nothing again. Shown
 are the longest transaction of any client that was under way while the server was away, what the
 command says of it, and the floor: `pg_ctl restart -m fast` of an idle server of the same binaries,
 in the same run. What is beyond the command's own figure is the queue that it leaves: each client's
 transaction is done within that time, on connections that the pooler opens one after the other.
+
+With --backup there is a receiver of WAL, and the server ends when that has all of it on the disk.
 
 The longest transaction before the server goes tells how quiet the machine is: that is while the
 command starts and the checkpoint is written, when nobody is made to wait. One error ends it all.
@@ -36,9 +38,10 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pause", type=float, default=0.5)
+    parser.add_argument("--backup", action="store_true")
     given = parser.parse_args()
-    with stead_in(extra=LOAD) as stead:
-        stead.run("up")
+    with stead_in(extra=LOAD, backup="true" if given.backup else "false") as stead:
+        stead.run("up", timeout=600)
         floor = statistics.median(bare(stead) for _ in range(given.rounds))
         with writing(stead, given.clients, given.pause) as writers:
             found = [restarted(stead, writers) for _ in range(given.rounds)]

@@ -65,6 +65,7 @@ def command(
     """
     from pgstead.cli.upgrading import standing
     from pgstead.host import state
+    from pgstead.model.upgrade import Phase
 
     invocation = invocation_of()
     console = Console(invocation)
@@ -73,9 +74,12 @@ def command(
     with console.working():
         here = standing(invocation.manifest)
         with state.lock(here.ground.layout):
+            pending = here.pending
+            if pending is not None and pending.phase is Phase.RETURNING:
+                return _went_back(here, pending, console)  # and no upgrade anew: nobody asked
             if back:
-                return _back(here, console)
-            if (pending := here.pending) is not None:
+                return _back(here, pending, console)
+            if pending is not None:
                 if (done := _settled(here, pending, console)) is not None:
                     _print(console, done, None)
                     return ExitStatus.DONE
@@ -91,12 +95,8 @@ def command(
 def _settled(here: Standing, pending: Upgrade, console: Console) -> Upgraded | None:
     """Finish what a killed run had begun, or take it back and return None."""
     from pgstead.cli.upgrading import side, side_of, work_between
-    from pgstead.model.upgrade import Phase
     from pgstead.workflows import upgrade as workflow
 
-    if pending.phase is Phase.RETURNING:
-        _go_back(here, pending, console)
-        return None
     if pending.phase.returns:
         old = side(here.applied(), here.as_of(pending.old.major), console)
         workflow.undo(side_of(old), work_between(old, old), pending)
@@ -308,8 +308,13 @@ def _running(wired: Wired) -> str:
     return str(row["server_version"]).split()[0]
 
 
-def _back(here: Standing, console: Console) -> int:
+def _back(here: Standing, pending: Upgrade | None, console: Console) -> int:
     """Run the version before on the data directory that it left."""
+    if pending is not None:
+        raise UpgradeError(
+            f"an upgrade from {pending.old} to {pending.new} was killed ({pending.phase})",
+            hint="`pgstead upgrade` finishes it, or takes it back; then `--back`",
+        )
     last = here.log.last()
     if last is None:
         raise UsageError(
@@ -326,18 +331,19 @@ def _back(here: Standing, console: Console) -> int:
             f"the data directory of {last.old} is gone: server/{last.kept}",
             hint="restore the base backup that was made before, from what was set aside",
         )
-    _go_back(here, last, console)
+    return _went_back(here, last, console)
+
+
+def _went_back(here: Standing, last: Upgrade, console: Console) -> int:
+    """Go the way back, or what is left of it where that was killed."""
+    from pgstead.cli.upgrading import side, side_of, work_between
+    from pgstead.workflows import upgrade as workflow
+
+    old = side(here.before(), here.as_of(last.old.major), console)
+    workflow.back(side_of(old), work_between(old, old), last)
     if console.json:
         console.data({"from": last.new.version, "to": last.old.version})
         return ExitStatus.DONE
     console.line(f"PostgreSQL {last.old} serves again, with what it had at {last.begun}")
     console.hint(f"set server.major = {last.old.major} in the manifest")
     return ExitStatus.DONE
-
-
-def _go_back(here: Standing, last: Upgrade, console: Console) -> None:
-    from pgstead.cli.upgrading import side, side_of, work_between
-    from pgstead.workflows import upgrade as workflow
-
-    old = side(here.before(), here.as_of(last.old.major), console)
-    workflow.back(side_of(old), work_between(old, old), last)

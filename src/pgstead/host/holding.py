@@ -60,10 +60,16 @@ class PoolerHold:
     def _pause(self, patience: float, *, anyway: bool) -> None:
         """Pause. It has no time-out of its own: PgBouncer answers when all is at rest."""
         failed: list[SteadError] = []
+        try:
+            pause = self._console.prepared("PAUSE")
+        except NotRunningError:
+            if anyway:
+                return
+            raise
 
         def pausing() -> None:
             try:
-                self._console.run("PAUSE")
+                pause()
             except (NotRunningError, HostError) as error:
                 failed.append(error)
 

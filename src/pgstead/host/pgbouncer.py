@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -94,7 +94,10 @@ def probe(path: str, origin: str, layout: Layout, host: HostFacts) -> PoolerBuil
 
 @contextmanager
 def _acting_as(user: str) -> Generator[None]:
-    """Have a user's effective id for a moment, so that a peer sees that one at connect(2)."""
+    """Have a user's effective id for a moment, so that a peer sees that one at connect(2).
+
+    All threads of the process have it (nptl(7)): nothing else may be going on meanwhile.
+    """
     who = programs.account(user)
     if os.geteuid() != 0 or who.uid == 0:
         yield
@@ -164,11 +167,21 @@ class SocketConsole:
 
     def run(self, command: str) -> None:
         """Run PAUSE, RESUME, KILL, SET ... Raises NotRunningError."""
-        with self._cursor() as cursor:
-            try:
-                cursor.execute(command.encode())
-            except psycopg.Error as error:
-                raise _refused(command, error) from error
+        self.prepared(command)()
+
+    def prepared(self, command: str) -> Callable[[], None]:
+        """Connect, and return what runs a command. Raises NotRunningError, as that does too."""
+        entered = ExitStack()
+        cursor = entered.enter_context(self._cursor())
+
+        def run() -> None:
+            with entered:
+                try:
+                    cursor.execute(command.encode())
+                except psycopg.Error as error:
+                    raise _refused(command, error) from error
+
+        return run
 
     def at_rest(self, command: str) -> None:
         """Run a command while nobody logs in at the server. Raises NotRunningError."""

@@ -23,7 +23,7 @@ _SPARE = 256 * 2**20  # bytes: the new cluster's catalogs, its WAL, and what is 
 # What a real one has besides what a rehearsal measures: the supervisor, the pooler, files written
 # and renamed, a server with all its memory. These are processes that end and begin, so on a busy
 # machine they take longer as the copy's own end and beginning do: this many times as long as both.
-BESIDES = 3.5
+BESIDES = 3.0
 
 
 def mode(asked: str, ground: Ground) -> Mode:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -104,6 +104,13 @@ class PoolerConsole(Protocol):
         """Run RELOAD or RECONNECT while nobody logs in at the server: those would be refused.
 
         Clients wait for a moment. Raises NotRunningError.
+        """
+        ...
+
+    def prepared(self, command: str) -> Callable[[], None]:
+        """Connect, and return what runs a command; that may be called in another thread.
+
+        Connecting may not: it has another user's id for a moment, and so have all threads.
         """
         ...
 

@@ -37,10 +37,10 @@ LONGEST = {"preparing": 3.0, "upgrading": 6.0, "settling": 3.0, "starting": 0.5}
 
 
 @contextmanager
-def upgrading(stead: LiveStead, phase: str, mode: str) -> Iterator[subprocess.Popen[str]]:
+def upgrading(stead: LiveStead, phase: str, *how: str) -> Iterator[subprocess.Popen[str]]:
     """Have an upgrade run until a phase has begun; it may be over already."""
     running = subprocess.Popen(
-        [*PGSTEAD, "upgrade", "--unrehearsed", "--mode", mode],
+        [*PGSTEAD, "upgrade", *how],
         cwd=stead.directory,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -58,7 +58,7 @@ def upgrading(stead: LiveStead, phase: str, mode: str) -> Iterator[subprocess.Po
 
 def killed_in(stead: LiveStead, phase: str, chance: random.Random, *, mode: str) -> bool:
     """Kill an upgrade in a phase, with all that it started or alone; say whether it was there."""
-    with upgrading(stead, phase, mode) as running:
+    with upgrading(stead, phase, "--unrehearsed", "--mode", mode) as running:
         time.sleep(chance.uniform(0, LONGEST.get(phase, 0.0)))
         there = running.poll() is None and phase_of(stead) == phase
         if chance.random() < 0.5 and running.poll() is None:
@@ -136,6 +136,30 @@ def test_after_a_kill_the_next_run_finishes_or_goes_back(phase: str, mode: str) 
         assert broken(stead, "server") == []
 
 
+@pytest.mark.parametrize("after", [0.0, 0.2, 0.5, 1.0])
+def test_a_way_back_that_was_killed_is_gone_to_its_end(after: float) -> None:
+    with stead_of_two(17, 18, backup="true") as stead:
+        stairs = Stairway(stead, "jeex_idea")
+        stairs.fill()
+        before = stairs.contents()
+        ask_for(stead, 18)
+        stead.run("upgrade", "--unrehearsed", timeout=600)
+        with one_cluster_at_most(stead) as both:
+            with upgrading(stead, "returning", "--back") as running:
+                time.sleep(after)
+                os.killpg(running.pid, signal.SIGKILL)
+            assert phase_of(stead) == "returning", "it was over before it was killed"
+            assert "pgstead upgrade" in stead.run("up", status=1).stderr
+            # the manifest says 18 still: it goes back all the same, and not up again
+            assert "serves again" in stead.run("upgrade", "--unrehearsed", timeout=600).stdout
+        assert both == []
+        ask_for(stead, 17)
+        assert version(stead).startswith("17.")
+        assert Stairway(stead, "jeex_idea").contents() == before
+        assert stead.json("plan")["operations"] == []
+        assert stead.json("drill")["failed"] == []
+
+
 def test_ctrl_c_has_the_old_version_serve_again_or_is_gone_on_with() -> None:
     with stead_of_two(17, 18) as stead:
         stairs = Stairway(stead, "jeex_idea")
@@ -166,7 +190,7 @@ def test_ctrl_c_has_the_old_version_serve_again_or_is_gone_on_with() -> None:
 
 def interrupted_in(stead: LiveStead, phase: str) -> str:
     """Press Ctrl-C in a phase, as a terminal sends it: to all; return what the command says."""
-    with upgrading(stead, phase, "copy") as running:
+    with upgrading(stead, phase, "--unrehearsed", "--mode", "copy") as running:
         time.sleep(min(1.0, LONGEST[phase]))
         assert phase_of(stead) == phase, f"{phase} was over too early"
         os.killpg(running.pid, signal.SIGINT)
