@@ -102,7 +102,7 @@ class Club:
     def restored(self, *arguments: str) -> dict[uuid.UUID, str]:
         """Restore the newest backup elsewhere, and read what is stored there."""
         place = self.stead.directory / "elsewhere"
-        self.stead.run("restore", "--into", str(place), *arguments)
+        self.stead.run("restore", "--into", str(place), *arguments, timeout=600)
         try:
             return self._read(place)
         finally:
@@ -191,7 +191,7 @@ class Club:
 def club() -> Iterator[Club]:
     """Give a stead with backups, and specgen in it."""
     with stead_in(backup="true", extra=SPECGEN) as made:
-        made.run("up")
+        made.run("up", timeout=600)
         made.wired.ports.supervisor.stop("agent")
         yield Club(made)
 
