@@ -276,3 +276,20 @@ def test_a_copy_follows_what_is_destroyed_and_keeps_what_is_lost(
     assert store.copy_to(copy).ended == 0
     with pytest.raises(ErasedError):
         copy.secret(ADA)
+
+
+def test_the_ring_rotates_without_touching_a_secret(store: PersonFiles) -> None:
+    values = keyfile.KeyKind.VALUES
+    first = keyfile.new()
+    old = Keys(EnvironmentSource("KEYS", first), persons=store).seal(b"mine", MINE)
+    before = store.path(ADA).read_bytes()
+    both, number = keyfile.with_version(first, values)
+    keys = Keys(EnvironmentSource("KEYS", keyfile.writing_with(both, values, number)), None, store)
+    new = keys.seal(keys.open(old, MINE), MINE)
+    assert (version_of(new, ""), owned(new)) == (2, True)
+    alone = keyfile.without_version(keyfile.writing_with(both, values, number), values, 1)
+    last = Keys(EnvironmentSource("KEYS", alone), persons=store)
+    assert last.open(new, MINE) == b"mine"
+    with pytest.raises(KeyringError, match="version 1"):
+        last.open(old, MINE)
+    assert store.path(ADA).read_bytes() == before
