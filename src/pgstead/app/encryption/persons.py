@@ -75,7 +75,9 @@ class PersonFiles:
         """Return a person's secret, None where there never was one."""
         path = self.path(owner)
         try:
-            return _secret(path.read_text(encoding="ascii"), path, owner)
+            # UTF-8 is there from the start; another codec would be imported now, by a process that
+            # has given up root and may not read the interpreter's own files any more
+            return _secret(path.read_text(encoding="utf-8"), path, owner)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
@@ -182,13 +184,13 @@ def _write_over(path: Path, text: str) -> None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").rstrip()
+        return path.read_text(encoding="utf-8").rstrip()
     except (OSError, UnicodeDecodeError) as error:
         raise _unusable(path, error) from error
 
 
 def _line(text: str) -> bytes:
-    return f"{text:<{_LINE - 1}}\n".encode("ascii")
+    return f"{text:<{_LINE - 1}}\n".encode()
 
 
 def _secret(text: str, path: Path, owner: Owner) -> bytes:
