@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import MetaData
     from sqlalchemy.engine import Engine
 
-    from pgstead.app.encryption import Keys, Kms
+    from pgstead.app.encryption import Keys, Kms, PersonKeys
     from pgstead.cli.wiring import Source
 
 
@@ -68,6 +68,15 @@ class Ring:
                 f"{self.connection.prefix}ENCRYPTION_KEYS_FILE",
             )
         return source.path
+
+    @property
+    def persons(self) -> PersonKeys:
+        """Where secrets of persons lie, as an application would find them."""
+        from pgstead.app.encryption.persons import PersonFiles
+        from pgstead.app.encryption.sources import persons_beside, persons_of
+
+        found = persons_of(self.connection.prefix, self.environ, self.connection)
+        return found or PersonFiles(persons_beside(self.connection))
 
     @property
     def owner(self) -> tuple[int, int] | None:

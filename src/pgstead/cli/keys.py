@@ -1,8 +1,10 @@
-"""`pgstead keys new|status|rotate|retire DB`."""
+"""`pgstead keys new|status|rotate|retire|copy DB`."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -303,6 +305,43 @@ def _retire(database: str, version: int, kind: str, role: str) -> None:
     console.line(f"version {version} of the key of {kind} is no longer in {path}")
 
 
+# -- copy ---------------------------------------------------------------------------------------
+
+
+@new_command(
+    "copy",
+    ("pgstead keys copy shop /mnt/safe/shop", "what must be kept apart from the backups"),
+)
+@click.argument("database")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+def _copy(database: str, directory: Path) -> None:
+    """Bring a copy of a database's keys up to date: its ring, and the secrets of its persons.
+
+    What an erasure destroyed here is destroyed there too, so that a copy which is renewed each day
+    gives nobody back who was erased a day before. What was lost here stays there. To use it, put
+    keys.json and persons/ back into the state, and run `pgstead pii replay`.
+    """
+    from pgstead.app.encryption import PersonFiles, keyfile
+
+    invocation = invocation_of()
+    console, ring = Console(invocation), Ring.of(database, invocation)
+    store = ring.persons
+    if not isinstance(store, PersonFiles):
+        raise UsageError(
+            f"secrets of persons are in {store.name}, and cannot be copied from here",
+            hint="whoever keeps them copies them",
+        )
+    keyfile.copy(ring.path, directory / "keys.json", ring.kms)
+    done = store.copy_to(PersonFiles(directory / "persons"))
+    if invocation.json:
+        console.data({"database": database, "directory": directory, **asdict(done)})
+        return
+    console.line(
+        f"{directory} has the ring and the secrets of {done.held} persons:"
+        f" {done.made} are new, {done.ended} were destroyed there too"
+    )
+
+
 command = CommandGroup(
     "keys",
     help="Make, show and rotate the keys of encrypted columns.\n\nThey lie in the stead's state, "
@@ -312,7 +351,8 @@ command = CommandGroup(
         ("pgstead keys status shop", "versions, and what is encrypted with which"),
         ("pgstead keys rotate shop", "write with the newest one, and renew what is stored"),
         ("pgstead keys retire shop 1", "take one out that nothing needs any more"),
+        ("pgstead keys copy shop /mnt/safe/shop", "what must be kept apart from the backups"),
     ),
 )
-for each in (_new, _status, _rotate, _retire):
+for each in (_new, _status, _rotate, _retire, _copy):
     command.add_command(each)

@@ -151,7 +151,21 @@ def prepare(layout: Layout, host: HostFacts) -> None:
     files.make_directory(layout.keys, mode=0o711)
     # a person's secret is made when an application writes their first value
     files.make_directory(layout.persons, mode=0o700, owner=host.service_user)
+    if as_root:
+        _give_secrets(Path(layout.persons), host.service_user)
     files.make_directory(layout.proofs, mode=0o755)
+
+
+def _give_secrets(persons: Path, user: str) -> None:
+    """Give what was unpacked or copied here by root to whom applications run as."""
+    try:
+        for place in persons.iterdir():
+            if place.owner() != user:
+                for path in (*place.rglob("*"), place):
+                    shutil.chown(path, user)
+    except (OSError, LookupError) as error:
+        told = error if isinstance(error, OSError) else OSError(0, str(error))
+        raise problem(told, persons, "giving away") from error
 
 
 def _write_once(files: LocalFiles, path: PurePosixPath, text: str) -> None:

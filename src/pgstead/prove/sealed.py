@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -145,6 +146,8 @@ class Keys:
         version = value.version or 0
         if not value.owned or self.persons is None or version not in self.macs:
             return self.ciphers.get(version)
+        if not self.persons.is_absolute():
+            raise CannotTryError(f"secrets of persons are kept by {self.persons}", could_try=False)
         secret = secret_in(self.persons, value.column.persons, value.owner or "")
         if secret is None:
             return None
@@ -174,7 +177,14 @@ class Keys:
             ) from None
         macs = {version: hmac.new(key, digestmod="sha256") for version, key in found.items()}
         ciphers = {version: AESGCM(key) for version, key in found.items()}
-        return cls(path, ciphers, writes, macs, Path(w.design.layout.person_keys(database)))
+        return cls(path, ciphers, writes, macs, store_of(w, database))
+
+
+def store_of(w: Witness, database: str) -> Path:
+    """Return where secrets of a database's persons lie; no absolute path is a store of its own."""
+    plan = w.design.database(database)
+    named = os.environ.get(f"{plan.prefix}PERSON_KEYS") if plan is not None else None
+    return Path(named or w.design.layout.person_keys(database))
 
 
 def secret_in(store: Path, table: str, key: str) -> bytes | None:

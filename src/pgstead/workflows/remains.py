@@ -41,7 +41,7 @@ def _remains(design: Design, ports: Ports, sealed: list[str]) -> Iterator[Remain
         )
         yield Remains(
             "copies of the secrets",
-            "one that was made before brings the person's back; `pgstead pii replay` destroys it",
+            "`pgstead keys copy` destroys it in its own; any other from before still holds it",
         )
     if design.audit is not None:
         yield Remains(

@@ -102,7 +102,7 @@ class Club:
     def restored(self, *arguments: str) -> dict[uuid.UUID, str]:
         """Restore the newest backup elsewhere, and read what is stored there."""
         place = self.stead.directory / "elsewhere"
-        self.stead.run("restore", "--into", str(place), *arguments)
+        self.stead.run("restore", "--into", str(place), *arguments, timeout=600)
         try:
             return self._read(place)
         finally:
@@ -191,7 +191,7 @@ class Club:
 def club() -> Iterator[Club]:
     """Give a stead with backups, and specgen in it."""
     with stead_in(backup="true", extra=SPECGEN) as made:
-        made.run("up")
+        made.run("up", timeout=600)
         made.wired.ports.supervisor.stop("agent")
         yield Club(made)
 
@@ -229,8 +229,11 @@ def test_a_restore_in_place_and_a_copy_of_the_secrets_bring_nobody_back(
     club.stead.run("backup", "now")
     moment = club.moment()
     shutil.copytree(club.store, tmp_path / "copy")
+    safe = ("keys", "copy", "specgen", str(tmp_path / "safe"))
+    club.stead.run(*safe)
     stored = club.stored(cyd)
     club.erase(cyd)
+    assert club.stead.json(*safe)["ended"] == 1  # the copy that is ours follows
     shutil.copytree(tmp_path / "copy", club.store, dirs_exist_ok=True)
     assert club.opened(cyd.id, stored) == cyd.secret  # such a copy is what an erasure cannot reach
     club.stead.run("prove", "PII-006", status=1)

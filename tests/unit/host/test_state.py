@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from pgstead.app.encryption import PersonFiles
+from pgstead.app.encryption.place import Owner
 from pgstead.errors import BusyError, ForeignStateError, StateDirectoryError
 from pgstead.host import facts, files, state
 from pgstead.host.files import LocalFiles
@@ -277,3 +279,20 @@ def test_directories_are_synced_without_complaint(layout: Layout) -> None:
     began = time.monotonic()
     files.sync_directory(layout.state)
     assert time.monotonic() - began < 5
+
+
+@as_root
+def test_secrets_of_persons_belong_to_whom_applications_run_as_also_where_root_unpacked_them(
+    layout: Layout,
+) -> None:
+    persons = Path(layout.persons)
+    assert (persons.owner(), stat.S_IMODE(persons.stat().st_mode)) == (HOST.service_user, 0o700)
+    # by root, what is made in a directory belongs to whom the directory does
+    made = PersonFiles(persons / "shop").path(Owner("public.users", "1"))
+    PersonFiles(persons / "shop").make(Owner("public.users", "1"))
+    tree = (made, made.parent, made.parent.parent)
+    assert {path.owner() for path in tree} == {HOST.service_user}
+    for path in tree:
+        os.chown(path, 0, 0)
+    state.prepare(layout, HOST)
+    assert {path.owner() for path in tree} == {HOST.service_user}

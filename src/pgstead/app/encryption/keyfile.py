@@ -163,6 +163,13 @@ def write(path: Path, text: str, kms: Kms | None = None, *, owner: tuple[int, in
         os.close(folder)
 
 
+def copy(path: Path, into: Path, kms: Kms | None = None) -> None:
+    """Copy a key file, with mode 0600; one that cannot be read replaces no copy."""
+    text = read(path, kms)
+    into.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write(into, text, kms, owner=None)
+
+
 def read(path: Path, kms: Kms | None = None) -> str:
     """Return a key file's document, judged. Raises KeyringError."""
     text = FileSource(path).read()

@@ -14,6 +14,7 @@ import binascii
 import datetime as dt
 import hashlib
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from pgstead.app.encryption.place import Owner
 SIZE: Final = 32  # bytes of a secret
 _HELD: Final = "pgstead-person-1 "
 _GONE: Final = "pgstead-person-1 destroyed "
+_NAME: Final = re.compile("[0-9a-f]{40}")
 _LINE: Final = 64  # characters of a file: what is destroyed is written over
 
 
@@ -73,7 +75,9 @@ class PersonFiles:
         """Return a person's secret, None where there never was one."""
         path = self.path(owner)
         try:
-            return _secret(path.read_text(encoding="ascii"), path, owner)
+            # UTF-8 is there from the start; another codec would be imported now, by a process that
+            # has given up root and may not read the interpreter's own files any more
+            return _secret(path.read_text(encoding="utf-8"), path, owner)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError) as error:
@@ -84,7 +88,7 @@ class PersonFiles:
         found = self.secret(owner)
         if found is None:
             drawn = base64.b64encode(secrets.token_bytes(SIZE)).decode("ascii")
-            self._put(owner, f"{_HELD}{drawn}")
+            _put(self.path(owner), f"{_HELD}{drawn}")
             found = self.secret(owner)  # of whoever was first
         if found is None:
             raise PersonKeyError(owner, self.name)
@@ -93,8 +97,8 @@ class PersonFiles:
     def destroy(self, owner: Owner) -> bool:
         """Write over a person's secret, in its own blocks."""
         moment = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        told = f"{_GONE}{moment}"
-        if self._put(owner, told):
+        told, path = f"{_GONE}{moment}", self.path(owner)
+        if _put(path, told):
             return False
         try:
             if self.secret(owner) is None:
@@ -103,42 +107,41 @@ class PersonFiles:
             return False
         except KeyringError:
             pass  # damaged: nobody needs it any more
-        path = self.path(owner)
-        try:
-            with path.open("r+b", buffering=0) as file:
-                file.write(_line(told))
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise _unusable(path, error) from error
+        _write_over(path, told)
         return True
+
+    def copy_to(self, other: PersonFiles) -> Copied:
+        """Bring a copy up to date, and destroy there too what was destroyed here.
+
+        What is missing here stays there: this may be what was lost. What was destroyed there
+        stays so.
+        """
+        made = ended = held = 0
+        for path in sorted(self.directory.glob("??/*")):
+            if not _NAME.fullmatch(path.name):
+                continue  # of a process that was killed
+            text, target = _text(path), other.directory / path.parent.name / path.name
+            held += 1
+            if _put(target, text):
+                made += 1
+            elif text.startswith(_GONE) and not _text(target).startswith(_GONE):
+                _write_over(target, text)
+                ended += 1
+        return Copied(held, made, ended)
 
     def path(self, owner: Owner) -> Path:
         """Return where a person's secret lies. The name tells nobody's key."""
         name = name_of(owner)
         return self.directory / name[:2] / name
 
-    def _put(self, owner: Owner, text: str) -> bool:
-        """Make a person's file, whole or not at all; say whether there was none."""
-        path = self.path(owner)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        try:
-            made = _directory(path.parent)
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(handle, "wb", buffering=0) as file:
-                    _give(handle, path.parent)
-                    file.write(_line(text))
-                    os.fsync(handle)
-                os.link(temporary, path)  # unlike a rename it replaces nothing
-            finally:
-                temporary.unlink()
-            for folder in (path.parent, *made):
-                _sync(folder)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            raise _unusable(path, error) from error
-        return True
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What became of a copy of the secrets."""
+
+    held: int  # persons that are known here
+    made: int  # of them, that the copy had not
+    ended: int  # destroyed there, since they were here
 
 
 def name_of(owner: Owner) -> str:
@@ -147,8 +150,47 @@ def name_of(owner: Owner) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:40]
 
 
+def _put(path: Path, text: str) -> bool:
+    """Make a person's file, whole or not at all; say whether there was none."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        made = _directory(path.parent)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                _give(handle, path.parent)
+                file.write(_line(text))
+                os.fsync(handle)
+            os.link(temporary, path)  # unlike a rename it replaces nothing
+        finally:
+            temporary.unlink()
+        for folder in (path.parent, *made):
+            _sync(folder)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _unusable(path, error) from error
+    return True
+
+
+def _write_over(path: Path, text: str) -> None:
+    try:
+        with path.open("r+b", buffering=0) as file:
+            file.write(_line(text))
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").rstrip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(path, error) from error
+
+
 def _line(text: str) -> bytes:
-    return f"{text:<{_LINE - 1}}\n".encode("ascii")
+    return f"{text:<{_LINE - 1}}\n".encode()
 
 
 def _secret(text: str, path: Path, owner: Owner) -> bytes:

@@ -24,7 +24,7 @@ from pgstead.app.encryption import (
     remembered,
 )
 from pgstead.app.encryption.envelope import owned, version_of
-from pgstead.app.encryption.persons import name_of
+from pgstead.app.encryption.persons import Copied, name_of
 from pgstead.app.encryption.place import Owner
 from pgstead.app.encryption.remembered import LIVES, Remembered
 
@@ -252,3 +252,44 @@ def test_no_secret_is_shown(store: PersonFiles, ring: EnvironmentSource) -> None
     shown = f"{keys!r} {store!r} {MINE!r} {Remembered(store)!r}"
     assert store.path(ADA).read_text().split()[1] not in shown
     assert "ada" not in shown.replace(str(store.directory), "")
+
+
+def test_a_copy_follows_what_is_destroyed_and_keeps_what_is_lost(
+    store: PersonFiles, tmp_path: Path
+) -> None:
+    copy = PersonFiles(tmp_path / "copy")
+    ada, bob = store.make(ADA), store.make(BOB)
+    store.path(ADA).with_name(f".{name_of(ADA)}.0123").write_text("of a killed process")
+    assert store.copy_to(copy) == Copied(held=2, made=2, ended=0)
+    assert (copy.secret(ADA), copy.secret(BOB)) == (ada, bob)
+    modes = {p.stat().st_mode & 0o777 for p in copy.directory.rglob("*") if p.is_file()}
+    assert modes == {0o600}
+    store.destroy(ADA)
+    store.path(BOB).unlink()
+    assert store.copy_to(copy) == Copied(held=1, made=0, ended=1)
+    with pytest.raises(ErasedError):
+        copy.secret(ADA)
+    assert copy.secret(BOB) == bob
+    # put back, a copy of before gives nobody back through the copy that is up to date
+    store.path(ADA).unlink()
+    store.make(ADA)
+    assert store.copy_to(copy).ended == 0
+    with pytest.raises(ErasedError):
+        copy.secret(ADA)
+
+
+def test_the_ring_rotates_without_touching_a_secret(store: PersonFiles) -> None:
+    values = keyfile.KeyKind.VALUES
+    first = keyfile.new()
+    old = Keys(EnvironmentSource("KEYS", first), persons=store).seal(b"mine", MINE)
+    before = store.path(ADA).read_bytes()
+    both, number = keyfile.with_version(first, values)
+    keys = Keys(EnvironmentSource("KEYS", keyfile.writing_with(both, values, number)), None, store)
+    new = keys.seal(keys.open(old, MINE), MINE)
+    assert (version_of(new, ""), owned(new)) == (2, True)
+    alone = keyfile.without_version(keyfile.writing_with(both, values, number), values, 1)
+    last = Keys(EnvironmentSource("KEYS", alone), persons=store)
+    assert last.open(new, MINE) == b"mine"
+    with pytest.raises(KeyringError, match="version 1"):
+        last.open(old, MINE)
+    assert store.path(ADA).read_bytes() == before
