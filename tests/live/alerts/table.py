@@ -45,6 +45,8 @@ def _stopped(program: str) -> Callable[[LiveStead], AbstractContextManager[None]
 TOGETHER: tuple[Fault, ...] = (
     # the first: it waits for the snapshots of all others
     Fault(faults.invalid_index, ("IndexInvalid",)),
+    # before one that takes the logins of the administrator, who looks
+    Fault(upkeep_faults.orphan, ("DataDamaged",)),
     Fault(faults.idle, (*names_of("idle_in_transaction"), *names_of("transaction_age"))),
     Fault(faults.blocked, (*names_of("blocked"), *names_of("statement_age"))),
     Fault(faults.prepared, names_of("prepared_transactions")),
@@ -54,7 +56,6 @@ TOGETHER: tuple[Fault, ...] = (
     Fault(faults.plaintext, names_of("plaintext_sessions")),
     Fault(faults.sequence, ("SequenceEnds", "SequenceEndsCritical")),
     Fault(upkeep_faults.failing_rebuild, ("UpkeepFailing",)),
-    Fault(upkeep_faults.orphan, ("DataDamaged",)),
     Fault(faults.many_clients, names_of("pooler_clients"), rises={"pooler_clients": 0.04}),
 )
 # What nobody knew has to be known again: in every run, too.

@@ -116,7 +116,7 @@ def test_an_index_amid_which_the_disk_becomes_full_leaves_nothing_and_is_made_wh
             other.execute("ROLLBACK")
             _, said = running.communicate(timeout=240)
             assert running.returncode == 1, said
-    (failed, *_) = json.loads(small.run("upkeep", "history", "-n", "5", "--json").stdout)
+    (*_, failed) = json.loads(small.run("upkeep", "history", "-n", "5", "--json").stdout)
     assert failed["outcome"] == "failed"
     assert "No space left on device" in failed["error"]
     done = reindexed(small, 0)

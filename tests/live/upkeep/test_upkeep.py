@@ -246,7 +246,8 @@ def test_the_agent_goes_on_in_a_window_that_is_open(
     ports = replace(kept.wired.ports, upkeep=history)
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={})
     ended = threading.Event()
-    Upkeeping(having(kept, schedule="* * * * *", window=3600.0), ports, ended).schedule(scheduler)
+    design = having(kept, schedule="* * * * *", window=3600.0, automatic=True)
+    Upkeeping(design, ports, ended).schedule(scheduler)
     scheduler.start()
     try:
         until(lambda: [r.outcome for r in history.runs()[-1:]] == [Outcome.DONE])
