@@ -209,7 +209,6 @@ _HISTORY = (
         " VALUES ('nobody', '', '', 'insert', 'public', 'nowhere')"
     ),
     "DROP TABLE pgstead_audit.change",
-    "SELECT pgstead_audit.record_change()",
 )
 
 
