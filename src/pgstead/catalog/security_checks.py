@@ -61,7 +61,9 @@ CHECKS: tuple[SecurityCheck, ...] = (
     _check(18, "no application reaches a predefined power", "ROL-005 ROL-034", "4.9",
            sources="SEC-002"),
     _check(19, "the application creates nothing", "ROL-030", "4.10", sources="SEC-002"),
-    _check(20, "the application alters and drops nothing", "ROL-031", "4.6", sources="SEC-002"),
+    _check(20, "the application alters and drops nothing", "ROL-031", "4.6", sources="SEC-002",
+           gap="LOCK: who may change a table's rows may lock it, PostgreSQL has no other privilege;"
+           " time-outs end that (34)"),
     _check(21, "the application cannot step out of row security", "TEN-020 TEN-021", "4.7"),
     _check(22, "the application reaches no file and no program", "ROL-032", "4.5",
            sources="SEC-002"),

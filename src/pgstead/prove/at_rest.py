@@ -57,7 +57,7 @@ def _judged(told: Answer[Place], key: str, *, demanded: bool) -> Finding:
     if lying.safe:
         return told.kept()
     if not demanded:
-        where = f"the {told.value.name} is {lying.shelter}"
+        where = f"{told.value.name}: {lying.shelter}"
         return told.unproven(f"not promised: {where}, and {key} = true is not set", could_try=False)
     if lying.shelter is Shelter.PLAIN:
         return told.broken(f"an encrypted device ({key} = true)", hint=_HINT)

@@ -171,17 +171,22 @@ def refusals_are_there(w: Witness) -> Iterator[Finding]:
 def the_application_changes_nothing(w: Witness) -> Iterator[Finding]:
     for plan in w.databases:
         history = any(h.database == plan.name for h in plan_of(w).histories)
-        with w.session(plan.app, plan.name, w.doors[-1].name) as session:
-            for statement in (*_STEERING, *(_HISTORY if history else ())):
-                yield session.must_refuse(statement, states=_REFUSED)
-            yield session.must_refuse(
-                sql.SQL("ALTER ROLE {} SET log_statement = 'none'").format(
-                    sql.Identifier(plan.app)
-                ),
-                states=_REFUSED,
-            )
-            if history and plan.migrations:
-                yield from _triggers_stay(w, session, plan)
+        for door in w.doors:
+            yield from _changes_nothing(w, plan, door.name, history=history)
+
+
+def _changes_nothing(
+    w: Witness, plan: DatabasePlan, door: str, *, history: bool
+) -> Iterator[Finding]:
+    with w.session(plan.app, plan.name, door) as session:
+        for statement in (*_STEERING, *(_HISTORY if history else ())):
+            yield session.must_refuse(statement, states=_REFUSED)
+        yield session.must_refuse(
+            sql.SQL("ALTER ROLE {} SET log_statement = 'none'").format(sql.Identifier(plan.app)),
+            states=_REFUSED,
+        )
+        if history and plan.migrations:
+            yield from _triggers_stay(w, session, plan)
 
 
 _REFUSED = (*DENIED, "25006")  # a reader's session writes nothing at all
@@ -198,9 +203,12 @@ _HISTORY = (
     "DELETE FROM pgstead_audit.change",
     "UPDATE pgstead_audit.change SET role = 'nobody'",
     "TRUNCATE pgstead_audit.change",
-    "INSERT INTO pgstead_audit.change (role) VALUES ('nobody')",
+    (
+        "INSERT INTO pgstead_audit.change"
+        " (role, application, client, operation, schema_name, table_name)"
+        " VALUES ('nobody', '', '', 'insert', 'public', 'nowhere')"
+    ),
     "DROP TABLE pgstead_audit.change",
-    "SELECT pgstead_audit.record_change()",
 )
 
 

@@ -33,11 +33,12 @@ def tables(
     return [sql.Identifier(schema, name) for schema, name in told.value]
 
 
-def _each_database(w: Witness) -> Iterator[tuple[DatabasePlan, Session]]:
-    """Yield a session of each application role, by the door that applications use."""
+def each_application(w: Witness) -> Iterator[tuple[DatabasePlan, Session]]:
+    """Yield a session of each application role by each door: what one grants the other must not."""
     for plan in w.databases:
-        with w.session(plan.app, plan.name, w.doors[-1].name) as session:
-            yield plan, session
+        for door in w.doors:
+            with w.session(plan.app, plan.name, door.name) as session:
+                yield plan, session
 
 
 @promise(
@@ -60,15 +61,21 @@ def the_application_creates_nothing(w: Witness) -> Iterator[Finding]:
         f"CREATE ROLE {name}",
         f"CREATE PUBLICATION {name}",
         f"CREATE TEMPORARY TABLE {name} (n int)",
+        (
+            f"CREATE SUBSCRIPTION {name} CONNECTION 'host=localhost' PUBLICATION {name}"
+            " WITH (connect = false)"
+        ),
+        f"CREATE FOREIGN DATA WRAPPER {name}",
     )
-    for _plan, session in _each_database(w):
+    for _plan, session in each_application(w):
         for statement in statements:
             yield session.must_refuse(statement)
 
 
 @promise(
     "ROL-031",
-    "the application role alters, drops, truncates and locks no table",
+    "the application role alters, drops and truncates no table, and puts no index, trigger or"
+    " policy on one",
     requirement="ROL-1",
     capability=ROLES,
     needs=_NEEDS,
@@ -79,10 +86,18 @@ def the_application_alters_nothing(w: Witness) -> Iterator[Finding]:
         "ALTER TABLE {} ADD COLUMN pgstead_proof int",
         "ALTER TABLE {} DISABLE ROW LEVEL SECURITY",
         "ALTER TABLE {} DISABLE TRIGGER ALL",
+        "ALTER TABLE {} OWNER TO CURRENT_USER",
         "TRUNCATE {} CASCADE",
         "COMMENT ON TABLE {} IS 'pgstead proof'",
+        "CREATE INDEX ON {} ((1))",
+        "REINDEX TABLE {}",
+        "CREATE POLICY pgstead_proof ON {} USING (true)",
+        (
+            "CREATE TRIGGER pgstead_proof BEFORE UPDATE ON {} FOR EACH ROW"
+            " EXECUTE FUNCTION pg_catalog.suppress_redundant_updates_trigger()"
+        ),
     )
-    for plan, session in _each_database(w):
+    for plan, session in each_application(w):
         found = tables(w, plan, ["public"])
         for table in found:
             for attempt in attempts:
@@ -102,9 +117,9 @@ def the_application_alters_nothing(w: Witness) -> Iterator[Finding]:
 )
 def the_application_reaches_no_file(w: Witness) -> Iterator[Finding]:
     statements = (
-        "COPY (SELECT 1) TO PROGRAM 'true'",
-        "COPY (SELECT 1) TO '/pgstead-proof'",
-        "CREATE TEMPORARY TABLE pgstead_proof (line text)",
+        "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null'",
+        # a file that anybody may write to: a refusal is the server's, and not the system's
+        "COPY (SELECT 1) TO '/dev/null'",
         "SELECT pg_read_file('PG_VERSION')",
         "SELECT pg_read_binary_file('PG_VERSION')",
         "SELECT pg_ls_dir('.')",
@@ -112,9 +127,11 @@ def the_application_reaches_no_file(w: Witness) -> Iterator[Finding]:
         "SELECT lo_import('/etc/hostname')",
         "SELECT pg_ls_logdir()",
     )
-    for _plan, session in _each_database(w):
+    for plan, session in each_application(w):
         for statement in statements:
             yield session.must_refuse(statement)
+        for table in tables(w, plan, ["public"])[:1]:
+            yield session.must_refuse(sql.SQL("COPY {} FROM '/dev/null'").format(table))
 
 
 @promise(
@@ -134,7 +151,7 @@ def the_application_reads_no_secret(w: Witness) -> Iterator[Finding]:
         "SELECT subconninfo FROM pg_catalog.pg_subscription",
     )
     hidden = "SELECT query FROM pg_catalog.pg_stat_activity WHERE pid = %s"
-    for _plan, session in _each_database(w):
+    for _plan, session in each_application(w):
         for statement in statements:
             yield session.must_refuse(statement)
         with w.backstage() as other:
@@ -155,7 +172,7 @@ def the_application_reads_no_secret(w: Witness) -> Iterator[Finding]:
 )
 def the_application_becomes_no_one(w: Witness) -> Iterator[Finding]:
     others = [w.design.superuser, w.design.lookup_role, w.design.backup_role]
-    for plan, session in _each_database(w):
+    for plan, session in each_application(w):
         known = (plan.owner, plan.admin, plan.migrator, plan.readonly, *others)
         for role in dict.fromkeys(known):
             name = sql.Identifier(role)
@@ -184,7 +201,7 @@ def the_application_steers_nothing(w: Witness) -> Iterator[Finding]:
         "SELECT pg_create_restore_point('pgstead proof')",
         "CHECKPOINT",
     )
-    for _plan, session in _each_database(w):
+    for _plan, session in each_application(w):
         for statement in statements:
             states = (*DENIED, "22023") if statement.startswith("LOAD") else DENIED
             yield session.must_refuse(statement, states=states)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from pgstead.model.address import Capability
 from pgstead.prove.finding import Finding
 from pgstead.prove.promise import promise
+from pgstead.prove.row_security import Declaration
 from pgstead.prove.tenancy import protected
 from pgstead.prove.witness import Witness
+
+if TYPE_CHECKING:
+    from pgstead.model.design import DatabasePlan
+    from pgstead.prove.session import Session
 
 TENANCY = Capability.TENANCY
 _NEEDS = ("door", "schema")
@@ -25,23 +31,30 @@ _NEEDS = ("door", "schema")
 )
 def policies_cannot_be_left(w: Witness) -> Iterator[Finding]:
     for plan, declarations in protected(w):
-        with w.session(plan.app, plan.name, w.doors[-1].name) as session:
-            yield session.must_refuse(sql.SQL("SET ROLE {}").format(sql.Identifier(plan.owner)))
-            for declaration in declarations:
-                table = sql.Identifier("public", declaration.table)
-                for statement in (
-                    "ALTER TABLE {} DISABLE ROW LEVEL SECURITY",
-                    "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY",
-                    "CREATE POLICY mine ON {} USING (true)",
-                    "DROP POLICY tenant_isolation_policy ON {}",
-                    "TRUNCATE {} CASCADE",
-                ):
-                    yield session.must_refuse(sql.SQL(statement).format(table))
-                with session.undone():
-                    session.ask("SET LOCAL row_security = off")
-                    # PostgreSQL refuses here what it would have filtered
-                    count = sql.SQL("SELECT count(*) FROM {}").format(table)
-                    yield session.must_refuse(count)
+        for door in w.doors:
+            with w.session(plan.app, plan.name, door.name) as session:
+                yield from _cannot_be_left(session, plan, declarations)
+
+
+def _cannot_be_left(
+    session: Session, plan: DatabasePlan, declarations: Iterable[Declaration]
+) -> Iterator[Finding]:
+    yield session.must_refuse(sql.SQL("SET ROLE {}").format(sql.Identifier(plan.owner)))
+    for declaration in declarations:
+        table = sql.Identifier("public", declaration.table)
+        for statement in (
+            "ALTER TABLE {} DISABLE ROW LEVEL SECURITY",
+            "ALTER TABLE {} NO FORCE ROW LEVEL SECURITY",
+            "CREATE POLICY mine ON {} USING (true)",
+            "DROP POLICY tenant_isolation_policy ON {}",
+            "TRUNCATE {} CASCADE",
+        ):
+            yield session.must_refuse(sql.SQL(statement).format(table))
+        with session.undone():
+            session.ask("SET LOCAL row_security = off")
+            # PostgreSQL refuses here what it would have filtered
+            count = sql.SQL("SELECT count(*) FROM {}").format(table)
+            yield session.must_refuse(count)
 
 
 _PRIVILEGES = """

@@ -75,13 +75,16 @@ def _partition(connection: psycopg.Connection[dict[str, Any]]) -> None:
                 connection.transaction(),
             ):
                 connection.execute(_PATIENCE)
-                connection.execute(_ALIKE.format(made))
-                connection.execute(_ATTACHED.format(made, *bounds))
+                connection.execute(_ALONE)
+                if name not in {str(row["name"]) for row in connection.execute(_PARTITIONS)}:
+                    connection.execute(_ALIKE.format(made))
+                    connection.execute(_ATTACHED.format(made, *bounds))
         first = after
 
 
 # In two steps: CREATE ... PARTITION OF would lock out who writes and who reads. ATTACH locks the
 # default partition alone, which nobody writes to.
+_ALONE = "LOCK TABLE pgstead_audit.change IN SHARE UPDATE EXCLUSIVE MODE"  # of two who make it
 _ALIKE = sql.SQL("CREATE TABLE {} (LIKE pgstead_audit.change INCLUDING DEFAULTS)")
 _ATTACHED = sql.SQL(
     "ALTER TABLE pgstead_audit.change ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})"
