@@ -39,9 +39,15 @@ import boto3, threading, time
 from botocore.config import Config
 port, cert, key = int(sys.argv[1]), *sys.argv[2:]
 def bucket():
-    time.sleep(2)
-    boto3.client("s3", endpoint_url=f"https://127.0.0.1:{port}", verify=False,
-                 region_name="us-east-1").create_bucket(Bucket="backups")
+    while True:
+        time.sleep(0.5)
+        try:
+            return boto3.client(
+                "s3", endpoint_url=f"https://127.0.0.1:{port}", verify=False,
+                region_name="us-east-1",
+            ).create_bucket(Bucket="backups")
+        except Exception as error:
+            print(error, flush=True)
 threading.Thread(target=bucket, daemon=True).start()
 inner = DomainDispatcherApplication(create_backend_app)
 def application(environ, start):
