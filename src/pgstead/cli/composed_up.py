@@ -80,9 +80,10 @@ def up(line: Line, directory: Path) -> int:
 
 def bring(engine: ComposeEngine, source: Source) -> None:
     """Carry the files that the manifest names into the volume of the state. Raises HostError."""
+    from pgstead.design import brought as named
     from pgstead.host import brought
 
-    if not (texts := brought.texts(source.manifest, source.directory)):
+    if not (texts := brought.texts(named.files(source.manifest), source.directory)):
         return
     words = ("run", "--rm", "-T", "--no-deps", "provision", "bring")
     told = engine.ask(*words, given=json.dumps(texts).encode())

@@ -78,9 +78,10 @@ def bring(keys: Sequence[str]) -> int:
 
 def _must_be_brought() -> None:
     from pgstead.cli.wiring import read_manifest
+    from pgstead.design import brought as named
     from pgstead.host import brought
 
-    brought.must_be_there(read_manifest(Path.cwd()).manifest)
+    brought.must_be_there(named.files(read_manifest(Path.cwd()).manifest))
 
 
 def hand_out() -> int:
