@@ -148,13 +148,15 @@ def _speak_first(wired: Wired) -> None:
     It has the address of the one before, and other hardware: not every engine announces that, and
     the pooler's container would send to the old one until it forgets it, which takes seconds.
     """
+    import psycopg
+
     from pgstead.errors import NotRunningError
 
     door = wired.design.door("pooler")
     if door is None:
         return
     asks = f"{wired.design.build.bindir}/pg_isready -q -t 2 -h {door.hosts[0]} -p {door.port}"
-    with suppress(NotRunningError, OSError), wired.ports.sql.connect() as connection:
+    with suppress(NotRunningError, psycopg.Error), wired.ports.sql.connect() as connection:
         told = f"COPY (SELECT) TO PROGRAM 'cat >/dev/null; {asks}; true'"
         connection.execute(told.encode())
 
