@@ -28,7 +28,7 @@ _GATEWAY = """\
 # versitygw --port :PORT --cert FILE --key FILE --health /health --quiet posix DIRECTORY
 test -n "$ROOT_ACCESS_KEY_ID" && test -n "$ROOT_SECRET_ACCESS_KEY" || exit 3
 test -d "${11}/backups" && test -w "${11}/backups" || exit 4
-export HOME=/tmp AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x
+export S3_IGNORE_SUBDOMAIN_BUCKETNAME=true HOME=/tmp AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x
 exec python3 /usr/local/lib/gateway.py "${2#:}" "$4" "$6"
 """
 _SERVER = """\
