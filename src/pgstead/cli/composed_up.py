@@ -191,7 +191,9 @@ def _ports_must_be_free(engine: ComposeEngine, composition: Composition) -> None
 
     if not engine.local:
         return  # the ports are another machine's
-    ours = {port for found in engine.containers() for port in found.ports}
+    # podman tells the ports of what has ended, too
+    running = (found for found in engine.containers() if found.state == "running")
+    ours = {port for found in running for port in found.ports}
     for container in composition.containers:
         for published in container.published if not container.profile else ():
             port = published.port
