@@ -80,9 +80,10 @@ def up(line: Line, directory: Path) -> int:
 
 def bring(engine: ComposeEngine, source: Source) -> None:
     """Carry the files that the manifest names into the volume of the state. Raises HostError."""
+    from pgstead.design import brought as named
     from pgstead.host import brought
 
-    if not (texts := brought.texts(source.manifest, source.directory)):
+    if not (texts := brought.texts(named.files(source.manifest), source.directory)):
         return
     words = ("run", "--rm", "-T", "--no-deps", "provision", "bring")
     told = engine.ask(*words, given=json.dumps(texts).encode())
@@ -190,7 +191,9 @@ def _ports_must_be_free(engine: ComposeEngine, composition: Composition) -> None
 
     if not engine.local:
         return  # the ports are another machine's
-    ours = {port for found in engine.containers() for port in found.ports}
+    # podman tells the ports of what has ended, too
+    running = (found for found in engine.containers() if found.state == "running")
+    ours = {port for found in running for port in found.ports}
     for container in composition.containers:
         for published in container.published if not container.profile else ():
             port = published.port

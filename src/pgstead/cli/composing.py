@@ -89,10 +89,11 @@ def rendered(source: Source) -> Rendered:
 def _unasked(manifest: Manifest) -> dict[str, str]:
     """Return the file that has Compose start a profile that nobody names."""
     from pgstead.design import store_container
+    from pgstead.model.containers import STORE
 
     if not store_container.is_there(manifest):
         return {}
-    return {".env": f"COMPOSE_PROFILES={store_container.NAME}\n"}
+    return {".env": f"COMPOSE_PROFILES={STORE}\n"}
 
 
 def _tag(inputs: object) -> str:

@@ -15,6 +15,7 @@ import os
 import select
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -78,9 +79,10 @@ def bring(keys: Sequence[str]) -> int:
 
 def _must_be_brought() -> None:
     from pgstead.cli.wiring import read_manifest
+    from pgstead.design import brought as named
     from pgstead.host import brought
 
-    brought.must_be_there(read_manifest(Path.cwd()).manifest)
+    brought.must_be_there(named.files(read_manifest(Path.cwd()).manifest))
 
 
 def hand_out() -> int:
@@ -133,10 +135,30 @@ def hold(patience: float) -> int:
                 end = time.monotonic() + _READY
                 while not ports.sql.answers() and time.monotonic() < end:
                     time.sleep(0.02)
+                _speak_first(wired)
         finally:
             restarting.usual_times(ports)
         sys.stdout.write(f"{time.monotonic() - began:.3f}\n")
     return 0
+
+
+def _speak_first(wired: Wired) -> None:
+    """Have the new server's container speak to the pooler's.
+
+    It has the address of the one before, and other hardware: not every engine announces that, and
+    the pooler's container would send to the old one until it forgets it, which takes seconds.
+    """
+    import psycopg
+
+    from pgstead.errors import NotRunningError
+
+    door = wired.design.door("pooler")
+    if door is None:
+        return
+    asks = f"{wired.design.build.bindir}/pg_isready -q -t 2 -h {door.hosts[0]} -p {door.port}"
+    with suppress(NotRunningError, psycopg.Error), wired.ports.sql.connect() as connection:
+        told = f"COPY (SELECT) TO PROGRAM 'cat >/dev/null; {asks}; true'"
+        connection.execute(told.encode())
 
 
 def _listen() -> None:

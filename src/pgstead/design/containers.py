@@ -27,6 +27,7 @@ from pgstead.model.containers import (
     HOME,
     PACKAGES,
     STEAD,
+    STORE,
     Composition,
     Container,
     Health,
@@ -88,7 +89,7 @@ def network(manifest: Manifest) -> ContainerNetwork:
         if entry.service:
             hosts[f"api-{entry.name}"] = f"{service_name(entry)}.internal"
     if store_container.is_there(manifest):
-        hosts[store_container.NAME] = store_container.HOST
+        hosts[STORE] = store_container.HOST
     # The engine gives a network's first address to itself: who comes to a port that is published
     # on loopback comes from there.
     gateway = next(ipaddress.ip_network(edge).hosts())

@@ -13,12 +13,20 @@ from pgstead.errors import ManifestError
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.mirror import S3
 from pgstead.model.address import Resource
-from pgstead.model.containers import HANDED, HOME, Container, Health, Limits, Mount, Until
+from pgstead.model.containers import (
+    HANDED,
+    HOME,
+    STORE,
+    STORE_KEYS,
+    Container,
+    Health,
+    Limits,
+    Mount,
+    Until,
+)
 from pgstead.model.resources import SecretFile
 
-NAME = "store"
 HOST = "store.internal"
-KEYS = ("store-access-key", "store-secret-key")  # of layout.secrets
 _PORT = 7070
 _BUCKET = "backups"
 _SEEN = "/etc/store"
@@ -26,13 +34,13 @@ _SEEN = "/etc/store"
 # tells them; a renewed certificate is read at SIGHUP.
 _SCRIPT = f"""umask 077
 mkdir -p /store/{_BUCKET}
-export ROOT_ACCESS_KEY_ID="$(cat {_SEEN}/{KEYS[0]})"
-export ROOT_SECRET_ACCESS_KEY="$(cat {_SEEN}/{KEYS[1]})"
+export ROOT_ACCESS_KEY_ID="$(cat {_SEEN}/{STORE_KEYS[0]})"
+export ROOT_SECRET_ACCESS_KEY="$(cat {_SEEN}/{STORE_KEYS[1]})"
 touch /tmp/read
 while sleep 60; do
-  if test {_SEEN}/{NAME}.crt -nt /tmp/read; then touch /tmp/read; kill -HUP $$; fi
+  if test {_SEEN}/{STORE}.crt -nt /tmp/read; then touch /tmp/read; kill -HUP $$; fi
 done &
-exec /usr/local/bin/versitygw --port :{_PORT} --cert {_SEEN}/{NAME}.crt --key {_SEEN}/{NAME}.key\
+exec /usr/local/bin/versitygw --port :{_PORT} --cert {_SEEN}/{STORE}.crt --key {_SEEN}/{STORE}.key\
  --health /health --quiet posix /store
 """
 
@@ -55,8 +63,8 @@ def used(manifest: Manifest) -> Manifest:
     told = S3(
         bucket=_BUCKET,
         endpoint=f"https://{HOST}:{_PORT}",
-        access_key_file=f"{HOME}/secrets/{KEYS[0]}",
-        secret_key_file=f"{HOME}/secrets/{KEYS[1]}",
+        access_key_file=f"{HOME}/secrets/{STORE_KEYS[0]}",
+        secret_key_file=f"{HOME}/secrets/{STORE_KEYS[1]}",
         ca_file=f"{HOME}/tls/ca.crt",
     )
     return manifest.model_copy(update={"backup": manifest.backup.model_copy(update={"s3": told})})
@@ -65,7 +73,7 @@ def used(manifest: Manifest) -> Manifest:
 def resources(manifest: Manifest) -> Iterator[Resource]:
     """Yield its keys."""
     if is_there(manifest):
-        yield from (SecretFile(name, 0o600) for name in KEYS)
+        yield from (SecretFile(name, 0o600) for name in STORE_KEYS)
 
 
 def mounts(manifest: Manifest) -> Iterator[Mount]:
@@ -74,8 +82,8 @@ def mounts(manifest: Manifest) -> Iterator[Mount]:
     A new volume belongs to whom its directory in an image belongs to, and the store's has none.
     """
     if is_there(manifest):
-        yield Mount(NAME, f"{HOME}/{NAME}")
-        yield Mount(f"{NAME}-tls", f"{HOME}/{HANDED}/{NAME}")
+        yield Mount(STORE, f"{HOME}/{STORE}")
+        yield Mount(f"{STORE}-tls", f"{HOME}/{HANDED}/{STORE}")
 
 
 def containers(manifest: Manifest) -> Iterator[Container]:
@@ -85,16 +93,16 @@ def containers(manifest: Manifest) -> Iterator[Container]:
     uid = manifest.containers.uid
     asks = f"https://127.0.0.1:{_PORT}/health"
     yield Container(
-        name=NAME,
+        name=STORE,
         image=manifest.containers.image.store,
         built=False,
         entrypoint=("/bin/sh", "-c", _SCRIPT),
         command=(),
         limits=Limits(memory=512 * MB, cpus=1, processes=128),
         user=f"{uid}:{uid}",
-        mounts=(Mount(NAME, "/store"), Mount(f"{NAME}-tls", _SEEN, read_only=True)),
+        mounts=(Mount(STORE, "/store"), Mount(f"{STORE}-tls", _SEEN, read_only=True)),
         alias=HOST,
         waits={"provision": Until.DONE},
         health=Health(f"wget -q --no-check-certificate -O /dev/null {asks}"),
-        profile=NAME,
+        profile=STORE,
     )

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from pgstead.design import brought
 from pgstead.errors import HostError
 from pgstead.host.files import LocalFiles, problem
-from pgstead.manifest.document import Manifest
 from pgstead.model.containers import BROUGHT, HOME
 
 
-def texts(manifest: Manifest, directory: Path) -> dict[str, str]:
-    """Return what stands in the files that a manifest names, by key. Raises HostError."""
-    return {key: _text(key, directory / path) for key, path in brought.files(manifest).items()}
+def texts(named: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """Return what stands in the files that a manifest names, by their key. Raises HostError."""
+    return {key: _text(key, directory / path) for key, path in named.items()}
 
 
 def _text(key: str, path: Path) -> str:
@@ -52,9 +50,9 @@ def take(given: Mapping[str, str], *, only: bool = False, place: str = BROUGHT) 
             raise problem(error, path, "removing") from error
 
 
-def must_be_there(manifest: Manifest) -> None:
+def must_be_there(named: Mapping[str, str]) -> None:
     """Raise HostError where a file that the manifest names was not brought."""
-    for key, path in brought.files(manifest).items():
+    for key, path in named.items():
         if path.startswith(f"{BROUGHT}/") and not Path(path).is_file():
             raise HostError(
                 f"{key} names a file, and it was not brought into {HOME}",

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from pgstead.design import store_container
 from pgstead.host.files import LocalFiles
-from pgstead.model.containers import HANDED
+from pgstead.model.containers import HANDED, STORE, STORE_KEYS
 from pgstead.model.design import Design
 from pgstead.model.resources import Certificate
 from pgstead.model.rotation import Authority
@@ -42,17 +41,17 @@ def _handed(design: Design) -> Iterator[tuple[str, dict[str, PurePosixPath]]]:
         names = ("ca.crt", f"{name}.crt", f"{name}.key")
         yield owner, {file: tls / file for file in names}
     assert design.host.network is not None
-    if store_container.NAME in design.host.network.hosts:
-        yield store_container.NAME, dict(_of_store(design))
+    if STORE in design.host.network.hosts:
+        yield STORE, dict(_of_store(design))
     parts = dict(_of_service(design))
     for container in _services(design):
         yield container, parts
 
 
 def _of_store(design: Design) -> Iterator[tuple[str, PurePosixPath]]:
-    for file in (f"{store_container.NAME}.crt", f"{store_container.NAME}.key"):
+    for file in (f"{STORE}.crt", f"{STORE}.key"):
         yield file, design.layout.tls / file
-    for name in store_container.KEYS:
+    for name in STORE_KEYS:
         yield name, design.layout.secret(name)
 
 

@@ -13,6 +13,8 @@ CLUSTER = "/var/lib/postgresql"  # where PostgreSQL's images declare their volum
 MACHINE = "/etc/pgstead/machine.json"  # the machine that the design was reckoned for
 PACKAGES = "/opt/pgstead"  # the interpreter's environment
 TOOLCHAIN = "/opt/toolchain"
+STORE = "store"  # a store of backups beside
+STORE_KEYS = ("store-access-key", "store-secret-key")  # of the secrets
 HANDED = "handed"  # below HOME: what other containers see of it, a volume for each
 
 

@@ -28,7 +28,7 @@ _GATEWAY = """\
 # versitygw --port :PORT --cert FILE --key FILE --health /health --quiet posix DIRECTORY
 test -n "$ROOT_ACCESS_KEY_ID" && test -n "$ROOT_SECRET_ACCESS_KEY" || exit 3
 test -d "${11}/backups" && test -w "${11}/backups" || exit 4
-export HOME=/tmp AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x
+export S3_IGNORE_SUBDOMAIN_BUCKETNAME=true HOME=/tmp AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=x
 exec python3 /usr/local/lib/gateway.py "${2#:}" "$4" "$6"
 """
 _SERVER = """\
@@ -39,9 +39,15 @@ import boto3, threading, time
 from botocore.config import Config
 port, cert, key = int(sys.argv[1]), *sys.argv[2:]
 def bucket():
-    time.sleep(2)
-    boto3.client("s3", endpoint_url=f"https://127.0.0.1:{port}", verify=False,
-                 region_name="us-east-1").create_bucket(Bucket="backups")
+    while True:
+        time.sleep(0.5)
+        try:
+            return boto3.client(
+                "s3", endpoint_url=f"https://127.0.0.1:{port}", verify=False,
+                region_name="us-east-1",
+            ).create_bucket(Bucket="backups")
+        except Exception as error:
+            print(error, flush=True)
 threading.Thread(target=bucket, daemon=True).start()
 inner = DomainDispatcherApplication(create_backend_app)
 def application(environ, start):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pgstead.design.brought import files
+from pgstead.design.containers import inside
 from pgstead.errors import HostError
 from pgstead.host import brought
 from pgstead.manifest.load import parse
@@ -21,14 +23,14 @@ def _written(place: Path, *names: str) -> None:
 
 def test_what_the_manifest_names_is_read_beside_it(tmp_path: Path) -> None:
     _written(tmp_path, "ca", "crt", "key")
-    told = brought.texts(parse(world.text(more=NAMED)), tmp_path)
+    told = brought.texts(files(parse(world.text(more=NAMED))), tmp_path)
     assert told == {"tls.ca": "ca's\n", "tls.certificate": "crt's\n", "tls.key": "key's\n"}
 
 
 def test_a_file_that_is_not_there_is_named_by_its_key(tmp_path: Path) -> None:
     _written(tmp_path, "ca", "crt")
     with pytest.raises(HostError, match=r"tls\.key"):
-        brought.texts(parse(world.text(more=NAMED)), tmp_path)
+        brought.texts(files(parse(world.text(more=NAMED))), tmp_path)
 
 
 def test_what_is_taken_is_for_its_owner_alone_and_what_is_not_named_goes(tmp_path: Path) -> None:
@@ -46,8 +48,6 @@ def test_a_key_leads_nowhere_else(tmp_path: Path) -> None:
 
 
 def test_what_was_not_brought_is_said_with_the_way_to_bring_it() -> None:
-    from pgstead.design.containers import inside
-
     with pytest.raises(HostError) as caught:
-        brought.must_be_there(inside(parse(world.text(more=NAMED))))
+        brought.must_be_there(files(inside(parse(world.text(more=NAMED)))))
     assert "provision bring tls.ca" in str(caught.value.hint)
