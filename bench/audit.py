@@ -232,7 +232,7 @@ def at_length(days: int, a_day: int) -> None:
         size = sum(path.stat().st_size for path in files)
         print(f"a trail of {days} days with {a_day} events each, {size / 2**20:.0f} MiB:")
 
-        def asked(since: int, until: int = 0, **told: str) -> Callable[[], int]:
+        def asked(since: int, until: int = 0, **told: Any) -> Callable[[], int]:
             span = now - timedelta(days=since), now - timedelta(days=until)
             return lambda: len(list(ask(Question(*span, **told), nobody, ports, None)))
 

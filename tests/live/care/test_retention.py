@@ -269,7 +269,8 @@ def test_a_killed_run_says_how_much_it_has_removed_and_the_next_one_does_the_res
     newest, before = care.runs.runs(Task.RETENTION, limit=2)
     assert (before.ending, newest.ending) == ("killed", "done")
     assert newest.detail["goes_on_after"] == before.number
-    (told,) = before.detail["tables"]
+    tables: Any = before.detail["tables"]
+    (told,) = tables
     assert told["rows"] <= removed <= told["rows"] + told["under_way"]
     assert f"public.exports {told['rows']} and at most" in before.error
     assert (removed + rest.rows, rest.left, rest.under_way, left(stead)) == (3000, 0, 0, 2)
@@ -293,8 +294,8 @@ def so_far(stead: LiveStead) -> int:
     care = stead.wired.ports.care
     assert care is not None
     newest = care.runs.runs(Task.RETENTION, limit=1)
-    tables: Any = [t for r in newest if r.ending == "running" for t in r.detail.get("tables", ())]
-    return sum(table["rows"] for table in tables)
+    details: Any = [run.detail for run in newest if run.ending == "running"]
+    return sum(table["rows"] for detail in details for table in detail.get("tables", ()))
 
 
 def until(holds: Callable[[], bool]) -> None:

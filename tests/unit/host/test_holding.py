@@ -33,6 +33,9 @@ class Console:
             raise NotRunningError("gone", hint="start it")
         return lambda: self.ran.append(command)
 
+    def at_rest(self, command: str) -> None:
+        self.run(command)
+
     def answers(self) -> bool:
         return self.there
 
