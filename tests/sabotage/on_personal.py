@@ -9,7 +9,7 @@ from pathlib import Path
 from pgstead.app.encryption import PersonFiles
 from pgstead.app.encryption.place import Owner
 from pgstead.model.design import Design
-from pgstead.model.erasure import erasures
+from pgstead.model.erasure import Erasure, erasures
 from tests.sabotage.damage import sabotage
 from tests.sabotage.scene import Scene
 
@@ -33,6 +33,12 @@ def commented(scene: Scene, table: str, column: str, changed: str) -> Iterator[N
         yield None
 
 
+def erased(scene: Scene) -> Erasure:
+    """Return somebody who was erased from the stead's own database."""
+    told = erasures(Path(scene.design.layout.erasures).read_text().splitlines())
+    return next(e for e in told if e.database == scene.plan.name)
+
+
 @sabotage("PII-001", where=WHERE, alone=True)
 def a_comment_is_rewritten_without_its_class(scene: Scene) -> Iterator[Design | None]:
     """Somebody described a column better, by hand."""
@@ -48,7 +54,7 @@ def projects_belong_to_nobody(scene: Scene) -> Iterator[Design | None]:
 @sabotage("PII-003", where=WHERE, alone=True)
 def a_restore_brings_somebody_back(scene: Scene) -> Iterator[Design | None]:
     """A table was taken from an older dump, past `pgstead restore`."""
-    (erasure, *_) = erasures(Path(scene.design.layout.erasures).read_text().splitlines())
+    erasure = erased(scene)
     where = f"WHERE id = '{erasure.key['id']}'"
     asked = f"SELECT email, name FROM users {where}"
     ((email, name),) = scene.rows(asked, database=scene.plan.name)
@@ -69,7 +75,7 @@ def everybody_may_read_the_list(scene: Scene) -> Iterator[Design | None]:
 @sabotage("PII-006", where=WHERE, alone=True)
 def a_copy_of_the_secrets_is_put_back(scene: Scene) -> Iterator[Design | None]:
     """A disk was restored from a copy of before, with what the erasure had destroyed."""
-    (erasure, *_) = erasures(Path(scene.design.layout.erasures).read_text().splitlines())
+    erasure = erased(scene)
     store = PersonFiles(Path(scene.design.layout.person_keys(erasure.database)))
     path = store.path(Owner(".".join(erasure.table), erasure.key["id"]))
     before = path.read_text()

@@ -123,6 +123,7 @@ CLUB = """
     COMMENT ON COLUMN persons.name IS 'as they like it [personal: name]';
     CREATE TABLE clubs (id int PRIMARY KEY, owner int NOT NULL REFERENCES persons
                         ON DELETE CASCADE, title text);
+    COMMENT ON TABLE clubs IS '[subject: id]';
     CREATE TABLE posts (id int PRIMARY KEY, club int NOT NULL REFERENCES clubs ON DELETE CASCADE,
                         answers int REFERENCES posts ON DELETE CASCADE);
     CREATE TABLE notes (id int PRIMARY KEY, author int REFERENCES persons, body text NOT NULL,

@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from pgstead.app.encryption import ErasedError, PersonFiles
+from pgstead.app.encryption.place import Owner
 from pgstead.cli.pii import personal_ports
 from pgstead.cli.wiring import access_to
 from pgstead.errors import PersonalDataError
@@ -307,6 +309,15 @@ def test_a_mask_that_is_cut_off_leaves_nothing_that_anybody_may_enter(
     assert "writing" in done.err
 
 
+def destroyed(secrets: PersonFiles, owner: Owner) -> bool:
+    """Say whether a person's secret was destroyed; fail where there never was one."""
+    try:
+        assert secrets.secret(owner) is not None
+    except ErasedError:
+        return True
+    return False
+
+
 # -- promises -----------------------------------------------------------------------------------
 
 
@@ -318,14 +329,25 @@ def test_rows_go_stay_or_are_cut_as_tables_and_comments_say(kept: LiveStead, clu
     def erase() -> erasure.Outcome:
         return erasure.erase(wired.design, wired.ports, personal, club, "one@example.com")
 
+    secrets = PersonFiles(Path(wired.design.layout.person_keys(club)))
+    one, ours, others = (
+        Owner(f"public.{table}", key)
+        for table, key in (("persons", "1"), ("clubs", "10"), ("clubs", "20"))
+    )
+    for owner in (one, ours, others):
+        secrets.make(owner)
     with pytest.raises(PersonalDataError, match="1 rows of bills point at what would go") as error:
         erase()
     assert "person" in error.value.hint
+    assert secrets.secret(one)  # what was refused has destroyed nothing
     with kept.superuser(club) as session:
         assert session.execute("SELECT FROM persons").rowcount == 2
         session.execute("DELETE FROM bills")
     done = erase()
     assert done.clean
+    # a club is a person too, by its comment, and goes with its owner
+    assert done.secrets == 2
+    assert [destroyed(secrets, owner) for owner in (one, ours, others)] == [True, True, False]
     does = {(s.table, s.does): s.rows for s in done.steps}
     assert does["posts", "deleted"] == 3  # with the answer that lies in a club of somebody else
     assert does["clubs", "deleted"] == does["persons", "deleted"] == 1
