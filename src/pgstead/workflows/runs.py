@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+
+import psycopg
 
 from pgstead.errors import BusyError, SteadError
 from pgstead.model.backup import Ending, Task
@@ -63,15 +65,20 @@ def care_of(ports: Ports) -> CarePorts:
 @contextmanager
 def alone(port: Sql, task: Task) -> Generator[None]:
     """Do a job once at a time on this server. Raises BusyError, and waits for nobody."""
+    name = {"name": f"pgstead {task}"}
     with port.connect() as connection:
         connection.execute("SET idle_session_timeout = 0")
         mine = connection.execute(
-            "SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0)) AS mine",
-            {"name": f"pgstead {task}"},
+            "SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0)) AS mine", name
         ).fetchone()
         if mine is None or not mine["mine"]:
             raise BusyError(
                 f"{task} is running already",
                 hint=f"wait for it; `pgstead {task} history` shows since when",
             )
-        yield
+        try:
+            yield
+        finally:
+            # a backend whose client is gone keeps its locks for a moment, and the next run is there
+            with suppress(psycopg.Error):
+                connection.execute("SELECT pg_advisory_unlock(hashtextextended(%(name)s, 0))", name)

@@ -44,6 +44,9 @@ def somebody_logs_in(stead: LiveStead) -> Generator[Future[int]]:
             end = time.monotonic() + 30
             while not logging_in(stead):
                 assert time.monotonic() < end
+                if asked.done():  # served or refused before we looked
+                    stead.wired.ports.console.run("RECONNECT")
+                    asked = threads.submit(ask, stead)
                 time.sleep(0.01)
             yield asked
     finally:
