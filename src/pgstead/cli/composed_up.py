@@ -107,7 +107,7 @@ def start(engine: ComposeEngine, console: Console, allow: Impact) -> None:
     # with podman it takes every one for that. The rest goes before, so that it is made by the whole
     # file: the digest of a container says what it depends on, as far as that was named.
     if kept := _kept(engine):
-        engine.run("rm", "--stop", "--force", *sorted(engine.services() - kept))
+        engine.ask("rm", "--stop", "--force", *sorted(engine.services() - kept))
     if status := engine.run(
         "up", "--detach", "--remove-orphans", "--no-recreate", environment=told
     ):
@@ -242,9 +242,13 @@ def replace_server(engine: ComposeEngine) -> Stall:
     running = {found.service for found in engine.containers() if found.state == "running"}
     served = {"agent", "pgbouncer"} <= running
     with clients_waiting(engine) if served else _nobody_waits() as stall:
-        # named with what it depends on, or its digest would be another one than that of the file
+        # Made with what it depends on, or its digest would be another one than that of the file;
+        # started alone, for who waits holds the stead, and `prepare` would be refused.
         named = sorted(engine.closure("postgres"))
-        if status := engine.run("up", "--detach", "--no-deps", *named):
+        status = engine.run("up", "--no-start", "--no-deps", *named) or engine.run(
+            "up", "--detach", "--no-deps", "--no-recreate", "postgres"
+        )
+        if status:
             raise failure(engine, status)
     return stall
 
