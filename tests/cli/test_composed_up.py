@@ -219,7 +219,8 @@ def test_a_door_that_runs_as_it_is_wanted_is_left_as_it_is(
 ) -> None:
     said = tmp_path / "said"
     told = {
-        "detach": f'echo "$*" >{said}',
+        "detach": f'echo "$*" >>{said}',
+        "rm_": f'echo "$*" >>{said}',
         "services": "echo agent postgres",
         "hash": "echo postgres c1",
         "config": f"echo '{json.dumps(CONFIG)}'",
@@ -228,8 +229,9 @@ def test_a_door_that_runs_as_it_is_wanted_is_left_as_it_is(
     }
     console = Console(Invocation(quiet=True))
     composed_up.start(engine(tmp_path, **told), console, Impact.RELOAD)
-    after = said.read_text().partition("--remove-orphans")[2].split()
-    assert after == (["--no-deps", "agent"] if left_out else [])
+    removed = [line.split()[5:] for line in said.read_text().splitlines() if " rm " in line]
+    assert removed == ([["--force", "agent"]] if left_out else [])
+    assert said.read_text().rstrip().endswith("up --detach --remove-orphans --no-recreate")
 
 
 NAMED = '\n[tls]\nca = "ca"\ncertificate = "crt"\nkey = "key"\n'

@@ -103,12 +103,14 @@ def _judged(engine: ComposeEngine, allow: Impact) -> frozenset[str]:
 def start(engine: ComposeEngine, console: Console, allow: Impact) -> None:
     """Have the engine start what does not run or is outdated, until all are healthy."""
     told = {"PGSTEAD_ALLOW": allow.word}
-    words = ["up", "--detach", "--remove-orphans"]
+    # Who runs as wanted goes on: Compose makes all anew whose network it takes for another one, and
+    # with podman it takes every one for that. The rest goes before, so that it is made by the whole
+    # file: the digest of a container says what it depends on, as far as that was named.
     if kept := _kept(engine):
-        # Named without these: Compose makes all anew whose network it takes for another one, and
-        # with podman it takes every one for that. Who runs as wanted goes on.
-        words += ["--no-deps", *sorted(engine.services() - kept)]
-    if status := engine.run(*words, environment=told):
+        engine.ask("rm", "--stop", "--force", *sorted(engine.services() - kept))
+    if status := engine.run(
+        "up", "--detach", "--remove-orphans", "--no-recreate", environment=told
+    ):
         raise failure(engine, status)
     await_health(engine, console)
 
@@ -240,7 +242,13 @@ def replace_server(engine: ComposeEngine) -> Stall:
     running = {found.service for found in engine.containers() if found.state == "running"}
     served = {"agent", "pgbouncer"} <= running
     with clients_waiting(engine) if served else _nobody_waits() as stall:
-        if status := engine.run("up", "--detach", "--no-deps", "postgres"):
+        # Made with what it depends on, or its digest would be another one than that of the file;
+        # started alone, for who waits holds the stead, and `prepare` would be refused.
+        named = sorted(engine.closure("postgres"))
+        status = engine.run("up", "--no-start", "--no-deps", *named) or engine.run(
+            "up", "--detach", "--no-deps", "--no-recreate", "postgres"
+        )
+        if status:
             raise failure(engine, status)
     return stall
 
@@ -270,6 +278,12 @@ def clients_waiting(engine: ComposeEngine) -> Generator[Stall]:
                 yield stall
         finally:
             said = holder.stdout.readline().strip()
+    if said == b"unheard":
+        raise BusyError(
+            "the agent heard nothing from here for a minute, and let the pooler's clients go on:"
+            " some may have been cut off",
+            hint="the machine is too busy, or this command was stopped; `pgstead up` again",
+        )
     with suppress(ValueError):
         stall.seconds = float(said)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pgstead.cli.wiring import Wired
 
-_SILENCE = 20.0  # seconds
+_SILENCE = 60.0  # seconds; whoever speaks each second may be starved for many of them
 _READY = 90.0  # seconds for a server to answer again
 
 
@@ -131,14 +131,14 @@ def hold(patience: float) -> int:
             with ports.hold.waiting(patience=patience):
                 sys.stdout.write("held\n")
                 sys.stdout.flush()
-                _listen()
+                heard = _listen()
                 end = time.monotonic() + _READY
                 while not ports.sql.answers() and time.monotonic() < end:
                     time.sleep(0.02)
                 _speak_first(wired)
         finally:
             restarting.usual_times(ports)
-        sys.stdout.write(f"{time.monotonic() - began:.3f}\n")
+        sys.stdout.write(f"{time.monotonic() - began:.3f}\n" if heard else "unheard\n")
     return 0
 
 
@@ -161,8 +161,10 @@ def _speak_first(wired: Wired) -> None:
         connection.execute(told.encode())
 
 
-def _listen() -> None:
+def _listen() -> bool:
     """Return at the word `done`, at the end of input, or when nobody has spoken for a while.
+
+    Say whether it was the word.
 
     Not every engine ends the input of a process whose client is gone (podman does not).
     """
@@ -171,7 +173,8 @@ def _listen() -> None:
         said = os.read(0, 4096)
         heard = (heard + said)[-8:]
         if not said or heard.endswith(b"done\n"):
-            return
+            return bool(said)
+    return False
 
 
 def first_backup() -> int:

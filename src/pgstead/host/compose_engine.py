@@ -231,6 +231,18 @@ class ComposeEngine:
                 changed.add(found.service)
         return frozenset(changed)
 
+    def closure(self, service: str) -> frozenset[str]:
+        """Return a service and all that it depends on."""
+        services = json.loads(self.ask("config", "--format", "json").out)["services"]
+        found: set[str] = set()
+        looking = [service]
+        while looking:
+            name = looking.pop()
+            if name not in found:
+                found.add(name)
+                looking += services[name].get("depends_on", {})
+        return frozenset(found)
+
     def services(self) -> frozenset[str]:
         """Return the names of all services."""
         return frozenset(self.ask("config", "--services").out.split())
