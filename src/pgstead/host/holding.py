@@ -19,6 +19,23 @@ Keeper = Callable[[], Sequence[str] | None]
 """Returns a command that resumes the pooler where its input ends untold; None without a pooler."""
 
 
+@contextmanager
+def kept(keeper: Keeper) -> Generator[bool]:
+    """Have a shell beside the block, which resumes the pooler where we are killed in it.
+
+    Say whether there is a pooler.
+    """
+    command = keeper()
+    if command is None:
+        yield False
+        return
+    beside = _started(command)
+    try:
+        yield True
+    finally:
+        _dismiss(beside)
+
+
 class PoolerHold:
     """`ports.Hold` by PAUSE and RESUME, with a shell that resumes where we were killed."""
 
@@ -34,17 +51,15 @@ class PoolerHold:
         What is in a transaction may end it, for `patience` seconds: then BusyError is raised and
         nobody waits any longer, or with `anyway` the block begins, and they fail.
         """
-        command = self._keeper()
-        if command is None:
-            yield False
-            return
-        keeper = _started(command)
-        try:
-            self._pause(patience, anyway=anyway)
-            yield True
-        finally:
-            self._resume()
-            _dismiss(keeper)
+        with kept(self._keeper) as pooled:
+            if not pooled:
+                yield False
+                return
+            try:
+                self._pause(patience, anyway=anyway)
+                yield True
+            finally:
+                self._resume()
 
     def release(self) -> bool:
         """Let clients go on that a killed command left waiting; say whether there were any.

@@ -77,8 +77,6 @@ def ports(
     `provided` names the certificates that the user brought: "ca", "server", "pooler".
     """
     layout, host = design.layout, design.host
-    pooler = design.door("pooler")
-    console_port = pooler.port if pooler is not None else 6432
     brought = {
         name: replace(given, names=certificate.names)
         for name, given in (provided or {}).items()
@@ -86,14 +84,14 @@ def ports(
     }
     files, secrets = LocalFiles(layout.state), SecretFiles(layout.secrets)
     sql = SocketSql(layout.socket, int(design.settings["port"]), design.superuser)
-    console = SocketConsole(layout.pooler, console_port, host.server_user)
+    console = _console(design)
     store = CertificateStore(layout, owner=host.server_user, provided=brought)
     contained = host.network is not None
     return Ports(
         files=files,
         sql=sql,
         console=console,
-        hold=PoolerHold(console, _keeper(design, console)),
+        hold=PoolerHold(console, console.keeper),
         supervisor=EngineSupervisor(design, sql, console)
         if contained
         else systemd.supervising(layout, host, units) or LocalSupervisor(layout, host),
@@ -116,6 +114,14 @@ def ports(
             runs=BackupCatalog(layout.runs, JsonJournal(layout.journal)),
         ),
     )
+
+
+def _console(design: Design) -> SocketConsole:
+    pooler = design.door("pooler")
+    port = pooler.port if pooler is not None else 6432
+    console = SocketConsole(design.layout.pooler, port, design.host.server_user)
+    console.keeper = _keeper(design, console)
+    return console
 
 
 def _keeper(design: Design, console: SocketConsole) -> Keeper:

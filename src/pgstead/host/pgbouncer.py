@@ -16,6 +16,7 @@ from psycopg.rows import dict_row
 from pgstead.errors import HostError, MissingLibraryError, MissingPoolerError, NotRunningError
 from pgstead.host import elf, programs
 from pgstead.host.binaries import fetched_libraries
+from pgstead.host.holding import Keeper, kept
 from pgstead.host.stillness import still
 from pgstead.model.host import HostFacts, PoolerBuild
 from pgstead.model.layout import Layout
@@ -117,6 +118,7 @@ class SocketConsole:
         self._directory = directory
         self._port = port
         self._user = user
+        self.keeper: Keeper = lambda: None  # what resumes the pooler where we are killed
 
     @property
     def conninfo(self) -> str:
@@ -186,7 +188,7 @@ class SocketConsole:
     def at_rest(self, command: str) -> None:
         """Run a command while nobody logs in at the server. Raises NotRunningError."""
         try:
-            with still(self._cursor) as cursor:
+            with kept(self.keeper), still(self._cursor) as cursor:
                 cursor.execute(command.encode())
         except psycopg.Error as error:
             raise _refused(command, error) from error

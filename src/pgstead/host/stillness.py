@@ -53,8 +53,9 @@ class _Suspension:
 def still(opened: Opened) -> Generator[Cursor]:
     """Hold a pooler still while the block lasts; give the console's cursor for a command.
 
-    Were we killed, it would go on by itself: PgBouncer resumes when no console is connected any
-    more. One that somebody has paused stays as it is.
+    One that somebody has paused stays as it is. PgBouncer resumes by itself when no console is
+    connected any more; the agent's mostly is, so whoever holds it has somebody beside who resumes
+    it where they are killed (`holding.kept`): after 10 s it would disconnect who waits.
     """
     with opened() as watching, opened() as holding:  # both before: then nobody is let in
         suspension = _Suspension(holding)
