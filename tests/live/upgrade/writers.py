@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ class Writers:
 
     stead: LiveStead
     clients: int
-    pause: float  # seconds between two transactions of a client
+    pause: float  # seconds between two transactions of a client, on average
     errors: list[str] = field(default_factory=list)
     acknowledged: set[tuple[int, int]] = field(default_factory=set)
     spans: list[tuple[float, float]] = field(default_factory=list)  # time.time() of transactions
@@ -70,10 +71,14 @@ class Writers:
                 while not self.ended.is_set():
                     number += 1
                     await self._write(connection, client, number)
-                    await asyncio.sleep(self.pause)
+                    await self._rest()
         except psycopg.Error as error:
             self.errors.append(f"client {client}: {' '.join(str(error).split())}")
             self.ready.set()
+
+    async def _rest(self) -> None:
+        # Each for another time: a stall sets all off at once, and then all rest during the next.
+        await asyncio.sleep(random.uniform(0, 2 * self.pause))
 
     async def _write(self, connection: Any, client: int, number: int) -> None:
         began = time.time()
