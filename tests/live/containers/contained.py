@@ -226,11 +226,12 @@ def must_have_an_engine() -> None:
 @contextmanager
 def timers() -> Generator[None]:
     """Run the health checks that systemd's timers would run for podman."""
-    if shutil.which("podman") is None or Path("/run/systemd/system").is_dir():
+    podman = shutil.which("podman")  # once: tests take the PATH away
+    if podman is None or Path("/run/systemd/system").is_dir():
         yield
         return
     ended = threading.Event()
-    thread = threading.Thread(target=_tick, args=(ended,), daemon=True)
+    thread = threading.Thread(target=_tick, args=(podman, ended), daemon=True)
     thread.start()
     try:
         yield
@@ -239,12 +240,12 @@ def timers() -> Generator[None]:
         thread.join(30)
 
 
-def _tick(ended: threading.Event) -> None:
-    names = ["podman", "ps", "--filter", f"name={PROJECT}-", "--format", "{{.Names}}"]
+def _tick(podman: str, ended: threading.Event) -> None:
+    names = [podman, "ps", "--filter", f"name={PROJECT}-", "--format", "{{.Names}}"]
     while not ended.wait(2):
         listed = subprocess.run(names, capture_output=True, text=True, check=False)
         for name in listed.stdout.split():
-            words = ["podman", "healthcheck", "run", name]
+            words = [podman, "healthcheck", "run", name]
             subprocess.run(words, capture_output=True, check=False)
 
 
