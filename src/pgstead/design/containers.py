@@ -157,6 +157,7 @@ def composition(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Comp
         given=str([*network.subnets(prefixlen_diff=1)][1]),
         gateway=str(network[1]),
         edge=edge,
+        profiles=(*monitoring_containers.asked(manifest), *store_container.asked(manifest)),
     )
 
 

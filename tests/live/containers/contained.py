@@ -156,6 +156,29 @@ class Contained:
         """Run a command of ours, and read what it tells programs."""
         return json.loads(self.run(*arguments, "--json", status=status).stdout)
 
+    def broken(self) -> list[str]:
+        """Try every promise; show how many have which verdict, and return what is broken."""
+        words = [*PGSTEAD, "prove", "--target", "compose", "--json"]
+        done = subprocess.run(
+            words,
+            cwd=self.stead.directory,
+            capture_output=True,
+            text=True,
+            timeout=2400,
+            check=False,
+        )
+        assert done.returncode in {0, 4}, done.stderr[-3000:]
+        told = json.loads(done.stdout)["promises"]
+        verdicts = [p["verdict"] for p in told]
+        print({word: verdicts.count(word) for word in sorted(set(verdicts))})
+        return [
+            f"{p['code']}: {attempt}"
+            for p in told
+            if p["verdict"] == "broken"
+            for attempt in p["attempts"]
+            if attempt["verdict"] == "broken"
+        ]
+
     def ask(self, database: str, sql: str) -> str:
         """Ask the server as its superuser."""
         words = ("exec", "-T", "postgres", "psql", "-XAtqc", sql, f"{SOCKET}{database}")
