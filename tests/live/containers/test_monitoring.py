@@ -71,7 +71,7 @@ def _until(path: str, seconds: float = 120) -> list[Any]:
 def test_prometheus_scrapes_the_service_and_has_the_steads_series(watched: Contained) -> None:
     assert watched.health()["prometheus"] == "healthy"
     assert {row["value"][1] for row in _until("query?query=up==1")} == {"1"}
-    assert _until("query?query=pgstead_up")
+    assert _until("query?query=pg_up")
 
 
 def test_prometheus_evaluates_our_rules_and_knows_whom_to_tell(watched: Contained) -> None:
