@@ -69,12 +69,10 @@ def rendered(source: Source) -> Rendered:
         **_stead(source),
     }
     trees = {"toolbox": build_context.own_package(), "application": _application(source, root)}
-    without = _written(source)
-    everything = _tag((sorted(files.items()), build_context.digest(trees, without)))
+    everything = _tag((sorted(files.items()), build_context.digest(trees, _written(source))))
     stages = dockerfiles.stages(manifest, handed, _sets(manifest), place)
     # What holds no code of ours stays as it is when that changes: the server keeps running.
-    apart = dockerfiles.APART
-    tags = {name: _tag(text) if name in apart else everything for name, text in stages.items()}
+    tags = {n: _tag(t) if n in dockerfiles.APART else everything for n, t in stages.items()}
     files |= monitoring.files(designing.expected(manifest, machine, place))
     # Compose starts the profiles that this names; always there, or one would go on for ever.
     files[".env"] = f"COMPOSE_PROFILES={','.join(composition.profiles)}\n"
@@ -85,7 +83,7 @@ def rendered(source: Source) -> Rendered:
         trees=trees,
         requirements=(pins, *sets.values()),
         python=python,
-        without=without,
+        without=_written(source),
     )
 
 
