@@ -32,9 +32,27 @@ def test_a_system_by_its_own_manifest_is_healthy_answers_and_keeps_its_promises(
             url = f"http://127.0.0.1:{contained.stead.api_port}/health"
             with urllib.request.urlopen(url, timeout=10) as answer:
                 assert json.load(answer)["status"] == "healthy"
+            assert _files_are_shared(contained) == (system.name == "jeex_idea")
             assert contained.broken() == []
         finally:
             contained.compose("down", "--volumes", "--timeout", "20", check=False)
+
+
+def _files_are_shared(contained: Contained) -> bool:
+    """Have the service write a file that a row might name; who removes it sees it."""
+    services = json.loads(contained.compose("config", "--format", "json"))["services"]
+    api = next(name for name in services if name.startswith("api-"))
+    mounts = services[api]["volumes"]
+    place = next((m["target"] for m in mounts if m["source"].startswith("files-")), None)
+    if place is None:
+        return False
+    write, read = (
+        f"umask 077; echo hers >{place}/one.csv",
+        f"stat -c %a {place}; cat {place}/one.csv",
+    )
+    contained.compose("exec", "-T", api, "sh", "-c", write)
+    told = contained.compose("exec", "-T", "agent", "sh", "-c", read)
+    return told.split() == [b"700", b"hers"]
 
 
 # Debian's newest has one major version. For another, an image of ours stands for the official one:
