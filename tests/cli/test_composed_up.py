@@ -249,7 +249,7 @@ def test_who_is_no_longer_asked_to_watch_is_removed(tmp_path: Path) -> None:
 def test_down_ends_the_containers_of_all_profiles(tmp_path: Path) -> None:
     engine(tmp_path, down=f'echo "$COMPOSE_PROFILES $*" >{tmp_path}/said').down("--volumes")
     told = (tmp_path / "said").read_text()
-    assert told.startswith("collector,monitoring,grafana,store ")
+    assert told.startswith("collector,monitoring,grafana,store,upgrade ")
     assert told.endswith("down --volumes\n")
 
 

@@ -243,15 +243,20 @@ def replace_server(engine: ComposeEngine) -> Stall:
     running = {found.service for found in engine.containers() if found.state == "running"}
     served = {"agent", "pgbouncer"} <= running
     with clients_waiting(engine) if served else _nobody_waits() as stall:
-        # Made with what it depends on, or its digest would be another one than that of the file;
-        # started alone, for who waits holds the stead, and `prepare` would be refused.
-        named = sorted(engine.closure("postgres"))
-        status = engine.run("up", "--no-start", "--no-deps", *named) or engine.run(
-            "up", "--detach", "--no-deps", "--no-recreate", "postgres"
-        )
-        if status:
-            raise failure(engine, status)
+        make_server_anew(engine)
     return stall
+
+
+def make_server_anew(engine: ComposeEngine) -> None:
+    """Have the server's container be the one that compose.yml describes. Raises SteadError."""
+    # Made with what it depends on, or its digest would be another one than that of the file;
+    # started alone, for who waits holds the stead, and `prepare` would be refused.
+    named = sorted(engine.closure("postgres"))
+    status = engine.run("up", "--no-start", "--no-deps", *named) or engine.run(
+        "up", "--detach", "--no-deps", "--no-recreate", "postgres"
+    )
+    if status:
+        raise failure(engine, status)
 
 
 @contextmanager
@@ -275,7 +280,7 @@ def clients_waiting(engine: ComposeEngine) -> Generator[Stall]:
             refused = _refusal(1, holder.stderr.read().decode("utf-8", "replace"))
             raise BusyError(refused.message, hint=refused.hint)
         try:
-            with _speaking(holder.stdin):
+            with speaking(holder.stdin):
                 yield stall
         finally:
             said = holder.stdout.readline().strip()
@@ -290,7 +295,7 @@ def clients_waiting(engine: ComposeEngine) -> Generator[Stall]:
 
 
 @contextmanager
-def _speaking(listener: IO[bytes]) -> Generator[None]:
+def speaking(listener: IO[bytes]) -> Generator[None]:
     """Say each second that we are there, and in the end that we are done."""
     ended = threading.Event()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pgstead.cli.wiring import Source
     from pgstead.manifest.document import Manifest
     from pgstead.model.containers import Composition
+    from pgstead.model.host import HostFacts
 
 DIRECTORY = "containers"  # beside the manifest
 
@@ -43,8 +44,11 @@ class Rendered:
         return tuple(changed)
 
 
-def rendered(source: Source) -> Rendered:
-    """Return what a manifest becomes for Compose. Looks at the machine's figures alone."""
+def rendered(source: Source, *, older: int | None = None) -> Rendered:
+    """Return what a manifest becomes for Compose. Looks at the machine's figures alone.
+
+    `older` is the major version that a cluster is upgraded from.
+    """
     from pgstead.design import containers as designing
     from pgstead.host import build_context, container, facts
     from pgstead.host.backup_tools import BARMAN, S3
@@ -56,12 +60,12 @@ def rendered(source: Source) -> Rendered:
     machine = facts.gather(None)
     root = _root(source)
     place = posixpath.join(STEAD, source.directory.relative_to(root).as_posix()).removesuffix("/.")
-    composition = designing.composition(manifest, machine, place)
-    handed = _handed(composition)
+    composition = _composition(manifest, machine, place, upgrades=older is not None)
+    stages = dockerfiles.stages(manifest, _handed(composition), _sets(manifest), place, older)
     pins, python = _pins(source), manifest.containers.python
     sets = {each.name: each.pins for each in (BARMAN, S3)}
     files = {
-        "Dockerfile": dockerfiles.text(manifest, handed, _sets(manifest), place),
+        "Dockerfile": dockerfiles.text(stages),
         "machine.json": containers.machine(container.figures(machine)),
         "requirements.txt": build_context.for_python(pins, python),
         **{f"{name}.txt": build_context.for_python(text, python) for name, text in sets.items()},
@@ -70,7 +74,6 @@ def rendered(source: Source) -> Rendered:
     }
     trees = {"toolbox": build_context.own_package(), "application": _application(source, root)}
     everything = _tag((sorted(files.items()), build_context.digest(trees, _written(source))))
-    stages = dockerfiles.stages(manifest, handed, _sets(manifest), place)
     # What holds no code of ours stays as it is when that changes: the server keeps running.
     tags = {n: _tag(t) if n in dockerfiles.APART else everything for n, t in stages.items()}
     files |= monitoring.files(designing.expected(manifest, machine, place))
@@ -85,6 +88,15 @@ def rendered(source: Source) -> Rendered:
         python=python,
         without=_written(source),
     )
+
+
+def _composition(
+    manifest: Manifest, machine: HostFacts, place: str, *, upgrades: bool
+) -> Composition:
+    from pgstead.design import containers, upgrade_container
+
+    made = containers.composition(manifest, machine, place)
+    return upgrade_container.added(made) if upgrades else made
 
 
 def _stead(source: Source) -> dict[str, str]:

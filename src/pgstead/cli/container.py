@@ -15,7 +15,6 @@ import os
 import select
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -119,6 +118,7 @@ def hold(patience: float) -> int:
     """
     from pgstead.apply import restarting
     from pgstead.cli.wiring import locked
+    from pgstead.host.engine_supervisor import EngineSupervisor
 
     wired = _wired()
     ports = wired.ports
@@ -135,30 +135,11 @@ def hold(patience: float) -> int:
                 end = time.monotonic() + _READY
                 while not ports.sql.answers() and time.monotonic() < end:
                     time.sleep(0.02)
-                _speak_first(wired)
+                EngineSupervisor(wired.design, ports.sql, ports.console).speak_first()
         finally:
             restarting.usual_times(ports)
         sys.stdout.write(f"{time.monotonic() - began:.3f}\n" if heard else "unheard\n")
     return 0
-
-
-def _speak_first(wired: Wired) -> None:
-    """Have the new server's container speak to the pooler's.
-
-    It has the address of the one before, and other hardware: not every engine announces that, and
-    the pooler's container would send to the old one until it forgets it, which takes seconds.
-    """
-    import psycopg
-
-    from pgstead.errors import NotRunningError
-
-    door = wired.design.door("pooler")
-    if door is None:
-        return
-    asks = f"{wired.design.build.bindir}/pg_isready -q -t 2 -h {door.hosts[0]} -p {door.port}"
-    with suppress(NotRunningError, psycopg.Error), wired.ports.sql.connect() as connection:
-        told = f"COPY (SELECT) TO PROGRAM 'cat >/dev/null; {asks}; true'"
-        connection.execute(told.encode())
 
 
 def _listen() -> bool:

@@ -86,6 +86,10 @@ def run(line: Line) -> int:
     match line.command:
         case "up":
             return composed_up.up(line, _directory(line, place))
+        case "upgrade":
+            from pgstead.cli import composed_upgrade
+
+            return composed_upgrade.upgrade(line, _directory(line, place))
         case "down":
             return _engine(line, place).down()
         case "destroy":

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pgstead.cli.wiring import Ground, Source, Wired, read_manifest, survey, wired_on
+from pgstead.cli.wiring import Ground, Source, Wired, machine_of, read_manifest, survey, wired_on
 from pgstead.errors import NotRunningError, UpgradeError, UsageError
-from pgstead.host import facts, state
+from pgstead.host import state
 from pgstead.host.upgrade_log import BEFORE, UpgradeFiles
 from pgstead.host.upgrading import LocalUpgrade
 from pgstead.model.upgrade import Release
@@ -62,7 +62,7 @@ def standing(given: str | None) -> Standing:
     """Look where the stead is, and of which version. Raises NotRunningError where none is."""
     source = read_manifest(given)
     manifest = source.manifest
-    host = facts.gather(manifest.server.user or None)
+    host = machine_of(manifest)
     layout = state.locate(source.directory, manifest.state or None, host)
     known = state.stored(layout)
     if known is None or not Path(layout.applied).exists():
@@ -92,7 +92,8 @@ def work_between(old: Wired, new: Wired) -> Work:
     path = new.survey.source.path
     text = path.read_text(encoding="utf-8") if path is not None else ""
     host = LocalUpgrade(old.design, new.design, text)
-    return Work(host, host.log)
+    # in containers the agent's begins when who started this one hears that all is done
+    return Work(host, host.log, followed=new.design.host.network is None)
 
 
 def refuse_other_changes(here: Standing) -> None:
@@ -115,4 +116,8 @@ def refuse_other_changes(here: Standing) -> None:
 def _but_the_version(manifest: Manifest) -> dict[str, object]:
     told = manifest.model_dump()
     told["server"] = {k: v for k, v in told["server"].items() if k not in {"major", "bindir"}}
+    # another version is another image
+    told["containers"] = {
+        k: v for k, v in told["containers"].items() if k not in {"image", "python"}
+    }
     return told

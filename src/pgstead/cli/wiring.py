@@ -136,14 +136,20 @@ def refuse_half_upgraded(layout: Layout) -> None:
         )
 
 
+def machine_of(manifest: Manifest) -> HostFacts:
+    """Look at the machine; in a container of ours it is the one that it was sized for."""
+    host = facts.gather(manifest.server.user or None)
+    if not container.is_ours():
+        return host
+    from pgstead.design import containers as designing
+
+    return container.reckoned(host, designing.network(manifest))
+
+
 def stand(source: Source) -> Ground:
     """Look at the machine and find the state. Raises ForeignStateError for another's."""
     manifest = source.manifest
-    host = facts.gather(manifest.server.user or None)
-    if container.is_ours():
-        from pgstead.design import containers as designing
-
-        host = container.reckoned(host, designing.network(manifest))
+    host = machine_of(manifest)
     layout = state.locate(source.directory, manifest.state or None, host)
     return Ground(host, layout, state.identify(layout, manifest.name, manifest.server.major))
 

@@ -145,13 +145,13 @@ class ComposeEngine:
         out, err = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
         return Told(done.returncode, out, err)
 
-    def converse(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Begin it, with pipes to talk through."""
+    def converse(self, *arguments: str, heard: bool = True) -> subprocess.Popen[bytes]:
+        """Begin it, with pipes to talk through; what is not `heard` goes to the terminal."""
         return subprocess.Popen(
             self._words(arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if heard else None,
             start_new_session=True,  # a Ctrl-C is for us: the end of its input is for it
         )
 
@@ -178,9 +178,13 @@ class ComposeEngine:
             return None
         return Machine(int(told[0]), int(told[1]))
 
-    def build(self) -> None:
-        """Build the images that are not there yet. Raises NoNetworkError or HostError."""
-        wanted = [name for name, image in self._built().items() if not self._image(image)]
+    def build(self, *profiles: str) -> None:
+        """Build the images that are not there yet. Raises NoNetworkError or HostError.
+
+        `profiles` are those whose images are built as well.
+        """
+        built = self._built(*profiles)
+        wanted = [name for name, image in built.items() if not self._image(image)]
         if not wanted:
             return
         status, said = self._watched(["build", *wanted])
@@ -211,9 +215,10 @@ class ComposeEngine:
                 sys.stderr.write(f"{text}\n")
         return running.returncode, list(said)
 
-    def _built(self) -> dict[str, str]:
+    def _built(self, *profiles: str) -> dict[str, str]:
         """Return the images that are built here, by the service that builds them."""
-        told = self.ask("config", "--format", "json")
+        asked = (word for name in profiles for word in ("--profile", name))
+        told = self.ask(*asked, "config", "--format", "json")
         if told.status:
             raise HostError(
                 f"compose.yml is refused: {' '.join(told.err.split())}",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pgstead.host import holding, systemd
+from pgstead.host import engine_line, holding, systemd
 from pgstead.host.accounts import RoleAccounts
 from pgstead.host.alert_store import AlertFile
 from pgstead.host.audit_logs import RotatedLog
@@ -18,7 +18,6 @@ from pgstead.host.certificates import CertificateStore, Provided
 from pgstead.host.cluster import DataDirectory
 from pgstead.host.couriers import TargetCouriers
 from pgstead.host.dumps import LogicalDumps
-from pgstead.host.engine_supervisor import EngineSupervisor
 from pgstead.host.files import LocalFiles
 from pgstead.host.handing import HandedCertificates
 from pgstead.host.holding import Keeper, PoolerHold
@@ -92,7 +91,7 @@ def ports(
         sql=sql,
         console=console,
         hold=PoolerHold(console, console.keeper),
-        supervisor=EngineSupervisor(design, sql, console)
+        supervisor=engine_line.supervising(design, sql, console)
         if contained
         else systemd.supervising(layout, host, units) or LocalSupervisor(layout, host),
         secrets=secrets,

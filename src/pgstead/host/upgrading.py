@@ -79,8 +79,14 @@ class LocalUpgrade:
         made.initialize_beside(PurePosixPath(place), wanted, self._new, segment=segment)
 
     def check(self, mode: Mode) -> None:
-        """Have pg_upgrade look at the running server. Raises UpgradeError with its words."""
-        self._program.check(mode)
+        """Have pg_upgrade look at the running server. Raises UpgradeError with its words.
+
+        Not in containers: that the server runs it finds out by starting one, which the process
+        number in postmaster.pid keeps it from, and that is another container's. It looks at all
+        of it again when that is stopped, before it changes anything.
+        """
+        if self._new.host.network is None:
+            self._program.check(mode)
 
     def flush(self) -> None:
         """Have on the disk what was written so far.

@@ -15,7 +15,8 @@ PACKAGES = "/opt/pgstead"  # the interpreter's environment
 TOOLCHAIN = "/opt/toolchain"
 STORE = "store"  # a store of backups beside, and its profile
 WATCHERS = ("collector", "monitoring", "grafana")  # profiles of who watches
-PROFILES = (*WATCHERS, STORE)
+UPGRADE = "upgrade"  # what runs a major upgrade, and its profile
+PROFILES = (*WATCHERS, STORE, UPGRADE)
 STORE_KEYS = ("store-access-key", "store-secret-key")  # of the secrets
 HANDED = "handed"  # below HOME: what other containers see of it, a volume for each
 

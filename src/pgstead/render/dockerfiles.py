@@ -22,6 +22,7 @@ from pgstead.model.containers import (
     PACKAGES,
     STEAD,
     TOOLCHAIN,
+    UPGRADE,
 )
 
 BASE = "base"  # containers.image.server: packages of the base
@@ -30,31 +31,34 @@ _CLEAN = "rm -rf /var/lib/apt/lists/*"
 _PARTS = ("server", "pooler", "backup", "telemetry", "tls", "connections", "persons", HANDED)
 
 
-def text(
-    manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str], place: str = STEAD
-) -> str:
-    """Return the Dockerfile.
-
-    `handed` are the directories that other containers are handed; `sets` are the packages of
-    programs beside us (NAME.txt pins them), and where each is looked for; `place` is where the
-    manifest lies.
-    """
+def text(stages: Mapping[str, str]) -> str:
+    """Return the Dockerfile."""
     head = "# made by `pgstead render compose`; one image is built of each stage\n"
-    return head + "\n".join(stages(manifest, handed, sets, place).values())
+    return head + "\n".join(stages.values())
 
 
 def stages(
-    manifest: Manifest, handed: Sequence[str], sets: Mapping[str, str], place: str = STEAD
+    manifest: Manifest,
+    handed: Sequence[str],
+    sets: Mapping[str, str],
+    place: str = STEAD,
+    older: int | None = None,
 ) -> Mapping[str, str]:
-    """Return the Dockerfile's stages, by name, in their order."""
+    """Return the Dockerfile's stages, by name, in their order.
+
+    `handed` are the directories that other containers are handed; `sets` are the packages of
+    programs beside us (NAME.txt pins them), and where each is looked for; `place` is where the
+    manifest lies; `older` is the major version that a cluster is upgraded from.
+    """
     major = manifest.server.major
-    return {
+    found = {
         "server": _server(manifest, major),
         "pooler": _pooler(manifest, major),
         "packages": _packages(manifest, sets),
         "toolbox": _toolbox(manifest, handed, place),
         "service": _service(manifest, place),
     }
+    return found if older is None else {**found, UPGRADE: _upgrade(major, older)}
 
 
 def _install(*packages: str) -> str:
@@ -192,6 +196,20 @@ def _toolbox(manifest: Manifest, handed: Sequence[str], place: str) -> str:
         f"WORKDIR {place}\n"
         "USER postgres\n"
         'ENTRYPOINT ["/usr/local/bin/pgstead"]\n'
+    )
+
+
+def _upgrade(major: int, older: int) -> str:
+    """Add the binaries of the other version; Debian's package makes no cluster of its own."""
+    if older == major:
+        return f"FROM toolbox AS {UPGRADE}\n"
+    without = "echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf"
+    return (
+        f"FROM toolbox AS {UPGRADE}\n"
+        "USER root\n"
+        f"RUN mkdir -p /etc/postgresql-common && {without}\n"
+        f"RUN {_install(f'postgresql-{older}', f'postgresql-{older}-pgaudit')}\n"
+        "USER postgres\n"
     )
 
 

@@ -47,6 +47,7 @@ class Work:
 
     host: UpgradeHost
     log: UpgradeLog
+    followed: bool = True  # the agent begins with the rest, and makes the first base backup
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,7 @@ def settle(new: Side, work: Work, wanted: Upgrade, clock: _Clock | None) -> Upgr
     notes += _extensions_updated(ports)
     ports.progress.step("making the planner's statistics")
     work.host.all_statistics()
-    if ports.backup is not None and (told := await_first(ports, since=since)):
+    if work.followed and (told := await_first(ports, since=since)):
         notes.append(told)
     laps = {} if clock is None else clock.laps
     ports.journal.record("upgraded", old=wanted.old.version, new=wanted.new.version, seconds=laps)

@@ -74,7 +74,7 @@ _BUILT = f"""\
 FROM {_BASE}
 RUN groupadd --gid 999 postgres && \\
  useradd --uid 999 --gid 999 --home-dir /var/lib/postgresql postgres && \\
- echo 'deb http://deb.debian.org/debian forky main' >/etc/apt/sources.list.d/newest.list && \\
+ grep -rhs '^deb ' /etc/apt | sed 's/trixie/forky/' >/etc/apt/sources.list.d/newest.list && \\
  printf 'Package: *\\nPin: release n=forky\\nPin-Priority: 50\\n\\n' \\
   >/etc/apt/preferences.d/newest && \\
  printf 'Package: pgbouncer\\nPin: release n=forky\\nPin-Priority: 990\\n' \\

@@ -85,23 +85,23 @@ def test_a_text_is_read_as_it_was_written(value: str) -> None:
 
 
 def test_an_official_image_is_the_newest_release_that_is_known_of() -> None:
-    text = dockerfiles.text(parse(world.text()), (), {})
+    text = dockerfiles.text(dockerfiles.stages(parse(world.text()), (), {}))
     assert "FROM docker.io/library/postgres:18.6-trixie AS server" in text
     assert "postgresql-18-pgaudit" in text
 
 
 def test_everything_is_built_from_a_base_where_the_manifest_says_so() -> None:
-    text = dockerfiles.text(parse(world.text(more=OWN)), (), {})
+    text = dockerfiles.text(dockerfiles.stages(parse(world.text(more=OWN)), (), {}))
     images = {line.split()[1] for line in text.splitlines() if line.startswith("FROM")}
     assert images == {"docker.io/library/debian:forky-slim", "server"}
 
 
 def test_the_build_ends_where_pgbouncer_is_too_old() -> None:
-    assert "ge 1.25.2" in dockerfiles.text(parse(world.text()), (), {})
+    assert "ge 1.25.2" in dockerfiles.text(dockerfiles.stages(parse(world.text()), (), {}))
 
 
 def test_no_stage_that_runs_ends_as_root() -> None:
-    stages = dockerfiles.text(parse(world.text()), (), {}).split("\nFROM ")
+    stages = dockerfiles.text(dockerfiles.stages(parse(world.text()), (), {})).split("\nFROM ")
     for stage in stages[1:]:
         users = [line for line in stage.splitlines() if line.startswith("USER")]
         assert "AS packages" in stage or users[-1] == "USER postgres"
