@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from pgstead.design import brought, containers, memory
+from pgstead.design import brought, containers, memory, upgrade_container
 from pgstead.errors import ManifestError
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.load import parse
@@ -228,6 +228,15 @@ def test_who_is_asked_to_watch_is_started_with_the_others() -> None:
         "prometheus",
         "alertmanager",
     }
+
+
+def test_what_upgrades_sees_what_the_toolbox_sees_and_is_there_only_when_asked_for() -> None:
+    told = upgrade_container.added(_composition())
+    upgrades, toolbox = told.container("upgrade"), told.container("provision")
+    assert upgrades.mounts == toolbox.mounts
+    assert upgrades.user == toolbox.user
+    assert upgrades.limits.memory >= told.container("postgres").limits.memory
+    assert upgrades not in told.started
 
 
 def test_the_design_that_is_expected_reaches_services_by_name() -> None:

@@ -100,6 +100,16 @@ def test_the_build_ends_where_pgbouncer_is_too_old() -> None:
     assert "ge 1.25.2" in dockerfiles.text(dockerfiles.stages(parse(world.text()), (), {}))
 
 
+def test_the_toolbox_has_the_programs_of_both_versions_where_there_is_one_to_upgrade() -> None:
+    manifest = parse(world.text())
+    assert "upgrade" not in dockerfiles.stages(manifest, (), {})
+    stage = dockerfiles.stages(manifest, (), {}, older=17)["upgrade"]
+    assert stage.startswith("FROM toolbox AS upgrade\n")
+    assert "postgresql-17 postgresql-17-pgaudit" in stage
+    assert stage.endswith("USER postgres\n")
+    assert "RUN" not in dockerfiles.stages(manifest, (), {}, older=18)["upgrade"]  # the way back
+
+
 def test_no_stage_that_runs_ends_as_root() -> None:
     stages = dockerfiles.text(dockerfiles.stages(parse(world.text()), (), {})).split("\nFROM ")
     for stage in stages[1:]:
