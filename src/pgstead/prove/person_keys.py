@@ -7,12 +7,10 @@ from pathlib import Path
 
 from psycopg import sql
 
-from pgstead.errors import SteadError
 from pgstead.model.address import Capability
-from pgstead.model.erasure import Erasure, erasures
-from pgstead.model.personal import Inventory
-from pgstead.observe.personal import inventory, trusted
-from pgstead.prove import sealed
+from pgstead.model.erasure import Erasure
+from pgstead.observe.personal import trusted
+from pgstead.prove import persons, sealed
 from pgstead.prove.finding import CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
 from pgstead.prove.sealed import Sealed
@@ -67,18 +65,10 @@ def _headers(column: Sealed) -> sql.Composed:
 
 def _personal(w: Witness, column: Sealed) -> bool:
     """Say whether the database's comment says that a column tells something of a person."""
-    held = w.once(f"classes of {column.database}", lambda: _inventory(w, column.database))
+    held = w.once(f"classes of {column.database}", lambda: persons.held(w, column.database))
     name = (column.schema or "public", column.table)
     table = next((t for t in held.tables if t.full == name), None)
     return table is not None and any(c.name == column.column for c in table.personal)
-
-
-def _inventory(w: Witness, database: str) -> Inventory:
-    try:
-        with w.access.ports.sql.connect(database, read_only=True) as connection:
-            return inventory(connection, database, w.design.build.major)
-    except SteadError as error:
-        raise CannotTryError(f"the administrative socket: {error.message}") from error
 
 
 @promise(
@@ -88,14 +78,7 @@ def _inventory(w: Witness, database: str) -> Inventory:
     capability=ENCRYPTION,
 )
 def no_secret_is_back(w: Witness) -> Iterator[Finding]:
-    path = Path(w.design.layout.erasures)
-    try:
-        told = erasures(path.read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        told = ()
-    except OSError as error:
-        raise CannotTryError(f"the list of erasures cannot be read: {error}") from error
-    mine = [e for e in told if e.finished and w.design.database(e.database) is not None]
+    mine = [e for e in persons.erased(w) if e.finished]
     if not mine:
         raise CannotTryError("nobody was erased here", could_try=False)
     with timed() as watch:

@@ -195,11 +195,19 @@ class Witness:
 
     @contextmanager
     def backstage(self, database: str = "postgres", *, write: bool = False) -> Generator[Session]:
-        """Open the administrative socket. `write` is for scratch roles, which are removed again."""
+        """Ask on the administrative socket. `write` is for scratch roles, removed again."""
+        with self.administrative(database, write=write) as connection:
+            connection.row_factory = tuple_row  # pyright: ignore[reportAttributeAccessIssue]
+            yield Session(connection, f"{self.design.superuser}@{database} by socket")
+
+    @contextmanager
+    def administrative(
+        self, database: str = "postgres", *, write: bool = False
+    ) -> Generator[psycopg.Connection[dict[str, Any]]]:
+        """Open the administrative socket; where that fails nothing is proven."""
         try:
             with self.access.ports.sql.connect(database, read_only=not write) as connection:
-                connection.row_factory = tuple_row  # pyright: ignore[reportAttributeAccessIssue]
-                yield Session(connection, f"{self.design.superuser}@{database} by socket")
+                yield connection
         except SteadError as error:
             raise CannotTryError(f"the administrative socket: {error.message}") from error
 
