@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import httpx
 import pytest
 
+from tests.live.freezing import frozen
 from tests.live.scratch import Scratch
-from tests.live.service import Running, serving, wait_until
+from tests.live.service import Running, down, serving, wait_until
 
 PATHS = ("/health", "/health/ready", "/health/startup", "/health/db")
 
 
-@contextmanager
-def down(scratch: Scratch) -> Iterator[None]:
-    """Stop the server for a while."""
-    scratch.stop()
-    try:
-        yield
-    finally:
-        scratch.start()
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [pid, *map(int, children.split())]
-
-
-@contextmanager
-def hanging(scratch: Scratch) -> Iterator[None]:
-    """Let the server hang: it accepts connections and never answers."""
+def hanging(scratch: Scratch) -> AbstractContextManager[None]:
+    """Let the server hang."""
     assert scratch.process is not None
-    stopped = family(scratch.process.pid)
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+    return frozen(scratch.process.pid)
 
 
 def test_every_health_path_answers_200_when_all_is_well(api: httpx.Client) -> None:
