@@ -75,7 +75,9 @@ def rendered(source: Source) -> Rendered:
     # What holds no code of ours stays as it is when that changes: the server keeps running.
     apart = dockerfiles.APART
     tags = {name: _tag(text) if name in apart else everything for name, text in stages.items()}
-    files |= _unasked(manifest) | monitoring.files(designing.expected(manifest, machine, place))
+    files |= monitoring.files(designing.expected(manifest, machine, place))
+    # Compose starts the profiles that this names; always there, or one would go on for ever.
+    files[".env"] = f"COMPOSE_PROFILES={','.join(composition.profiles)}\n"
     files["compose.yml"] = containers.compose(composition, tags)
     return Rendered(
         composition=composition,
@@ -84,16 +86,6 @@ def rendered(source: Source) -> Rendered:
         requirements=(pins, *sets.values()),
         python=python,
     )
-
-
-def _unasked(manifest: Manifest) -> dict[str, str]:
-    """Return the file that has Compose start a profile that nobody names."""
-    from pgstead.design import store_container
-    from pgstead.model.containers import STORE
-
-    if not store_container.is_there(manifest):
-        return {}
-    return {".env": f"COMPOSE_PROFILES={STORE}\n"}
 
 
 def _tag(inputs: object) -> str:

@@ -87,7 +87,7 @@ def run(line: Line) -> int:
         case "up":
             return composed_up.up(line, _directory(line, place))
         case "down":
-            return _engine(line, place).run("down")
+            return _engine(line, place).down()
         case "destroy":
             return _destroy(line, place)
         case "restore" if "--in-place" in line.words and "--rehearse" not in line.words:
@@ -175,4 +175,4 @@ def _destroy(line: Line, place: str) -> int:
             "destroy removes all containers and volumes, the data too",
             hint="`pgstead destroy --target compose --yes` does it",
         )
-    return engine.run("down", "--volumes", "--rmi", "local")
+    return engine.down("--volumes", "--rmi", "local")

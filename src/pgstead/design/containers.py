@@ -144,10 +144,7 @@ def _refuse(manifest: Manifest) -> None:
 
 
 def composition(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Composition:
-    """Return the containers of a stead, sized as its design is.
-
-    `host` is this machine; `place` is where the manifest lies in the containers.
-    """
+    """Return the containers of a stead, sized for `host`; the manifest lies at `place` in them."""
     internal, edge = subnets(manifest)
     network = ipaddress.ip_network(internal)
     return Composition(
@@ -157,6 +154,7 @@ def composition(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Comp
         given=str([*network.subnets(prefixlen_diff=1)][1]),
         gateway=str(network[1]),
         edge=edge,
+        profiles=(*monitoring_containers.asked(manifest), *store_container.asked(manifest)),
     )
 
 

@@ -203,6 +203,16 @@ def test_who_watches_is_there_only_when_asked_for() -> None:
     }
 
 
+def test_who_is_asked_to_watch_is_started_with_the_others() -> None:
+    watched = f'{SERVICE}\n[containers]\nprofiles = ["monitoring", "monitoring"]\n'
+    told, alone = _composition(watched), _composition()
+    assert told.profiles == ("monitoring",)
+    assert {c.name for c in told.started} - {c.name for c in alone.started} == {
+        "prometheus",
+        "alertmanager",
+    }
+
+
 def test_the_design_that_is_expected_reaches_services_by_name() -> None:
     design = containers.expected(_manifest(), world.host())
     assert [s.host for s in design.services] == ["api-shop.internal"]
