@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -60,8 +60,11 @@ def _put(path: Path, content: bytes) -> bool:
     return True
 
 
-def copy_trees(directory: Path, trees: Mapping[str, Path]) -> bool:
-    """Make `directory` hold these files and trees alone; return whether anything changed."""
+def copy_trees(directory: Path, trees: Mapping[str, Path], without: Collection[Path] = ()) -> bool:
+    """Make `directory` hold these files and trees alone; return whether anything changed.
+
+    `without` are directories that are left out.
+    """
     wanted: dict[Path, Path] = {}
     for target, source in trees.items():
         if not source.exists():
@@ -69,7 +72,7 @@ def copy_trees(directory: Path, trees: Mapping[str, Path]) -> bool:
                 f"the manifest names {source}, and there is nothing",
                 hint="paths in the manifest start from where it lies",
             )
-        for path in _files(source):
+        for path in _files(source, without):
             wanted[directory / target / path.relative_to(source)] = path
     changed = False
     for path in _files(directory) if directory.is_dir() else ():
@@ -81,24 +84,24 @@ def copy_trees(directory: Path, trees: Mapping[str, Path]) -> bool:
     return changed
 
 
-def digest(trees: Mapping[str, Mapping[str, Path]]) -> str:
+def digest(trees: Mapping[str, Mapping[str, Path]], without: Collection[Path] = ()) -> str:
     """Return one word for the names and contents of all that is copied."""
     told = hashlib.sha256()
     for name, sources in sorted(trees.items()):
         for target, source in sorted(sources.items()):
-            for path in _files(source):
+            for path in _files(source, without):
                 place = Path(name, target, path.relative_to(source))
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 told.update(f"{place} {content}\n".encode())
     return told.hexdigest()
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _files(place: Path, without: Collection[Path] = ()) -> Iterator[Path]:
     if place.is_file():
         yield place
         return
     for folder, names, files in os.walk(place):
-        names[:] = sorted(set(names) - _LEFT_OUT)
+        names[:] = sorted(n for n in set(names) - _LEFT_OUT if Path(folder, n) not in without)
         yield from (Path(folder, name) for name in sorted(files) if not name.endswith(".pyc"))
 
 

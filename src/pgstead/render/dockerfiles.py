@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pgstead.catalog import gaps
+from pgstead.design import container_directories
 from pgstead.design.containers import POOLER_FLOOR
 from pgstead.manifest.document import Manifest
 from pgstead.model.containers import (
@@ -165,11 +166,13 @@ def _packages(manifest: Manifest, sets: Mapping[str, str]) -> str:
 def _application(manifest: Manifest, place: str) -> str:
     """Copy what changes often last, so that the builder's cache holds the rest."""
     packages = f"{PACKAGES}/lib/python{manifest.containers.python}/site-packages"
+    files, owner = container_directories.directories(manifest, place), manifest.containers.uid
+    install = f"install --directory --owner={owner} --group={owner} --mode=0700"
     return (
         "COPY --chmod=0755 pgstead /usr/local/bin/pgstead\n"
         f"COPY toolbox {packages}\n"
         f"COPY application {STEAD}\n"
-        f"COPY stead {place}\n"
+        f"COPY stead {place}\n" + (f"RUN {install} {' '.join(files)}\n" if files else "")
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import tempfile
 import urllib.request
 from pathlib import Path
 
@@ -35,15 +37,61 @@ def test_a_system_by_its_own_manifest_is_healthy_answers_and_keeps_its_promises(
             contained.compose("down", "--volumes", "--timeout", "20", check=False)
 
 
+# Debian's newest has one major version. For another, an image of ours stands for the official one:
+# Debian's stable has 17, and what is taken of PGDG's packages there comes from the newest here.
+NEWEST = 18
+_BASE = "docker.io/library/debian:trixie-slim"
+_OFFICIAL = "localhost/pgstead-tests-postgres:{major}"
+_BUILT = f"""\
+FROM {_BASE}
+RUN groupadd --gid 999 postgres && \\
+ useradd --uid 999 --gid 999 --home-dir /var/lib/postgresql postgres && \\
+ echo 'deb http://deb.debian.org/debian forky main' >/etc/apt/sources.list.d/newest.list && \\
+ printf 'Package: *\\nPin: release n=forky\\nPin-Priority: 50\\n\\n' \\
+  >/etc/apt/preferences.d/newest && \\
+ printf 'Package: pgbouncer\\nPin: release n=forky\\nPin-Priority: 990\\n' \\
+  >>/etc/apt/preferences.d/newest && \\
+ apt-get update && apt-get install -y --no-install-recommends postgresql-common && \\
+ echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf && \\
+ apt-get install -y --no-install-recommends postgresql-{{major}}
+ENTRYPOINT ["postgres"]
+"""
+_OTHERS = f"""
+[containers]
+requirements = "{{requirements}}"
+python = "3.13"
+network = "{{network}}"
+
+[containers.image]
+base = "{_BASE}"
+server = "{_OFFICIAL}"
+pooler = "{_OFFICIAL}"
+"""
+
+
+def _images(major: int) -> str:
+    if major == NEWEST:
+        return IMAGES
+    with tempfile.TemporaryDirectory() as place:
+        Path(place, "Dockerfile").write_text(_BUILT.format(major=major))
+        words = ["docker", "build", "--tag", _OFFICIAL.format(major=major), place]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return _OTHERS.replace("{major}", str(major))
+
+
 def _changed(place: Path, system: System) -> LiveStead:
     """Change ports, name and images of a system's manifest, and nothing else."""
     manifest = place / "systems" / system.name / "pgstead.toml"
     ports = free_ports(3)
-    told = iter(ports)
-    text = re.sub(r"(?m)^port = \d+", lambda _: f"port = {next(told)}", manifest.read_text())
+    free = iter(ports)
+    text = re.sub(r"(?m)^port = \d+", lambda _: f"port = {next(free)}", manifest.read_text())
     text = re.sub(r'(?m)^name = "[^"]+"', 'name = "test-system"', text, count=1)
     text = text.replace("[server]\n", '[server]\nmemory = "4GB"\n', 1)
     text = re.sub(r"(?ms)^\[containers\].*?(?=^\[|\Z)", "", text)
-    images = IMAGES.format(requirements=CHECKOUT / "requirements.lock", network="10.213.57.0/24")
+    major = re.search(r"(?m)^major = (\d+)", text)
+    assert major is not None
+    told = _images(int(major[1]))
+    images = told.format(requirements=CHECKOUT / "requirements.lock", network="10.213.57.0/24")
     manifest.write_text(text + images)
     return LiveStead(manifest.parent, ports[0], ports[1], ports[2])
