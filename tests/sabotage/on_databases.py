@@ -262,7 +262,7 @@ def birthdays_can_be_moved(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("SCH-011", also=("SCH-002",))
+@sabotage("SCH-011", also=("SCH-002", "PII-002"))  # an erasure comes by it, too
 def orphans_are_kept(scene: Scene) -> Iterator[Design | None]:
     """A foreign key no longer deletes with its parent."""
     change = (

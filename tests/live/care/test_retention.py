@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from pgstead.model.backup import Task
 from pgstead.model.retention import Rule
 from pgstead.workflows import retention
 from tests.fix_stead import LiveStead
+from tests.waiting import until
 
 OWNED = """
     INSERT INTO users (email, name) VALUES ('keeper@example.com', 'K') ON CONFLICT DO NOTHING;
@@ -295,10 +295,3 @@ def so_far(stead: LiveStead) -> int:
     newest = care.runs.runs(Task.RETENTION, limit=1)
     details: Any = [run.detail for run in newest if run.ending == "running"]
     return sum(table["rows"] for detail in details for table in detail.get("tables", ()))
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)

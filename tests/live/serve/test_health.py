@@ -12,7 +12,8 @@ import pytest
 
 from tests.live.freezing import frozen
 from tests.live.scratch import Scratch
-from tests.live.service import Running, down, serving, wait_until
+from tests.live.service import Running, down, serving
+from tests.waiting import until
 
 PATHS = ("/health", "/health/ready", "/health/startup", "/health/db")
 
@@ -83,7 +84,7 @@ def test_without_its_database_it_is_alive_and_not_healthy_and_recovers(scratch: 
             answer = api.get("/users")
             assert answer.status_code == 503
             assert answer.headers["retry-after"]
-        wait_until(lambda: api.get("/health/ready").status_code == 200, "it is ready again")
+        until(lambda: api.get("/health/ready").status_code == 200, "it is ready again")
         assert api.get("/users").status_code == 200
 
 
@@ -96,7 +97,7 @@ def test_it_starts_without_its_database_says_so_and_waits(scratch: Scratch) -> N
         assert api.get("/health/startup").json()["status"] == "starting"
         assert "not ready: no connection to jeex_idea" in running.log.read_text()
     try:
-        wait_until(lambda: api.get("/health/startup").status_code == 200, "it has started")
+        until(lambda: api.get("/health/startup").status_code == 200, "it has started")
         with down(scratch):
             assert api.get("/health/startup").status_code == 200  # once is enough
     finally:
@@ -117,7 +118,7 @@ def test_a_database_that_hangs_is_told_within_a_second(scratch: Scratch) -> None
             began = time.monotonic()
             assert api.get("/health/live").status_code == 200
             assert time.monotonic() - began < 0.5
-        wait_until(lambda: api.get("/health/ready").status_code == 200, "it answers again")
+        until(lambda: api.get("/health/ready").status_code == 200, "it answers again")
 
 
 def test_many_who_ask_at_once_cost_one_probe(service: Running, scratch: Scratch) -> None:
@@ -127,7 +128,7 @@ def test_many_who_ask_at_once_cost_one_probe(service: Running, scratch: Scratch)
     assert {a.status_code for a in answers} == {503}
     # one connection of the pool, not twenty
     assert max(a.json()["connections_in_use"] for a in answers) <= 1
-    wait_until(lambda: service.client.get("/health").status_code == 200, "it answers again")
+    until(lambda: service.client.get("/health").status_code == 200, "it answers again")
 
 
 def test_another_revision_is_not_ready_and_says_the_way_out(
@@ -181,9 +182,7 @@ def test_a_pool_in_full_use_is_told(scratch: Scratch) -> None:
         with scratch.admin("jeex_idea") as admin, admin.transaction():
             admin.execute("LOCK TABLE users")
             blocked = pool.submit(httpx.get, f"{url}/users", headers=asking, timeout=30)
-            wait_until(
-                lambda: httpx.get(f"{url}/health/db").json()["connections_in_use"] == 1, "in use"
-            )
+            until(lambda: httpx.get(f"{url}/health/db").json()["connections_in_use"] == 1, "in use")
             answer = httpx.get(f"{url}/users?email=a", headers=asking)
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:pgstead:problem:pool-exhausted"

@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.fix_stead import LiveStead
 from tests.live.alerts.faults import blocked, does, idle, slot, stopped
 from tests.live.freezing import frozen
-from tests.live.telemetry.seen import until
 from tests.live.telemetry.test_health import hanging
+from tests.waiting import until
 
 WRONG = "Sesam9-is-wrong"
 

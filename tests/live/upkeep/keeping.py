@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from pgstead.model.design import Design
 from pgstead.model.upkeep import APPLICATION, ChoreRun, Outcome
 from pgstead.workflows import upkeep
 from tests.fix_stead import LiveStead
+from tests.waiting import until
 
 DATABASE = "jeex_idea"
 ROLE = "pgstead_upkeep"
@@ -85,13 +85,6 @@ def there(stead: LiveStead) -> bool:
             "SELECT FROM pg_stat_activity WHERE application_name = %s", [APPLICATION]
         ).fetchone()
     return seen is not None
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -19,9 +19,9 @@ from tests.live.upkeep.keeping import (
     of,
     there,
     unmade,
-    until,
     without_rights,
 )
+from tests.waiting import until
 
 
 def test_a_reindex_whose_lock_is_not_to_be_had_leaves_nothing_and_is_done_next_time(

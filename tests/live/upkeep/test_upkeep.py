@@ -34,9 +34,9 @@ from tests.live.upkeep.keeping import (
     newest,
     of,
     running,
-    until,
     without_rights,
 )
+from tests.waiting import until
 
 
 @contextmanager
