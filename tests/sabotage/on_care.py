@@ -56,7 +56,7 @@ def retention_was_hindered(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("INT-001", alone=True)
+@sabotage("INT-001", also=("SCH-002", "SCH-003"), alone=True)
 def a_constraint_was_never_validated(scene: Scene) -> Iterator[Design | None]:
     """A migration was in a hurry, and its second half never came."""
     with scene.done_and_undone(
