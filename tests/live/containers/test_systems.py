@@ -1,4 +1,4 @@
-"""Each system by its own manifest in containers: healthy, answering, proven."""
+"""All systems by one manifest, and each by its own, in containers: healthy, answering, proven."""
 
 from __future__ import annotations
 
@@ -14,27 +14,55 @@ import pytest
 
 from tests.fix_stead import CHECKOUT, LiveStead, free_ports, workplace
 from tests.live.containers.contained import IMAGES, Contained
-from tests.live.service import SYSTEMS, System
+from tests.live.service import SYSTEMS
+
+MANIFESTS = (".", *(f"systems/{system.name}" for system in SYSTEMS))
 
 
-@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: system.name)
-def test_a_system_by_its_own_manifest_is_healthy_answers_and_keeps_its_promises(
-    system: System,
-) -> None:
+@pytest.mark.parametrize("where", MANIFESTS)
+def test_a_manifest_of_ours_is_healthy_answers_and_keeps_its_promises(where: str) -> None:
     with workplace() as place:
         left_out = shutil.ignore_patterns("__pycache__", ".pgstead", "containers")
         shutil.copytree(CHECKOUT / "systems", place / "systems", ignore=left_out)
-        contained = Contained(_changed(place, system))
+        shutil.copy(CHECKOUT / "pgstead.toml", place)
+        stead, services = _changed(place / where / "pgstead.toml")
+        contained = Contained(stead)
         try:
             contained.run("up")
             contained.wait_until_healthy()
             contained.wait_for_api()
-            url = f"http://127.0.0.1:{contained.stead.api_port}/health"
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                assert json.load(answer)["status"] == "healthy"
+            assert [_health(port) for port in services] == ["healthy"] * len(services)
+            named = "\nfiles = " in stead.manifest.read_text()
+            assert _files_are_shared(contained) == named
             assert contained.broken() == []
         finally:
             contained.compose("down", "--volumes", "--timeout", "20", check=False)
+
+
+def _health(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10) as answer:
+        return json.load(answer)["status"]
+
+
+def _files_are_shared(contained: Contained) -> bool:
+    """Have the service write a file that a row might name; who removes it sees it."""
+    services = json.loads(contained.compose("config", "--format", "json"))["services"]
+    found = (
+        (name, mount["target"])
+        for name, told in services.items()
+        for mount in told["volumes"]
+        if name.startswith("api-") and mount["source"].startswith("files-")
+    )
+    api, place = next(found, ("", ""))
+    if not api:
+        return False
+    write, read = (
+        f"umask 077; echo hers >{place}/one.csv",
+        f"stat -c %a {place}; cat {place}/one.csv",
+    )
+    contained.compose("exec", "-T", api, "sh", "-c", write)
+    told = contained.compose("exec", "-T", "agent", "sh", "-c", read)
+    return told.split() == [b"700", b"hers"]
 
 
 # Debian's newest has one major version. For another, an image of ours stands for the official one:
@@ -80,12 +108,12 @@ def _images(major: int) -> str:
     return _OTHERS.replace("{major}", str(major))
 
 
-def _changed(place: Path, system: System) -> LiveStead:
-    """Change ports, name and images of a system's manifest, and nothing else."""
-    manifest = place / "systems" / system.name / "pgstead.toml"
-    ports = free_ports(3)
+def _changed(manifest: Path) -> tuple[LiveStead, list[int]]:
+    """Change ports, name and images of a manifest, and no more; return its services' ports too."""
+    text = manifest.read_text()
+    ports = free_ports(len(re.findall(r"(?m)^port = ", text)))
     free = iter(ports)
-    text = re.sub(r"(?m)^port = \d+", lambda _: f"port = {next(free)}", manifest.read_text())
+    text = re.sub(r"(?m)^port = \d+", lambda _: f"port = {next(free)}", text)
     text = re.sub(r'(?m)^name = "[^"]+"', 'name = "test-system"', text, count=1)
     text = text.replace("[server]\n", '[server]\nmemory = "4GB"\n', 1)
     text = re.sub(r"(?ms)^\[containers\].*?(?=^\[|\Z)", "", text)
@@ -94,4 +122,4 @@ def _changed(place: Path, system: System) -> LiveStead:
     told = _images(int(major[1]))
     images = told.format(requirements=CHECKOUT / "requirements.lock", network="10.213.57.0/24")
     manifest.write_text(text + images)
-    return LiveStead(manifest.parent, ports[0], ports[1], ports[2])
+    return LiveStead(manifest.parent, ports[0], ports[1], ports[2]), ports[2:]
