@@ -74,13 +74,7 @@ def parse(arguments: Sequence[str]) -> Line | None:
 
 def run(line: Line) -> int:
     """Carry the command out. Raises SteadError."""
-    name, _, place = line.target.partition(":")
-    if name != _NAME:
-        raise UsageError(
-            f"there is no target {name!r}", hint="--target compose, or compose:DIRECTORY"
-        )
-    if line.command in _HERE:
-        raise UsageError(f"`{line.command}` is about this machine", hint="leave --target out")
+    place = _understood(line)
     from pgstead.cli import composed_up
 
     match line.command:
@@ -101,6 +95,24 @@ def run(line: Line) -> int:
             return _restore(line, engine)
         case _:
             return _inside(line, _engine(line, place))
+
+
+def _understood(line: Line) -> str:
+    """Return the place that the target names. Raises UsageError for what cannot be done there."""
+    name, _, place = line.target.partition(":")
+    if name != _NAME:
+        raise UsageError(
+            f"there is no target {name!r}", hint="--target compose, or compose:DIRECTORY"
+        )
+    if line.command in _HERE:
+        raise UsageError(f"`{line.command}` is about this machine", hint="leave --target out")
+    if line.command == "upgrade":
+        raise UsageError(
+            "`upgrade` needs the binaries of both versions, and an image has those of one",
+            hint="a minor release: `pgstead up --target compose --allow restart` with a new image;"
+            " a major one: docs/how-to/upgrade.md says how",
+        )
+    return place
 
 
 def _directory(line: Line, place: str) -> Path:

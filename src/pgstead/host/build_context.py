@@ -11,13 +11,12 @@ import importlib.metadata
 import os
 import re
 import shutil
-import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
 from pgstead.errors import HostError, NoNetworkError, UsageError
-from pgstead.host import programs
+from pgstead.host import pip
 from pgstead.host.files import problem
 
 _LEFT_OUT = frozenset({"__pycache__", ".git", ".pgstead", ".venv", "node_modules"})
@@ -187,20 +186,11 @@ def _all_there(wheels: Path, text: str) -> bool:
 
 
 def _download(listed: Path, wheels: Path, python: str) -> None:
-    command: Sequence[str] = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
-        "--disable-pip-version-check", "--only-binary=:all:", "--python-version", python,
-        "--dest", str(wheels), "--requirement", str(listed),
-    ]  # fmt: skip
-    outcome = programs.run(command, environment=dict(os.environ), timeout=900)
+    where = ("--python-version", python, "--dest", str(wheels), "--requirement", str(listed))
+    outcome = pip.run("download", *where, timeout=900)
     if outcome.ok:
         return
     told = " ".join(outcome.err.splitlines()[-2:])
-    if "No module named pip" in outcome.words:
-        raise HostError(
-            f"this interpreter has no pip: {sys.executable}",
-            hint=f"`{sys.executable} -m ensurepip` adds it",
-        )
     raise NoNetworkError(
         f"fetching packages for Python {python} failed: {told}",
         hint="check network, proxy and pip's configuration; `containers.python` names the version",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pgstead.catalog import gaps
+from pgstead.catalog.lookup import MAJORS
 from pgstead.design import container_directories
 from pgstead.design.containers import POOLER_FLOOR
 from pgstead.manifest.document import Manifest
@@ -53,7 +54,7 @@ def stages(
     major = manifest.server.major
     found = {
         "server": _server(manifest, major),
-        "pooler": _pooler(manifest, major),
+        "pooler": _pooler(manifest),
         "packages": _packages(manifest, sets),
         "toolbox": _toolbox(manifest, handed, place),
         "service": _service(manifest, place),
@@ -101,8 +102,8 @@ def server_image(manifest: Manifest) -> str:
 
 
 def pooler_image(manifest: Manifest) -> str:
-    """Return what the pooler's stage begins with: another server's image leaves it as it is."""
-    newest = gaps.newest_server(manifest.server.major)
+    """Return what the pooler's stage begins with, whichever version the server is of."""
+    newest = gaps.newest_server(max(MAJORS))
     told = manifest.containers.image.pooler
     return told or f"docker.io/library/postgres:{newest}-trixie"
 
@@ -126,10 +127,10 @@ def _server(manifest: Manifest, major: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pooler(manifest: Manifest, major: int) -> str:
+def _pooler(manifest: Manifest) -> str:
+    """Return a stage that hangs on no version of the server: an upgrade cuts off no client."""
     own = manifest.containers.image.server == BASE
     image = manifest.containers.image.base if own else pooler_image(manifest)
-    packages = ("pgbouncer", f"postgresql-client-{major}")
     floor = ".".join(map(str, POOLER_FLOOR))
     # What is older has known holes: the build ends rather than that it is run.
     check = (
@@ -137,12 +138,16 @@ def _pooler(manifest: Manifest, major: int) -> str:
         f' dpkg --compare-versions "$version" ge {floor} || '
         f'{{ echo "PgBouncer $version is older than {floor}" >&2; exit 1; }}'
     )
+    # not Debian's wrapper: that is a Perl program, at every look at the health
+    psql = (
+        'ln -s "$(ls -d /usr/lib/postgresql/*/bin/psql | sort -V | tail -n 1)" /usr/local/bin/psql'
+    )
     return (
         f"{_from(image, 'pooler')}USER root\n"
-        f"RUN {_user(manifest)} && {_install(*packages)}\n"
+        f"RUN {_user(manifest)} && {_install('pgbouncer', 'postgresql-client')}\n"
         f"RUN {check}\n"
+        f"RUN {psql}\n"
         f"RUN {_state(manifest)}\n"
-        f"ENV PATH=/usr/lib/postgresql/{major}/bin:$PATH\n"
         "USER postgres\n"
         'ENTRYPOINT ["/usr/sbin/pgbouncer"]\n'
     )

@@ -110,6 +110,14 @@ def test_the_toolbox_has_the_programs_of_both_versions_where_there_is_one_to_upg
     assert "RUN" not in dockerfiles.stages(manifest, (), {}, older=18)["upgrade"]  # the way back
 
 
+def test_the_pooler_is_the_same_whichever_version_the_server_is_of() -> None:
+    older, newer = (
+        dockerfiles.stages(parse(world.text(major=major)), (), {}) for major in (17, 18)
+    )
+    assert older["pooler"] == newer["pooler"]
+    assert older["server"] != newer["server"]
+
+
 def test_no_stage_that_runs_ends_as_root() -> None:
     stages = dockerfiles.text(dockerfiles.stages(parse(world.text()), (), {})).split("\nFROM ")
     for stage in stages[1:]:
