@@ -30,7 +30,7 @@ def _asked(tmp_path: Path) -> tuple[composed_upgrade._Upgrade, Path]:
         "start": f'echo "$*" >>{said}',
     }
     (tmp_path / "compose.yml").write_text("the older one\n")
-    work = composed_upgrade._Upgrade(engine(tmp_path, **words), tmp_path, 18)
+    work = composed_upgrade._Upgrade(engine(tmp_path, **words), tmp_path, 18, "x-upgrade")
     work.keep()
     (tmp_path / "compose.yml").write_text("the newer one\n")
     return work, said
@@ -89,7 +89,7 @@ def test_what_a_killed_run_kept_is_what_the_older_version_runs_by(
 
 def test_what_the_engine_refuses_is_told_inside(tmp_path: Path) -> None:
     refusing = engine(tmp_path, stop="exit 1", ps="true")
-    work = composed_upgrade._Upgrade(refusing, tmp_path, 18)
+    work = composed_upgrade._Upgrade(refusing, tmp_path, 18, "x-upgrade")
     assert work.obey("stop postgres 17").startswith("failed docker compose up ended with 1")
 
 

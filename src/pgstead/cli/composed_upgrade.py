@@ -7,8 +7,11 @@ on its output (`pgstead.host.engine_line`), and this side does it.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -40,6 +43,7 @@ class _Upgrade:
     engine: ComposeEngine
     directory: Path
     wanted: int  # major version
+    name: str  # of the container that upgrades
     renewed: bool = field(default=False, init=False)  # the server's container is the new one
 
     @property
@@ -106,17 +110,20 @@ def upgrade(line: Line, directory: Path) -> int:
     """Rehearse, upgrade, go back, or finish what was killed. Raises SteadError."""
     from pgstead.cli.composing import rendered
     from pgstead.cli.wiring import read_manifest
+    from pgstead.design.containers import label
     from pgstead.host.compose_engine import ComposeEngine
 
     console, source = Console(line.invocation), read_manifest(line.manifest)
     engine = ComposeEngine.find(directory)
     engine.must_answer()
     wanted = source.manifest.server.major
+    name = f"pgstead-{label(source.manifest.name)}-{UPGRADE}"
+    engine.end(name)  # one that a killed command left: what it had begun is written down
     older, pending = _found(engine)
     _must_differ(line, older, wanted, pending=pending)
     made = rendered(source, older=wanted if "--back" in line.words else older)
     refuse(engine, made.composition)
-    work = _Upgrade(engine, directory, wanted)
+    work = _Upgrade(engine, directory, wanted, name)
     work.keep()
     try:
         with console.working():
@@ -192,25 +199,29 @@ def _conducted(work: _Upgrade, line: Line) -> int:
     """Run it in its container, and do what it asks for; return its exit status."""
     from pgstead.host.engine_line import ASKED
 
-    words = ("run", "--rm", "-T", "--no-deps", "-e", f"{ASKED}=1", UPGRADE, *line.words)
-    with work.engine.converse(*words, heard=False) as inside:
+    words = ("run", "--rm", "-T", "--no-deps", "--name", work.name, "-e", f"{ASKED}=1", UPGRADE)
+    with work.engine.converse(*words, *line.words, heard=False) as inside:
         assert inside.stdin is not None
         assert inside.stdout is not None
-        with speaking(inside.stdin):
-            while (text := _read(inside.stdout, inside.stdin)) is not None:
-                _answer(work, text, inside.stdin)
-        return inside.wait()
+        with speaking(inside.stdin), _passed_on(inside.stdin):
+            for told in inside.stdout:
+                _answer(work, told.decode("utf-8", "replace"), inside.stdin)
+            return inside.wait()
 
 
-def _read(told: IO[bytes], listener: IO[bytes]) -> str | None:
-    """Return the next line; Ctrl-C is passed on, and what it takes back is conducted as well."""
-    while True:
-        try:
-            line = told.readline()
-        except KeyboardInterrupt:
-            _say(listener, "interrupt")
-            continue
-        return line.decode("utf-8", "replace") if line else None
+@contextmanager
+def _passed_on(listener: IO[bytes]) -> Generator[None]:
+    """Pass Ctrl-C inside: it is taken back there, and what that takes is asked for as well."""
+
+    def say(*_: object) -> None:
+        with suppress(OSError, ValueError):
+            os.write(listener.fileno(), b"interrupt\n")
+
+    before = signal.signal(signal.SIGINT, say)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _answer(work: _Upgrade, text: str, listener: IO[bytes]) -> None:

@@ -95,13 +95,16 @@ def hand_out() -> int:
 def check() -> int:
     """Refuse what `provision` would, before a container is made anew for it.
 
-    The state of another stead or another major version, and changes that were not allowed.
+    The state of another stead or another major version, half of an upgrade, and changes that were
+    not allowed.
     """
+    from pgstead.cli.wiring import refuse_half_upgraded
     from pgstead.model.operation import Impact
     from pgstead.workflows.planning import plan
     from pgstead.workflows.up import refuse_impact
 
     wired = _wired()
+    refuse_half_upgraded(wired.design.layout)
     if wired.ports.sql.answers():
         refuse_impact(plan(wired.design, wired.ports), Impact[_allowed().upper()])
     return 0

@@ -106,12 +106,6 @@ def _understood(line: Line) -> str:
         )
     if line.command in _HERE:
         raise UsageError(f"`{line.command}` is about this machine", hint="leave --target out")
-    if line.command == "upgrade":
-        raise UsageError(
-            "`upgrade` needs the binaries of both versions, and an image has those of one",
-            hint="a minor release: `pgstead up --target compose --allow restart` with a new image;"
-            " a major one: docs/how-to/upgrade.md says how",
-        )
     return place
 
 

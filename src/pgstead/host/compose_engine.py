@@ -124,6 +124,11 @@ class ComposeEngine:
         """Remove the containers, of all profiles; return the exit status."""
         return self.run("down", *options, environment=_ALL)
 
+    def end(self, name: str) -> None:
+        """Kill and remove one container by its own name, where it is there."""
+        docker = self.command[0] if len(self.command) > 1 else "docker"
+        _output([docker, "rm", "--force", name])
+
     def remove_unasked(self) -> None:
         """Remove the containers of profiles that are no longer asked for."""
         known = frozenset(self.ask("config", "--services", environment=_ALL).out.split())

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from functools import cache
 
 from pgstead.errors import NotRunningError
 from pgstead.host.engine_supervisor import EngineSupervisor
@@ -81,13 +82,10 @@ class LineSupervisor(EngineSupervisor):
             super().stop(name)
 
 
-_lines: list[EngineLine] = []
-
-
+@cache
 def _line() -> EngineLine:
-    if not _lines:
-        _lines.append(EngineLine())
-    return _lines[0]
+    """Return the one that this process has."""
+    return EngineLine()
 
 
 def supervising(design: Design, sql: Sql, console: PoolerConsole) -> EngineSupervisor:
