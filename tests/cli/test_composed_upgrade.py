@@ -15,6 +15,7 @@ from pgstead.cli.elsewhere import Line
 from pgstead.errors import UsageError
 from tests.cli.test_composed_up import engine
 
+STARTED = "up --detach --no-deps --no-recreate"
 CONFIG = '{"services": {"postgres": {"image": "x:1"}}}'
 
 
@@ -27,7 +28,6 @@ def _asked(tmp_path: Path) -> tuple[composed_upgrade._Upgrade, Path]:
         "no-start": f'echo "$*" >>{said}',
         "detach": f'echo "$*" >>{said}',
         "stop": f'echo "$*" >>{said}',
-        "start": f'echo "$*" >>{said}',
     }
     (tmp_path / "compose.yml").write_text("the older one\n")
     work = composed_upgrade._Upgrade(engine(tmp_path, **words), tmp_path, 18, "x-upgrade")
@@ -55,7 +55,7 @@ def test_the_server_is_made_anew_for_the_newer_version(
 ) -> None:
     work, said = asked
     assert work.obey("start postgres 18") == "done"
-    assert _commands(said)[-1] == "up --detach --no-deps --no-recreate postgres"
+    assert _commands(said)[-1] == f"{STARTED} postgres"
 
 
 def test_the_older_server_is_started_as_it_is_where_nothing_was_made_anew(
@@ -63,7 +63,7 @@ def test_the_older_server_is_started_as_it_is_where_nothing_was_made_anew(
 ) -> None:
     work, said = asked
     assert work.obey("start postgres 17") == "done"
-    assert _commands(said) == ["start postgres", "start wal-receiver"]
+    assert _commands(said) == [f"{STARTED} postgres", f"{STARTED} wal-receiver"]
 
 
 def test_the_older_server_comes_back_by_what_it_ran_by(
@@ -74,8 +74,8 @@ def test_the_older_server_comes_back_by_what_it_ran_by(
     assert work.obey("start postgres 17") == "done"
     assert work.compose.read_text() == "the older one\n"
     assert _commands(said)[-2:] == [
-        "up --detach --no-deps --no-recreate postgres",
-        "start wal-receiver",
+        f"{STARTED} postgres",
+        f"{STARTED} wal-receiver",
     ]
 
 

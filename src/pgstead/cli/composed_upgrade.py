@@ -75,7 +75,7 @@ class _Upgrade:
             if word == "stop":
                 self._stop(name)
             elif name != "postgres":
-                self._asked("start", name)
+                self._started(name)
             else:
                 self._start_server(int(major))
         except SteadError as error:
@@ -96,9 +96,13 @@ class _Upgrade:
             self.return_to_before()
             make_server_anew(self.engine)
         else:
-            self._asked("start", "postgres")
+            self._started("postgres")
         if _RECEIVER in self.engine.services():
-            self._asked("start", _RECEIVER)
+            self._started(_RECEIVER)
+
+    def _started(self, name: str) -> None:
+        """Start a container as it is; `docker compose start` would begin with `prepare`."""
+        self._asked("up", "--detach", "--no-deps", "--no-recreate", name)
 
     def _asked(self, *words: str) -> None:
         told = self.engine.ask(*words)
@@ -125,22 +129,32 @@ def upgrade(line: Line, directory: Path) -> int:
     refuse(engine, made.composition)
     work = _Upgrade(engine, directory, wanted, name)
     work.keep()
-    try:
+    with _as_before_after_failure(work, pending=pending):
         with console.working():
             console.step("writing what the images of both versions are built of")
             made.write(directory)
         engine.build(UPGRADE)
+    if "--rehearse" in line.words:
+        return _rehearsed(work, line, pending=pending)
+    return _done(work, line, source, console)
+
+
+@contextmanager
+def _as_before_after_failure(work: _Upgrade, *, pending: bool) -> Generator[None]:
+    try:
+        yield
     except BaseException:
         if not pending:
             _as_before(work)
         raise
-    if "--rehearse" in line.words:
-        try:
-            return engine.run("run", "--rm", "-T", "--no-deps", UPGRADE, *line.words)
-        finally:
-            if not pending:
-                _as_before(work)
-    return _done(work, line, source, console)
+
+
+def _rehearsed(work: _Upgrade, line: Line, *, pending: bool) -> int:
+    try:
+        return work.engine.run("run", "--rm", "-T", "--no-deps", UPGRADE, *line.words)
+    finally:
+        if not pending:
+            _as_before(work)
 
 
 def _found(engine: ComposeEngine) -> tuple[int, bool]:
