@@ -45,6 +45,7 @@ class _Upgrade:
     wanted: int  # major version
     name: str  # of the container that upgrades
     renewed: bool = field(default=False, init=False)  # the server's container is the new one
+    interrupted: bool = field(default=False, init=False)
 
     @property
     def before(self) -> Path:
@@ -191,15 +192,17 @@ def _done(work: _Upgrade, line: Line, source: Source, console: Console) -> int:
     """Have it done, and all containers be of the version that serves then."""
     engine = work.engine
     status = _conducted(work, line)
-    _, pending = _found(engine)
+    major, pending = _found(engine)
     if pending:
         raise SteadError(
             "the upgrade has not ended, one way or the other",
             hint="`pgstead upgrade --target compose` finishes it, or takes it back",
         )
-    if status != ExitStatus.DONE:
+    if major != work.wanted:  # whatever the engine says of how it ended
         _as_before(work)
-        return status
+        if work.interrupted:
+            raise KeyboardInterrupt
+        return status or ExitStatus.FAILED
     work.over()
     start(engine, console, Impact.RESTART)
     if not source.manifest.backup.enabled:
@@ -217,17 +220,18 @@ def _conducted(work: _Upgrade, line: Line) -> int:
     with work.engine.converse(*words, *line.words, heard=False) as inside:
         assert inside.stdin is not None
         assert inside.stdout is not None
-        with speaking(inside.stdin), _passed_on(inside.stdin):
+        with speaking(inside.stdin), _passed_on(work, inside.stdin):
             for told in inside.stdout:
                 _answer(work, told.decode("utf-8", "replace"), inside.stdin)
             return inside.wait()
 
 
 @contextmanager
-def _passed_on(listener: IO[bytes]) -> Generator[None]:
+def _passed_on(work: _Upgrade, listener: IO[bytes]) -> Generator[None]:
     """Pass Ctrl-C inside: it is taken back there, and what that takes is asked for as well."""
 
     def say(*_: object) -> None:
+        work.interrupted = True
         with suppress(OSError, ValueError):
             os.write(listener.fileno(), b"interrupt\n")
 
