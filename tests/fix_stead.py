@@ -103,6 +103,17 @@ port = {api}
 """
 
 
+# the database of another system, beside the one of MANIFEST
+SPECGEN = """
+[[databases]]
+name = "specgen"
+owner = "specgen_owner"
+app = "specgen"
+migrations = "systems/specgen"
+models = "systems.specgen.models:Base"
+prefix = "SPECGEN_"
+"""
+
 # A look each second, and a minute's wait is not what is tried.
 SAMPLED = """\
 true

@@ -135,5 +135,3 @@ viewer = member(WorkspaceRole.VIEWER)
 editor = member(WorkspaceRole.EDITOR)
 owner = member(WorkspaceRole.OWNER)
 ViewerAccess = Annotated[Access, Depends(viewer, scope="function")]
-OwnerAccess = Annotated[Access, Depends(owner, scope="function")]
-HolderAccess = Annotated[Access, Depends(holder(WorkspaceRole.OWNER), scope="function")]

@@ -234,6 +234,25 @@ def test_a_door_that_runs_as_it_is_wanted_is_left_as_it_is(
     assert said.read_text().rstrip().endswith("up --detach --remove-orphans --no-recreate")
 
 
+def test_who_is_no_longer_asked_to_watch_is_removed(tmp_path: Path) -> None:
+    # Compose tells the services of all profiles where it is asked for all.
+    told = {
+        "rm_": f'echo "$*" >>{tmp_path}/said',
+        "services": 'case "$COMPOSE_PROFILES" in *grafana*) echo postgres grafana ;;'
+        " *) echo postgres ;; esac",
+        "ps": f"echo '{row('postgres', 'c1', '')}'; echo '{row('grafana', 'c2', '')}'",
+    }
+    engine(tmp_path, **told).remove_unasked()
+    assert (tmp_path / "said").read_text().split()[-4:] == ["rm", "--stop", "--force", "grafana"]
+
+
+def test_down_ends_the_containers_of_all_profiles(tmp_path: Path) -> None:
+    engine(tmp_path, down=f'echo "$COMPOSE_PROFILES $*" >{tmp_path}/said').down("--volumes")
+    told = (tmp_path / "said").read_text()
+    assert told.startswith("collector,monitoring,grafana,store ")
+    assert told.endswith("down --volumes\n")
+
+
 NAMED = '\n[tls]\nca = "ca"\ncertificate = "crt"\nkey = "key"\n'
 
 

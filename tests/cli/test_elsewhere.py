@@ -47,6 +47,14 @@ def test_a_command_about_this_machine_is_refused_elsewhere() -> None:
         elsewhere.run(line)
 
 
+def test_an_upgrade_in_containers_is_refused_before_any_is_asked() -> None:
+    line = elsewhere.parse(["upgrade", "--target", "compose"])
+    assert line is not None
+    with pytest.raises(UsageError, match="both versions") as caught:
+        elsewhere.run(line)
+    assert "new image" in caught.value.hint
+
+
 def test_destroying_asks_for_a_yes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _compose_says(tmp_path, "2.40.3", monkeypatch)
     line = elsewhere.parse(["destroy", "--target", f"compose:{tmp_path}"])

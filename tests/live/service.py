@@ -6,9 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 from pgstead.app.encryption import keyfile
 from tests.live.scratch import Scratch, free_port, running_server
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,7 +111,7 @@ def serving_system(
         )
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
         try:
-            wait_until(lambda: _answers(client, process, log), "the service answers")
+            until(lambda: _answers(client, process, log), "the service answers")
             yield Running(process, client, port, log)
         finally:
             if process.poll() is None:
@@ -125,14 +125,6 @@ def _answers(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) 
         return client.get("/health/live").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def wait_until(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Wait for something to come true; say what did not."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -20,8 +20,9 @@ from tests.fix_stead import (
     free_ports,
     workplace,
 )
-from tests.live.service import SYSTEMS, System, wait_until
+from tests.live.service import SYSTEMS, System
 from tests.live.stairway import Stairway
+from tests.waiting import until
 
 _READ = r"^{}: (?P<rows>\d+) rows in (?P<tables>\d+) tables read"
 
@@ -71,7 +72,7 @@ def alone(request: pytest.FixtureRequest) -> Iterator[Alone]:
 
 
 def test_its_service_answers_on_its_own_port(alone: Alone) -> None:
-    wait_until(alone.is_ready, "the service is ready", 60)
+    until(alone.is_ready, "the service is ready", 60)
     health = httpx.get(alone.url("/health")).json()
     assert (health["status"], health["service"]) == ("healthy", alone.system.name)
     assert httpx.get(alone.url("/docs")).status_code == 200

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from pgstead.model.backup import Ending, Task
 from pgstead.model.design import Design
+from pgstead.prove.finding import Verdict
 from pgstead.workflows import change_history
 from tests.sabotage.damage import sabotage
 from tests.sabotage.on_audit import WHERE as AUDITED
@@ -35,7 +36,7 @@ def an_export_has_expired_a_week_ago(scene: Scene) -> Iterator[Design | None]:
 
 
 @contextmanager
-def failed(scene: Scene, task: Task) -> Iterator[None]:
+def failed(scene: Scene, task: Task, code: str) -> Iterator[None]:
     """Have the last run of a job failed; one that is well follows."""
     assert scene.ports.care is not None
     runs = scene.ports.care.runs
@@ -43,17 +44,19 @@ def failed(scene: Scene, task: Task) -> Iterator[None]:
     try:
         yield
     finally:
+        # from now on there is one: where nobody could tell before, somebody can
         runs.end(runs.begin(task, "sabotage"), Ending.DONE)
+        scene.baseline[code] = Verdict.KEPT
 
 
 @sabotage("RET-002", alone=True)
 def retention_was_hindered(scene: Scene) -> Iterator[Design | None]:
     """A lock was not to be had, and nobody looked."""
-    with failed(scene, Task.RETENTION):
+    with failed(scene, Task.RETENTION, "RET-002"):
         yield None
 
 
-@sabotage("INT-001", alone=True)
+@sabotage("INT-001", also=("SCH-002", "SCH-003"), alone=True)
 def a_constraint_was_never_validated(scene: Scene) -> Iterator[Design | None]:
     """A migration was in a hurry, and its second half never came."""
     with scene.done_and_undone(
@@ -78,7 +81,7 @@ def a_version_is_missing(scene: Scene) -> Iterator[Design | None]:
 @sabotage("INT-003", alone=True)
 def the_last_look_found_damage(scene: Scene) -> Iterator[Design | None]:
     """It was found on Sunday, and nobody read it on Monday."""
-    with failed(scene, Task.INTEGRITY):
+    with failed(scene, Task.INTEGRITY, "INT-003"):
         yield None
 
 

@@ -165,7 +165,7 @@ def a_column_was_added_by_hand(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("SCH-003")
+@sabotage("SCH-003", also=("INT-001", "UPK-001"))
 def an_index_is_invalid(scene: Scene) -> Iterator[Design | None]:
     """What a failed CREATE INDEX CONCURRENTLY leaves behind."""
     change = (
@@ -225,7 +225,7 @@ def keys_are_random(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("SCH-008", blinds=MAKER)
+@sabotage("SCH-008", blinds=(*MAKER, "TEN-025"))
 def a_privilege_is_missing(scene: Scene) -> Iterator[Design | None]:
     """The application may not insert into a table."""
     app = scene.plan.app
@@ -262,7 +262,7 @@ def birthdays_can_be_moved(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("SCH-011", also=("SCH-002",))
+@sabotage("SCH-011", also=("SCH-002", "PII-002"))  # an erasure comes by it, too
 def orphans_are_kept(scene: Scene) -> Iterator[Design | None]:
     """A foreign key no longer deletes with its parent."""
     change = (

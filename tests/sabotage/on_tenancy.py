@@ -94,7 +94,8 @@ def rows_can_be_written_for_others(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TEN-007", also=("TEN-002",))
+# the administrator writes what is asked about the keys of rows
+@sabotage("TEN-007", also=("TEN-002",), blinds=("SCH-009", "SCH-010", "SCH-011"))
 def the_administrator_is_shut_out(scene: Scene) -> Iterator[Design | None]:
     """The policy of the administrator is gone."""
     name = f"{POLICY}_admin"

@@ -21,7 +21,7 @@ from pgstead.app.environment import Settings
 from pgstead.app.target import Driver, Target
 from pgstead.cli.wiring import access_to
 from pgstead.prove.finding import Verdict
-from tests.fix_stead import CHECKOUT, LiveStead, short_directory, stead_in
+from tests.fix_stead import CHECKOUT, SPECGEN, LiveStead, short_directory, stead_in
 from tests.live.encryption.vault import Account, Base
 from tests.sabotage.damage import Sabotage
 from tests.sabotage.register import sabotages
@@ -33,14 +33,6 @@ VAULT = """
 name = "vault"
 models = "tests.live.encryption.vault:Base"
 prefix = "VAULT_"
-
-[[databases]]
-name = "specgen"
-owner = "specgen_owner"
-app = "specgen"
-migrations = "systems/specgen"
-models = "systems.specgen.models:Base"
-prefix = "SPECGEN_"
 """
 CAPABILITIES = ("schema", "tenancy", "encryption")
 AT_REST = ("ENC-006", "ENC-007")  # the machine's own: test_at_rest.py
@@ -96,7 +88,7 @@ def vault_scene() -> Iterator[Scene]:
     """Give a stead whose further applications encrypt, and share by membership."""
     directory: Path = short_directory()
     (directory / "tests").symlink_to(CHECKOUT / "tests")
-    with stead_in(directory, extra=VAULT) as stead:
+    with stead_in(directory, extra=VAULT + SPECGEN) as stead:
         stead.run("up")
         fill(stead)
         wired = stead.wired

@@ -6,7 +6,6 @@ other target its samples. What the sampler itself costs is sampled too.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -44,7 +43,6 @@ from pgstead.plan import health, statement_windows
 from pgstead.ports import Ports
 from pgstead.ports.telemetry import TelemetryPorts
 
-_log = logging.getLogger("pgstead.agent")
 _PATIENCE = 4.0  # seconds for all lanes together, at the most
 _TIDY = 3600.0  # seconds between two removals of what is old
 _COMPARED = 86_400.0  # seconds that a statement is compared with

@@ -64,11 +64,6 @@ class Credential:
     password: str = field(repr=False)
 
 
-def look_up(path: Path, login: Login) -> str:
-    """Return the password of the first line that matches. Raises PasswordError without values."""
-    return _matching(path, _lines(path), login)
-
-
 def credential(path: Path, login: Login) -> Credential:
     """Return who logs in for a user now: itself, or its stand-in while its password is changed.
 

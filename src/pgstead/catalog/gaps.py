@@ -49,11 +49,6 @@ def newest_server(major: int) -> str:
     return _table()["server"][str(major)]["newest"]
 
 
-def end_of_life(major: int) -> str:
-    """Return the date after which a major version gets no fixes (ISO)."""
-    return _table()["server"][str(major)]["ends"]
-
-
 def of_server(version: str) -> tuple[Notice, ...]:
     """Return what a PostgreSQL lacks against the newest minor release known."""
     found = re.match(r"(\d+)(?:\.(\d+))?", version)

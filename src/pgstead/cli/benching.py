@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from pgstead.cli.wiring import Wired
     from pgstead.ports import Progress
 
-_ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 _WARM = 1.0  # seconds: connections are made, caches filled
 _PREPARED = Callable[[str, Path], AbstractContextManager[Sequence[Request]]]
 
@@ -107,7 +106,7 @@ def _targets(asked: Asked, wired: Wired, stack: ExitStack) -> Iterator[Target]:
 def _of_service(
     wired: Wired, service: Service, stack: ExitStack, *, prepared: bool
 ) -> Iterator[Target]:
-    host = _ANYWHERE.get(service.host, service.host)
+    host = service.here
     own = [Request("GET /health/ready", "GET", "/health/ready")]
     if problem := Browser(host, service.port).say(own[0]):
         raise NotRunningError(

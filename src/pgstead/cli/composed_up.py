@@ -103,6 +103,7 @@ def _judged(engine: ComposeEngine, allow: Impact) -> frozenset[str]:
 def start(engine: ComposeEngine, console: Console, allow: Impact) -> None:
     """Have the engine start what does not run or is outdated, until all are healthy."""
     told = {"PGSTEAD_ALLOW": allow.word}
+    engine.remove_unasked()
     # Who runs as wanted goes on: Compose makes all anew whose network it takes for another one, and
     # with podman it takes every one for that. The rest goes before, so that it is made by the whole
     # file: the digest of a container says what it depends on, as far as that was named.
@@ -161,7 +162,7 @@ def option(line: Line, name: str) -> str:
 
 def refuse(engine: ComposeEngine, composition: Composition) -> None:
     """Raise where the engine's machine cannot have it: too small, or a port is taken."""
-    always = [container for container in composition.containers if not container.profile]
+    always = composition.started
     machine = engine.machine()
     if machine is not None:
         most = max(always, key=lambda container: container.limits.memory)
@@ -196,8 +197,8 @@ def _ports_must_be_free(engine: ComposeEngine, composition: Composition) -> None
     # podman tells the ports of what has ended, too
     running = (found for found in engine.containers() if found.state == "running")
     ours = {port for found in running for port in found.ports}
-    for container in composition.containers:
-        for published in container.published if not container.profile else ():
+    for container in composition.started:
+        for published in container.published:
             port = published.port
             if port not in ours and is_taken(published.address, port):
                 raise PortTakenError(

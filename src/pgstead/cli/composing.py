@@ -27,6 +27,7 @@ class Rendered:
     trees: Mapping[str, Mapping[str, Path]]  # copied: directory -> target -> source
     requirements: tuple[str, ...]  # texts of what pip fetches
     python: str
+    without: frozenset[Path]  # files that rows name: nothing of persons gets into an image
 
     def write(self, directory: Path, *, packages: bool = True) -> tuple[str, ...]:
         """Write what changed; return what that was. Raises NoNetworkError for the packages."""
@@ -35,7 +36,7 @@ class Rendered:
         build_context.claim(directory)
         changed = [*build_context.write(directory, self.files)]
         for name, trees in self.trees.items():
-            if build_context.copy_trees(directory / name, trees):
+            if build_context.copy_trees(directory / name, trees, self.without):
                 changed.append(f"{name}/")
         if packages:
             build_context.fetch_wheels(directory, self.requirements, self.python)
@@ -47,7 +48,7 @@ def rendered(source: Source) -> Rendered:
     from pgstead.design import containers as designing
     from pgstead.host import build_context, container, facts
     from pgstead.host.backup_tools import BARMAN, S3
-    from pgstead.model.containers import HOME, STEAD
+    from pgstead.model.containers import STEAD
     from pgstead.render import containers, dockerfiles, monitoring
 
     manifest = source.manifest
@@ -65,17 +66,16 @@ def rendered(source: Source) -> Rendered:
         "requirements.txt": build_context.for_python(pins, python),
         **{f"{name}.txt": build_context.for_python(text, python) for name, text in sets.items()},
         "pgstead": dockerfiles.LAUNCHER,
-        "stead/pgstead.toml": _text(source),
-        "stead/.pgstead/location": f"{HOME}\n",
-        "stead/.pgstead/.gitignore": "*\n",  # as `up` would write it, and cannot there
+        **_stead(source),
     }
     trees = {"toolbox": build_context.own_package(), "application": _application(source, root)}
-    everything = _tag((sorted(files.items()), build_context.digest(trees)))
+    everything = _tag((sorted(files.items()), build_context.digest(trees, _written(source))))
     stages = dockerfiles.stages(manifest, handed, _sets(manifest), place)
     # What holds no code of ours stays as it is when that changes: the server keeps running.
-    apart = dockerfiles.APART
-    tags = {name: _tag(text) if name in apart else everything for name, text in stages.items()}
-    files |= _unasked(manifest) | monitoring.files(designing.expected(manifest, machine, place))
+    tags = {n: _tag(t) if n in dockerfiles.APART else everything for n, t in stages.items()}
+    files |= monitoring.files(designing.expected(manifest, machine, place))
+    # Compose starts the profiles that this names; always there, or one would go on for ever.
+    files[".env"] = f"COMPOSE_PROFILES={','.join(composition.profiles)}\n"
     files["compose.yml"] = containers.compose(composition, tags)
     return Rendered(
         composition=composition,
@@ -83,17 +83,25 @@ def rendered(source: Source) -> Rendered:
         trees=trees,
         requirements=(pins, *sets.values()),
         python=python,
+        without=_written(source),
     )
 
 
-def _unasked(manifest: Manifest) -> dict[str, str]:
-    """Return the file that has Compose start a profile that nobody names."""
-    from pgstead.design import store_container
-    from pgstead.model.containers import STORE
+def _stead(source: Source) -> dict[str, str]:
+    """Return the manifest, and where the state lies."""
+    from pgstead.model.containers import HOME
 
-    if not store_container.is_there(manifest):
-        return {}
-    return {".env": f"COMPOSE_PROFILES={STORE}\n"}
+    return {
+        "stead/pgstead.toml": _text(source),
+        "stead/.pgstead/location": f"{HOME}\n",
+        "stead/.pgstead/.gitignore": "*\n",  # as `up` would write it, and cannot there
+    }
+
+
+def _written(source: Source) -> frozenset[Path]:
+    """Return the directories whose files applications write."""
+    named = (entry.files for entry in source.manifest.databases if entry.files)
+    return frozenset(Path(os.path.normpath(source.directory / name)) for name in named)
 
 
 def _tag(inputs: object) -> str:

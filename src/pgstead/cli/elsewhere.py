@@ -74,20 +74,14 @@ def parse(arguments: Sequence[str]) -> Line | None:
 
 def run(line: Line) -> int:
     """Carry the command out. Raises SteadError."""
-    name, _, place = line.target.partition(":")
-    if name != _NAME:
-        raise UsageError(
-            f"there is no target {name!r}", hint="--target compose, or compose:DIRECTORY"
-        )
-    if line.command in _HERE:
-        raise UsageError(f"`{line.command}` is about this machine", hint="leave --target out")
+    place = _understood(line)
     from pgstead.cli import composed_up
 
     match line.command:
         case "up":
             return composed_up.up(line, _directory(line, place))
         case "down":
-            return _engine(line, place).run("down")
+            return _engine(line, place).down()
         case "destroy":
             return _destroy(line, place)
         case "restore" if "--in-place" in line.words and "--rehearse" not in line.words:
@@ -97,6 +91,24 @@ def run(line: Line) -> int:
             return _restore(line, engine)
         case _:
             return _inside(line, _engine(line, place))
+
+
+def _understood(line: Line) -> str:
+    """Return the place that the target names. Raises UsageError for what cannot be done there."""
+    name, _, place = line.target.partition(":")
+    if name != _NAME:
+        raise UsageError(
+            f"there is no target {name!r}", hint="--target compose, or compose:DIRECTORY"
+        )
+    if line.command in _HERE:
+        raise UsageError(f"`{line.command}` is about this machine", hint="leave --target out")
+    if line.command == "upgrade":
+        raise UsageError(
+            "`upgrade` needs the binaries of both versions, and an image has those of one",
+            hint="a minor release: `pgstead up --target compose --allow restart` with a new image;"
+            " a major one: docs/how-to/upgrade.md says how",
+        )
+    return place
 
 
 def _directory(line: Line, place: str) -> Path:
@@ -175,4 +187,4 @@ def _destroy(line: Line, place: str) -> int:
             "destroy removes all containers and volumes, the data too",
             hint="`pgstead destroy --target compose --yes` does it",
         )
-    return engine.run("down", "--volumes", "--rmi", "local")
+    return engine.down("--volumes", "--rmi", "local")

@@ -16,10 +16,16 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from pgstead.catalog import gaps
-from pgstead.design import brought, compose, memory, monitoring_containers, store_container
+from pgstead.design import (
+    brought,
+    compose,
+    container_directories,
+    memory,
+    monitoring_containers,
+    store_container,
+)
 from pgstead.design.memory import GB, MB
 from pgstead.design.server import PRELOADED, cpus
-from pgstead.errors import ManifestError
 from pgstead.manifest.document import DatabaseEntry, Manifest
 from pgstead.model.containers import (
     CLUSTER,
@@ -98,7 +104,7 @@ def network(manifest: Manifest) -> ContainerNetwork:
 
 def inside(manifest: Manifest) -> Manifest:
     """Return the manifest as it is read in the containers. Raises ManifestError."""
-    _refuse(manifest)
+    container_directories.refuse(manifest)
     server = manifest.server.model_copy(
         update={"port": SERVER_PORT, "user": "", "bindir": _bindir(manifest)}
     )
@@ -128,26 +134,8 @@ def _opened(entry: DatabaseEntry) -> DatabaseEntry:
     )
 
 
-def _refuse(manifest: Manifest) -> None:
-    """Raise ManifestError for directories: in containers a volume stands in for each."""
-    for key, value in (
-        ("backup.directory", manifest.backup.directory),
-        ("backup.export.directory", manifest.backup.export.directory),
-    ):
-        if value:
-            raise ManifestError(
-                f"{key} names a directory of this machine, and containers do not see it",
-                hint="leave it out: it is in the volume `backup`, which a compose.override.yml may"
-                " put on another device",
-                key=key,
-            )
-
-
 def composition(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Composition:
-    """Return the containers of a stead, sized as its design is.
-
-    `host` is this machine; `place` is where the manifest lies in the containers.
-    """
+    """Return the containers of a stead, sized for `host`; the manifest lies at `place` in them."""
     internal, edge = subnets(manifest)
     network = ipaddress.ip_network(internal)
     return Composition(
@@ -157,6 +145,7 @@ def composition(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Comp
         given=str([*network.subnets(prefixlen_diff=1)][1]),
         gateway=str(network[1]),
         edge=edge,
+        profiles=(*monitoring_containers.asked(manifest), *store_container.asked(manifest)),
     )
 
 
@@ -170,8 +159,13 @@ def _placed(container: Container, place: str) -> Container:
     """Begin where the manifest lies; what it names may lie above."""
     if not container.directory:
         return container
-    below = container.directory.removeprefix(STEAD).strip("/")
-    return replace(container, directory=posixpath.normpath(f"{place}/{below}"))
+    mounts = (replace(mount, target=_below(place, mount.target)) for mount in container.mounts)
+    return replace(container, directory=_below(place, container.directory), mounts=tuple(mounts))
+
+
+def _below(place: str, path: str) -> str:
+    inside = path == STEAD or path.startswith(f"{STEAD}/")
+    return posixpath.normpath(place + path.removeprefix(STEAD)) if inside else path
 
 
 def _containers(manifest: Manifest, host: HostFacts) -> Iterator[Container]:
@@ -274,7 +268,8 @@ def toolbox_mounts(manifest: Manifest) -> tuple[Mount, ...]:
         if entry.service is not None:
             name = service_name(entry)
             mounts.append(Mount(name, f"{HOME}/{HANDED}/{name}"))
-    return (*mounts, *store_container.mounts(manifest))
+    files = container_directories.mounts(*manifest.databases)
+    return (*mounts, *files, *store_container.mounts(manifest))
 
 
 def _toolbox(*words: str) -> tuple[str, ...]:
@@ -360,6 +355,7 @@ def _service(manifest: Manifest, entry: DatabaseEntry) -> Container:
             Mount("telemetry", f"{HOME}/telemetry", read_only=True),
             # a secret is made when an application writes the first value of a person
             Mount("persons", f"{HOME}/persons"),
+            *container_directories.mounts(entry),
         ),
         published=(_published(manifest, told.port, told.port),),
         alias=network(manifest).hosts[f"api-{entry.name}"],

@@ -23,6 +23,11 @@ def containers(manifest: Manifest) -> Iterator[Container]:
     yield _grafana(manifest)
 
 
+def asked(manifest: Manifest) -> tuple[str, ...]:
+    """Return the profiles that are started, each once."""
+    return tuple(dict.fromkeys(manifest.containers.profiles))
+
+
 def _published(manifest: Manifest, port: int) -> tuple[Published]:
     return (Published(manifest.containers.publish, port, port),)
 

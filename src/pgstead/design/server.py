@@ -33,7 +33,6 @@ _DEPTH: Mapping[str, int] = MappingProxyType({"nvme": 256, "ssd": 200, "network"
 _RANDOM: Mapping[str, str] = MappingProxyType(
     {"nvme": "1.1", "ssd": "1.1", "network": "1.2", "hdd": "4"}
 )
-_MANUAL = "https://www.postgresql.org/docs/current/"
 
 
 def cpus(manifest: Manifest, host: HostFacts) -> tuple[float, str]:

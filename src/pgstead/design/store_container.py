@@ -50,6 +50,11 @@ def is_there(manifest: Manifest) -> bool:
     return manifest.containers.store and manifest.backup.enabled
 
 
+def asked(manifest: Manifest) -> tuple[str, ...]:
+    """Return the profile that it takes, where the manifest asks for it."""
+    return (STORE,) if is_there(manifest) else ()
+
+
 def used(manifest: Manifest) -> Manifest:
     """Return the manifest with the copy of the backups kept there. Raises ManifestError."""
     if not is_there(manifest):

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Generator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
-from pgstead.errors import StateDirectoryError
-from pgstead.host import processes
+from pgstead.host import processes, run_files
 from pgstead.model.backup import Ending, Run, Task
 from pgstead.ports import Journal
 
@@ -49,23 +48,11 @@ class BackupCatalog:
         self._path = Path(path)
         self._journal = journal
 
-    @contextmanager
-    def _open(self) -> Generator[sqlite3.Connection]:
-        try:
-            if not self._path.exists():
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._path.touch(mode=0o600)
-            with closing(sqlite3.connect(self._path, timeout=20, isolation_level=None)) as opened:
-                opened.execute("PRAGMA journal_mode = WAL")
-                opened.execute("PRAGMA synchronous = FULL")
-                opened.execute(_SCHEMA)
-                yield opened
-        except sqlite3.Error as error:
-            raise StateDirectoryError(
-                f"the catalog {self._path} cannot be used: {error}",
-                hint="free space there; a damaged one may be removed: the runs are forgotten then,"
-                " and nothing of what they did",
-            ) from error
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return run_files.opened(
+            self._path, "the catalog", _SCHEMA,
+            may_be_removed="the runs are forgotten then, and nothing of what they did",
+        )  # fmt: skip
 
     def begin(self, task: Task, cause: str, backup: str = "") -> int:
         """Write down that a run begins; return its number."""

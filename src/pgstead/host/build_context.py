@@ -11,13 +11,12 @@ import importlib.metadata
 import os
 import re
 import shutil
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
 from pgstead.errors import HostError, NoNetworkError, UsageError
-from pgstead.host import programs
+from pgstead.host import pip
 from pgstead.host.files import problem
 
 _LEFT_OUT = frozenset({"__pycache__", ".git", ".pgstead", ".venv", "node_modules"})
@@ -60,8 +59,11 @@ def _put(path: Path, content: bytes) -> bool:
     return True
 
 
-def copy_trees(directory: Path, trees: Mapping[str, Path]) -> bool:
-    """Make `directory` hold these files and trees alone; return whether anything changed."""
+def copy_trees(directory: Path, trees: Mapping[str, Path], without: Collection[Path] = ()) -> bool:
+    """Make `directory` hold these files and trees alone; return whether anything changed.
+
+    `without` are directories that are left out.
+    """
     wanted: dict[Path, Path] = {}
     for target, source in trees.items():
         if not source.exists():
@@ -69,7 +71,7 @@ def copy_trees(directory: Path, trees: Mapping[str, Path]) -> bool:
                 f"the manifest names {source}, and there is nothing",
                 hint="paths in the manifest start from where it lies",
             )
-        for path in _files(source):
+        for path in _files(source, without):
             wanted[directory / target / path.relative_to(source)] = path
     changed = False
     for path in _files(directory) if directory.is_dir() else ():
@@ -81,24 +83,24 @@ def copy_trees(directory: Path, trees: Mapping[str, Path]) -> bool:
     return changed
 
 
-def digest(trees: Mapping[str, Mapping[str, Path]]) -> str:
+def digest(trees: Mapping[str, Mapping[str, Path]], without: Collection[Path] = ()) -> str:
     """Return one word for the names and contents of all that is copied."""
     told = hashlib.sha256()
     for name, sources in sorted(trees.items()):
         for target, source in sorted(sources.items()):
-            for path in _files(source):
+            for path in _files(source, without):
                 place = Path(name, target, path.relative_to(source))
                 content = hashlib.sha256(path.read_bytes()).hexdigest()
                 told.update(f"{place} {content}\n".encode())
     return told.hexdigest()
 
 
-def _files(place: Path) -> Iterator[Path]:
+def _files(place: Path, without: Collection[Path] = ()) -> Iterator[Path]:
     if place.is_file():
         yield place
         return
     for folder, names, files in os.walk(place):
-        names[:] = sorted(set(names) - _LEFT_OUT)
+        names[:] = sorted(n for n in set(names) - _LEFT_OUT if Path(folder, n) not in without)
         yield from (Path(folder, name) for name in sorted(files) if not name.endswith(".pyc"))
 
 
@@ -184,20 +186,11 @@ def _all_there(wheels: Path, text: str) -> bool:
 
 
 def _download(listed: Path, wheels: Path, python: str) -> None:
-    command: Sequence[str] = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
-        "--disable-pip-version-check", "--only-binary=:all:", "--python-version", python,
-        "--dest", str(wheels), "--requirement", str(listed),
-    ]  # fmt: skip
-    outcome = programs.run(command, environment=dict(os.environ), timeout=900)
+    where = ("--python-version", python, "--dest", str(wheels), "--requirement", str(listed))
+    outcome = pip.run("download", *where, timeout=900)
     if outcome.ok:
         return
     told = " ".join(outcome.err.splitlines()[-2:])
-    if "No module named pip" in outcome.words:
-        raise HostError(
-            f"this interpreter has no pip: {sys.executable}",
-            hint=f"`{sys.executable} -m ensurepip` adds it",
-        )
     raise NoNetworkError(
         f"fetching packages for Python {python} failed: {told}",
         hint="check network, proxy and pip's configuration; `containers.python` names the version",

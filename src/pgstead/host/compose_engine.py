@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from pgstead.errors import HostError, MissingEngineError, NoNetworkError, NotRunningError
+from pgstead.model.containers import PROFILES
 
 _FLOOR = (2, 0)  # DEP-9: what waits for health is of Compose 2
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
@@ -23,6 +24,7 @@ _CANDIDATES = (("docker", "compose"), ("docker-compose",))
 _HINT = "https://docs.docker.com/compose/install/ says how it is installed"
 
 
+_ALL = {"COMPOSE_PROFILES": ",".join(PROFILES)}  # else the one of .env holds
 _CONFIGURED, _IMAGE = "com.docker.compose.config-hash", "com.docker.compose.image"
 _AWAY = re.compile(
     r"dial tcp|no such host|i/o timeout|TLS handshake|Temporary failure|connection refused"
@@ -117,6 +119,17 @@ class ComposeEngine:
         finally:
             signal.signal(signal.SIGINT, before)
         return done.returncode
+
+    def down(self, *options: str) -> int:
+        """Remove the containers, of all profiles; return the exit status."""
+        return self.run("down", *options, environment=_ALL)
+
+    def remove_unasked(self) -> None:
+        """Remove the containers of profiles that are no longer asked for."""
+        known = frozenset(self.ask("config", "--services", environment=_ALL).out.split())
+        running = {found.service for found in self.containers()}
+        if gone := running & known - self.services():
+            self.ask("rm", "--stop", "--force", *sorted(gone), environment=_ALL)
 
     def ask(
         self, *arguments: str, environment: Mapping[str, str] | None = None, given: bytes = b""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import sys
@@ -12,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from pgstead.errors import HostError, NoNetworkError
-from pgstead.host import programs
+from pgstead.host import pip
 from pgstead.host.files import problem, sync_directory
 from pgstead.model.layout import Layout
 
@@ -83,19 +82,11 @@ class PackageSet:
     def _install(self, tree: Path) -> None:
         pins = resources.files("pgstead.catalog").joinpath(f"data/{self.name}.txt")
         with resources.as_file(pins) as path:
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps"]
-            command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
-            command += ["--no-compile", "--target", str(tree), "--requirement", str(path)]
-            # pip is configured by the user's environment: proxies, mirrors, certificates
-            outcome = programs.run(command, environment=dict(os.environ), timeout=600)
+            where = ("--target", str(tree), "--requirement", str(path))
+            outcome = pip.run("install", "--require-hashes", "--no-compile", *where, timeout=600)
         if outcome.ok and (tree / self.package).is_dir():
             return
         told = " ".join(outcome.err.splitlines()[-2:])
-        if "No module named pip" in outcome.words:
-            raise HostError(
-                f"this interpreter has no pip: {sys.executable}",
-                hint=f"`{sys.executable} -m ensurepip` adds it",
-            )
         if "hash" in told.lower():
             raise HostError(
                 f"fetching {self.package} failed: {told}",

@@ -18,7 +18,6 @@ from pgstead.model.design import Design
 from pgstead.ports.integrity import BadPage
 
 _LONG = 24 * 3600.0
-_ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 # backend/backup/basebackup.c; the first five of a file are named, then only how many there are
 _BLOCK = re.compile(r'checksum verification failed in file "\.?/?([^"]+)", block (\d+)')
 _TOTAL = re.compile(r'file "\.?/?([^"]+)" has a total of (\d+) checksum verification failure')
@@ -67,8 +66,7 @@ class PageSums:
             "connect_timeout": "10",
         }
         if door is not None:
-            host = _ANYWHERE.get(door.hosts[0], door.hosts[0])
-            told |= {"host": host, "port": str(door.port), "sslmode": "verify-full"}
+            told |= {"host": door.here, "port": str(door.port), "sslmode": "verify-full"}
             told["sslrootcert"] = str(design.layout.ca)
         else:
             told |= {"host": str(design.layout.socket), "port": design.settings["port"]}

@@ -13,13 +13,11 @@ from pgstead.model.performance import Counted
 
 _PATIENCE = 5.0  # seconds
 _WANTED = "db_client_"
-_ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 def read(service: Service) -> Sequence[Counted]:
     """Return the samples of the client's instruments. Raises NotRunningError."""
-    host = _ANYWHERE.get(service.host, service.host)
-    connection = http.client.HTTPConnection(host, service.port, timeout=_PATIENCE)
+    connection = http.client.HTTPConnection(service.here, service.port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/metrics")
         answer = connection.getresponse()

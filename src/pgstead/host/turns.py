@@ -17,7 +17,6 @@ from pgstead.host.files import problem
 from pgstead.ports import Progress
 
 _POLL = 0.1
-_LEAVING = 10.0  # seconds for what a killed run has started
 
 
 class Turns:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pgstead.errors import StateDirectoryError
-from pgstead.host import processes
+from pgstead.host import processes, run_files
 from pgstead.model.upkeep import Chore, ChoreRun, Outcome, UpkeepRun, Work
 from pgstead.ports import Journal
 
@@ -63,25 +62,11 @@ class UpkeepFile:
         self._path = path
         self._journal = journal
 
-    @contextmanager
-    def _open(self) -> Generator[sqlite3.Connection]:
-        try:
-            if not self._path.exists():
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._path.touch(mode=0o600)
-            with closing(sqlite3.connect(self._path, timeout=20, isolation_level=None)) as opened:
-                opened.execute("PRAGMA journal_mode = WAL")
-                opened.execute("PRAGMA synchronous = FULL")
-                opened.execute("PRAGMA foreign_keys = ON")
-                for statement in _SCHEMA:
-                    opened.execute(statement)
-                yield opened
-        except (sqlite3.Error, OSError) as error:
-            raise StateDirectoryError(
-                f"the history of upkeep {self._path} cannot be used: {error}",
-                hint="free space there; a damaged one may be removed: what is to be done is read"
-                " from the server",
-            ) from error
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return run_files.opened(
+            self._path, "the history of upkeep", *_SCHEMA,
+            may_be_removed="what is to be done is read from the server",
+        )  # fmt: skip
 
     def begin(self, cause: str, planned: int, *, whole: bool = True) -> int:
         """Write down that a run begins; return its number."""

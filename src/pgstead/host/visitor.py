@@ -6,11 +6,8 @@ import psycopg
 from cryptography.hazmat.primitives import hashes
 
 from pgstead.errors import NotRunningError
-from pgstead.host import handshake
+from pgstead.host import doors, handshake
 from pgstead.model.design import Design
-
-_CONNECT = 10  # seconds
-_ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 class DoorVisitor:
@@ -26,30 +23,14 @@ class DoorVisitor:
             raise NotRunningError(
                 f"this stead has no {door} door", hint="`pgstead status` shows which there are"
             )
-        return _ANYWHERE.get(found.hosts[0], found.hosts[0]), found.port
+        return found.here, found.port
 
     def log_in(self, role: str, password: str, database: str, door: str) -> str:
         """Log in and out. Return why that was refused, empty where it was not."""
-        host, port = self._place(door)
+        self._place(door)  # there is one
         try:
-            with psycopg.connect(
-                host=host,
-                hostaddr="",
-                port=port,
-                user=role,
-                password=password,
-                dbname=database,
-                sslmode="verify-full",
-                sslrootcert=str(self._design.layout.ca),
-                sslcertmode="disable",
-                gssencmode="disable",
-                target_session_attrs="any",
-                client_encoding="UTF8",
-                application_name="pgstead rotate",
-                connect_timeout=_CONNECT,
-                options="",
-                autocommit=True,
-                prepare_threshold=None,
+            with doors.connect(
+                self._design, door, role, password, database=database, program="pgstead rotate"
             ) as connection:
                 connection.execute("SELECT 1")
         except psycopg.Error as error:

@@ -15,7 +15,6 @@ from pgstead.model.design import Design
 from pgstead.model.telemetry import Cadence, Metric, MetricKind, Sample
 
 _GAUGE = MetricKind.GAUGE
-_ANYWHERE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 _PLACES = 3  # data, WAL, backup
 _DOORS: Mapping[str, str] = {"direct": "server", "pooler": "pooler"}
 
@@ -116,9 +115,8 @@ class MachineVitals:
             door = self._design.door(name)
             if door is None or not door.tls:
                 continue
-            host = _ANYWHERE.get(door.hosts[0], door.hosts[0])
             try:
-                ends = handshake.not_after(host, door.port)
+                ends = handshake.not_after(door.here, door.port)
             except (OSError, ValueError) as error:
                 reason = f"the door shows no certificate now: {type(error).__name__}"
                 yield _unknown(NOT_AFTER, reason, role=role)

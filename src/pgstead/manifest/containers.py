@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -75,6 +75,9 @@ class Containers(Part):
     network: Annotated[str, AfterValidator(_subnet)] = Field(
         default="10.213.52.0/24",
         description="Addresses of the containers: one half internal, one half for published ports.",
+    )
+    profiles: tuple[Literal["collector", "monitoring", "grafana"], ...] = Field(
+        default=(), description="Who watches beside, of those."
     )
     store: Switch = Field(
         default=False,

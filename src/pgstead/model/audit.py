@@ -14,7 +14,6 @@ from typing import Any
 GENESIS = "0" * 64  # what the first record of all follows on
 LAG = 1.0  # seconds after which a line's outcome is settled, and its event written
 HISTORY_SCHEMA = "pgstead_audit"
-HISTORY_TABLE = "pgstead_audit.change"
 
 
 class Kind(StrEnum):

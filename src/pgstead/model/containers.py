@@ -13,7 +13,9 @@ CLUSTER = "/var/lib/postgresql"  # where PostgreSQL's images declare their volum
 MACHINE = "/etc/pgstead/machine.json"  # the machine that the design was reckoned for
 PACKAGES = "/opt/pgstead"  # the interpreter's environment
 TOOLCHAIN = "/opt/toolchain"
-STORE = "store"  # a store of backups beside
+STORE = "store"  # a store of backups beside, and its profile
+WATCHERS = ("collector", "monitoring", "grafana")  # profiles of who watches
+PROFILES = (*WATCHERS, STORE)
 STORE_KEYS = ("store-access-key", "store-secret-key")  # of the secrets
 HANDED = "handed"  # below HOME: what other containers see of it, a volume for each
 
@@ -101,6 +103,7 @@ class Composition:
     given: str  # CIDR within it; what the engine gives addresses from
     gateway: str  # address within it; the engine's own
     edge: str  # CIDR; the one that ports are published from
+    profiles: tuple[str, ...] = ()  # those that are started
 
     def container(self, name: str) -> Container:
         """Return one of them. Raises KeyError."""
@@ -108,6 +111,11 @@ class Composition:
         if found is None:
             raise KeyError(name)
         return found
+
+    @property
+    def started(self) -> tuple[Container, ...]:
+        """Those that `up` starts: without a profile, or of one that is asked for."""
+        return tuple(c for c in self.containers if not c.profile or c.profile in self.profiles)
 
     @property
     def volumes(self) -> tuple[str, ...]:

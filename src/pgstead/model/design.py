@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 
 from pgstead.model.alerts import AlertPlan
 from pgstead.model.at_rest import AtRestPlan
@@ -18,6 +19,14 @@ from pgstead.model.rotation import RotationPlan
 from pgstead.model.stead import Stead
 from pgstead.model.telemetry import TelemetryPlan
 from pgstead.model.upkeep import UpkeepPlan
+
+# compared, not bound
+_ALL = MappingProxyType({"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104
+
+
+def here(host: str) -> str:
+    """Return an address of this machine for one that stands for all of them."""
+    return _ALL.get(host, host)
 
 
 class Environment(StrEnum):
@@ -104,6 +113,11 @@ class Door:
     port: int
     tls: bool
 
+    @property
+    def here(self) -> str:
+        """Its address for who is on the same machine."""
+        return here(self.hosts[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -136,6 +150,11 @@ class Service:
     host: str
     port: int
     prefix: str  # "JEEX_"
+
+    @property
+    def here(self) -> str:
+        """Its address for who is on the same machine."""
+        return here(self.host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -89,6 +88,3 @@ class Integrity:
     def count(self, check: Check, number: int = 1) -> None:
         """Say that so many more were looked at."""
         self.looked[check.value] = self.looked.get(check.value, 0) + number
-
-
-DeclaredByDatabase = Mapping[str, Declared]

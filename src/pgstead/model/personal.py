@@ -42,7 +42,6 @@ KINDS = frozenset({
 })  # fmt: skip
 # Found again anywhere by its value. An address of a network is not: many have the same.
 IDENTIFYING = frozenset({"email", "name", "url"})
-UNREADABLE = frozenset({"argon2id", "digest", "sealed"})  # forms that sensitive values may have
 
 _MARK = re.compile(
     rf"\s*\[(?P<class>{'|'.join(Class)})(?:: (?P<kind>\w+))?(?:; (?P<tie>{'|'.join(Tie)}))?\]$"

@@ -25,7 +25,6 @@ class MetricKind(StrEnum):
 
     COUNTER = "counter"  # only grows, until a restart or a reset
     GAUGE = "gauge"
-    HISTOGRAM = "histogram"
 
 
 class Cadence(StrEnum):

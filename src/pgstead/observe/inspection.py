@@ -60,7 +60,6 @@ QUESTIONS: Mapping[Subject, tuple[Question, ...]] = {
     Subject.IO: (Question("database_io"), _cluster("checkpoints"), _cluster("io")),
 }
 
-Target = tuple[str, Callable[[], Connection]]
 _Told = tuple[dict[str, tuple[Row, ...]], tuple[Unseen, ...]]
 
 

@@ -22,7 +22,6 @@ from typing import LiteralString, cast
 
 from pgstead.model.telemetry import Cadence, Metric, MetricKind
 
-FLOORS = range(15, 19)
 _FILE = re.compile(r"^(?P<what>[a-z_]+)_(?P<floor>\d+)\.sql$")
 _DECLARED = re.compile(
     r"^-- (?P<kind>counter|gauge) (?P<name>[a-z][a-z0-9_]*) (?P<unit>\S+): (?P<text>\S.*)$"

@@ -17,7 +17,7 @@ from pgstead.model.address import Capability
 from pgstead.model.design import Service
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
-from pgstead.prove.witness import Witness, reachable
+from pgstead.prove.witness import Witness
 
 _ATTACKS: Mapping[str, str] = MappingProxyType({
     "a string that ends": "' OR '1'='1",
@@ -143,7 +143,7 @@ def _well_formed(schema: Mapping[str, Any]) -> str:
 
 
 def _asked(service: Service, path: str, headers: Mapping[str, str]) -> Answer[Told]:
-    host = reachable(service.host)
+    host = service.here
     tried = f"GET http://{host}:{service.port}{path} {dict(headers) or ''}".rstrip()
     with timed() as watch:
         asked = http.client.HTTPConnection(host, service.port, timeout=2 * _SLOW)

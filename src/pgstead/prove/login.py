@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,6 @@ from pgstead.prove.finding import Answer, Finding, answer, timed
 from pgstead.prove.refusal import Refusal, classified
 
 _HIDDEN = frozenset({"password", "connect_timeout", "gssencmode", "sslcertmode"})
-
-# What a client gets when it is let in, or let in further than it should be.
-AUTHENTICATED = frozenset({Refusal.LOGIN, Refusal.CONNECT, Refusal.DATABASE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +138,3 @@ def must_be_refused(
     if refusal in wanted:
         return tried.kept()
     return tried.unproven(f"refused, but for another reason ({refusal}); expected {expected}")
-
-
-def shown_parameters(parameters: Mapping[str, Any]) -> str:
-    """Return a connection string without what must not show."""
-    return make_conninfo("", **{k: v for k, v in parameters.items() if k not in _HIDDEN})

@@ -7,12 +7,9 @@ from pathlib import Path
 
 from psycopg import sql
 
-from pgstead.errors import SteadError
 from pgstead.model.address import Capability
-from pgstead.model.erasure import Erasure, erasures
-from pgstead.model.personal import Inventory
-from pgstead.observe.personal import inventory, trusted
-from pgstead.prove import sealed
+from pgstead.model.erasure import Erasure
+from pgstead.prove import persons, sealed
 from pgstead.prove.finding import CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
 from pgstead.prove.sealed import Sealed
@@ -53,32 +50,18 @@ def values_are_their_own(w: Witness) -> Iterator[Finding]:
 
 def _headers(column: Sealed) -> sql.Composed:
     """Ask for how many values there are, and how many do not say that a secret is needed."""
-    name = sql.Identifier(column.column)
-    form = "octet_length({c}) >= 34"
-    start = "{c}"
-    if column.textual:
-        form, start = "{c} ~ '^AQ[E-H][A-Za-z0-9+/]{{5}}'", "decode(left({c}, 8), 'base64')"
-    says = f"CASE WHEN {form} THEN get_byte({start}, 2) >= 128 ELSE false END"
-    bit = sql.SQL(trusted(says)).format(c=name)
-    return sql.SQL("SELECT count({c}), count({c}) FILTER (WHERE NOT {bit}) FROM {t}").format(
-        c=name, bit=bit, t=column.relation
-    )
+    return sql.SQL(
+        "SELECT count({c}), count({c}) FILTER (WHERE coalesce(get_byte({h}, 2) < 128, true))"
+        " FROM {t}"
+    ).format(h=column.header, c=sql.Identifier(column.column), t=column.relation)
 
 
 def _personal(w: Witness, column: Sealed) -> bool:
     """Say whether the database's comment says that a column tells something of a person."""
-    held = w.once(f"classes of {column.database}", lambda: _inventory(w, column.database))
+    held = w.once(f"classes of {column.database}", lambda: persons.held(w, column.database))
     name = (column.schema or "public", column.table)
     table = next((t for t in held.tables if t.full == name), None)
     return table is not None and any(c.name == column.column for c in table.personal)
-
-
-def _inventory(w: Witness, database: str) -> Inventory:
-    try:
-        with w.access.ports.sql.connect(database, read_only=True) as connection:
-            return inventory(connection, database, w.design.build.major)
-    except SteadError as error:
-        raise CannotTryError(f"the administrative socket: {error.message}") from error
 
 
 @promise(
@@ -88,14 +71,7 @@ def _inventory(w: Witness, database: str) -> Inventory:
     capability=ENCRYPTION,
 )
 def no_secret_is_back(w: Witness) -> Iterator[Finding]:
-    path = Path(w.design.layout.erasures)
-    try:
-        told = erasures(path.read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        told = ()
-    except OSError as error:
-        raise CannotTryError(f"the list of erasures cannot be read: {error}") from error
-    mine = [e for e in told if e.finished and w.design.database(e.database) is not None]
+    mine = [e for e in persons.erased(w) if e.finished]
     if not mine:
         raise CannotTryError("nobody was erased here", could_try=False)
     with timed() as watch:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pgstead.errors import SteadError
 from pgstead.model.address import Capability
 from pgstead.model.design import DatabasePlan
-from pgstead.model.erasure import Erasure, erasures
+from pgstead.model.erasure import Erasure
 from pgstead.model.personal import Inventory
 from pgstead.observe.personal import inventory, standing
+from pgstead.prove import persons
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
 from pgstead.prove.witness import Witness
@@ -21,11 +21,7 @@ _SHOWN = 8
 
 def _held(w: Witness, plan: DatabasePlan) -> Answer[Inventory]:
     with timed() as watch:
-        try:
-            with w.access.ports.sql.connect(plan.name, read_only=True) as connection:
-                found = inventory(connection, plan.name, w.design.build.major)
-        except SteadError as error:
-            raise CannotTryError(f"the administrative socket: {error.message}") from error
+        found = persons.held(w, plan.name)
     columns = sum(len(t.columns) for t in found.tables)
     return answer(f"the comments of {plan.name}'s columns", f"{columns} columns", found, watch)
 
@@ -83,7 +79,7 @@ def every_personal_table_is_reached(w: Witness) -> Iterator[Finding]:
     needs=("database",),
 )
 def nobody_is_back(w: Witness) -> Iterator[Finding]:
-    told = [e for e in _listed(w) if w.design.database(e.database) is not None]
+    told = persons.erased(w)
     if not told:
         raise CannotTryError("nobody was erased here", could_try=False)
     for database in dict.fromkeys(e.database for e in told):
@@ -99,23 +95,11 @@ def nobody_is_back(w: Witness) -> Iterator[Finding]:
         )
 
 
-def _listed(w: Witness) -> tuple[Erasure, ...]:
-    try:
-        return erasures(Path(w.design.layout.erasures).read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise CannotTryError(f"the list of erasures cannot be read: {error}") from error
-
-
 def _back(w: Witness, erasure: Erasure) -> bool:
-    try:
-        with w.access.ports.sql.connect(erasure.database, read_only=True) as connection:
-            held = inventory(connection, erasure.database, w.design.build.major)
-            table = next((t for t in held.tables if t.full == erasure.table), None)
-            return table is not None and standing(connection, table, erasure.key)
-    except SteadError as error:
-        raise CannotTryError(f"the administrative socket: {error.message}") from error
+    with w.administrative(erasure.database) as connection:
+        held = inventory(connection, erasure.database, w.design.build.major)
+        table = next((t for t in held.tables if t.full == erasure.table), None)
+        return table is not None and standing(connection, table, erasure.key)
 
 
 @promise(

@@ -108,13 +108,6 @@ def command_line(pid: int) -> bytes:
     return b""
 
 
-def environment(pid: int) -> bytes:
-    """Return the environment of a process, where we may read it."""
-    with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-        return (PROC / str(pid) / "environ").read_bytes()
-    return b""
-
-
 def mode(path: Path) -> int:
     """Return the permission bits of a path. Raises OSError."""
     return stat.S_IMODE(path.stat().st_mode)

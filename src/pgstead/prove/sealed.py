@@ -50,6 +50,20 @@ class Sealed:
         return sql.Identifier(*(part for part in (self.schema, self.table) if part))
 
     @property
+    def header(self) -> sql.Composed:
+        """The first six bytes of a value in SQL; NULL for what is no encrypted value."""
+        form = (
+            "CASE WHEN octet_length({c}) >= 34 AND get_byte({c}, 0) = 1 AND get_byte({c}, 1) = 1"
+            " THEN substring({c}, 1, 6) END"
+        )
+        base64_form = (
+            "CASE WHEN length({c}) >= 48 AND {c} ~ '^AQ[E-H][A-Za-z0-9+/]*={{0,2}}$'"
+            " THEN decode(left({c}, 8), 'base64') END"
+        )
+        chosen = base64_form if self.textual else form
+        return sql.SQL(chosen).format(c=sql.Identifier(self.column))
+
+    @property
     def binding(self) -> tuple[str, ...]:
         """The columns of the row that a value is bound to."""
         more = (name for name in (self.tenant, self.owner) if name is not None)

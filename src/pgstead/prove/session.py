@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from pgstead.prove.finding import Answer, CannotTryError, Evidence, Finding, answer, timed
+from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 
 Statement = str | sql.SQL | sql.Composed
 Rows = list[tuple[Any, ...]]
@@ -131,8 +131,3 @@ def described(result: Rows | psycopg.Error) -> str:
         return "no row"
     shown = "; ".join(", ".join(str(v) for v in row) for row in result[:8])
     return shown if len(result) <= 8 else f"{shown}; … ({len(result)} rows)"
-
-
-def refused_evidence(error: psycopg.Error, tried: str, at: str) -> Evidence:
-    """Return the evidence of a refusal outside of a session's own methods."""
-    return Evidence(tried, described(error), 0.0, at)

@@ -33,7 +33,7 @@ ORDER BY c.relname, a.attnum
 """
 
 _KEYS = """
-SELECT k.conrelid::bigint, k.confrelid::bigint, k.confdeltype::text,
+SELECT k.conrelid::bigint, k.confrelid::bigint,
        (SELECT array_agg(a.attname::text ORDER BY x.n)
         FROM unnest(k.conkey) WITH ORDINALITY AS x (c, n)
         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = x.c),
@@ -76,7 +76,6 @@ class ForeignKey:
     name: str
     table: int
     parent: int
-    on_delete: str  # pg_constraint.confdeltype: c cascade, a no action, r restrict, n set null
     columns: tuple[str, ...]
     referred: tuple[str, ...]
 
@@ -192,8 +191,8 @@ def _column(row: tuple[Any, ...], checks: Sequence[tuple[str, frozenset[str]]]) 
 
 def _references(rows: Rows) -> tuple[ForeignKey, ...]:
     return tuple(
-        ForeignKey(name, table, parent, action, tuple(columns), tuple(referred))
-        for table, parent, action, columns, referred, name in rows
+        ForeignKey(name, table, parent, tuple(columns), tuple(referred))
+        for table, parent, columns, referred, name in rows
     )
 
 

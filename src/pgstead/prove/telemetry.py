@@ -24,7 +24,7 @@ from pgstead.ports.telemetry import TelemetryPorts
 from pgstead.prove.finding import Answer, CannotTryError, Finding, answer, timed
 from pgstead.prove.promise import promise
 from pgstead.prove.session import DENIED
-from pgstead.prove.witness import Witness, reachable
+from pgstead.prove.witness import Witness
 
 TELEMETRY = Capability.TELEMETRY
 _NEEDS = ("telemetry",)
@@ -62,7 +62,7 @@ def ports_of(w: Witness) -> TelemetryPorts:
 
 def get(service: Service, path: str, accept: str = "*/*") -> Answer[Told]:
     """Ask a service; where nobody answers nothing is proven."""
-    host = reachable(service.host)
+    host = service.here
     tried = f"GET http://{host}:{service.port}{path}"
     with timed() as watch:
         asked = http.client.HTTPConnection(host, service.port, timeout=5)

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from pgstead.errors import SteadError
-from pgstead.model.design import DatabasePlan, Design, Door
+from pgstead.model.design import DatabasePlan, Design, Door, here
 from pgstead.model.resources import Role, RoleSetting
 from pgstead.ports import Row
 from pgstead.prove import processes, wire
@@ -103,7 +103,7 @@ class Witness:
     @property
     def places(self) -> tuple[tuple[Door, str], ...]:
         """Every door with every address that it listens on."""
-        return tuple((door, reachable(host)) for door in self.doors for host in door.hosts)
+        return tuple((door, here(host)) for door in self.doors for host in door.hosts)
 
     def people(self) -> tuple[tuple[str, DatabasePlan], ...]:
         """Return the roles of each database that log in."""
@@ -133,7 +133,7 @@ class Witness:
         proper = Login(
             user=role,
             database=database,
-            host=reachable(door.hosts[0]),
+            host=door.here,
             port=door.port,
             ca=str(self.design.layout.ca),
             passfile=str(self.design.layout.passfile(role)),
@@ -195,11 +195,19 @@ class Witness:
 
     @contextmanager
     def backstage(self, database: str = "postgres", *, write: bool = False) -> Generator[Session]:
-        """Open the administrative socket. `write` is for scratch roles, which are removed again."""
+        """Ask on the administrative socket. `write` is for scratch roles, removed again."""
+        with self.administrative(database, write=write) as connection:
+            connection.row_factory = tuple_row  # pyright: ignore[reportAttributeAccessIssue]
+            yield Session(connection, f"{self.design.superuser}@{database} by socket")
+
+    @contextmanager
+    def administrative(
+        self, database: str = "postgres", *, write: bool = False
+    ) -> Generator[psycopg.Connection[dict[str, Any]]]:
+        """Open the administrative socket; where that fails nothing is proven."""
         try:
             with self.access.ports.sql.connect(database, read_only=not write) as connection:
-                connection.row_factory = tuple_row  # pyright: ignore[reportAttributeAccessIssue]
-                yield Session(connection, f"{self.design.superuser}@{database} by socket")
+                yield connection
         except SteadError as error:
             raise CannotTryError(f"the administrative socket: {error.message}") from error
 
@@ -284,8 +292,3 @@ class Witness:
         if name not in self.notes:
             self.notes[name] = make()
         return self.notes[name]
-
-
-def reachable(host: str) -> str:
-    """Return an address of this machine for one that stands for all of them."""
-    return {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pgstead.catalog import gaps
+from pgstead.catalog.lookup import MAJORS
+from pgstead.design import container_directories
 from pgstead.design.containers import POOLER_FLOOR
 from pgstead.manifest.document import Manifest
 from pgstead.model.containers import (
@@ -49,7 +51,7 @@ def stages(
     major = manifest.server.major
     return {
         "server": _server(manifest, major),
-        "pooler": _pooler(manifest, major),
+        "pooler": _pooler(manifest),
         "packages": _packages(manifest, sets),
         "toolbox": _toolbox(manifest, handed, place),
         "service": _service(manifest, place),
@@ -96,8 +98,8 @@ def server_image(manifest: Manifest) -> str:
 
 
 def pooler_image(manifest: Manifest) -> str:
-    """Return what the pooler's stage begins with: another server's image leaves it as it is."""
-    newest = gaps.newest_server(manifest.server.major)
+    """Return what the pooler's stage begins with, whichever version the server is of."""
+    newest = gaps.newest_server(max(MAJORS))
     told = manifest.containers.image.pooler
     return told or f"docker.io/library/postgres:{newest}-trixie"
 
@@ -121,10 +123,10 @@ def _server(manifest: Manifest, major: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pooler(manifest: Manifest, major: int) -> str:
+def _pooler(manifest: Manifest) -> str:
+    """Return a stage that hangs on no version of the server: an upgrade cuts off no client."""
     own = manifest.containers.image.server == BASE
     image = manifest.containers.image.base if own else pooler_image(manifest)
-    packages = ("pgbouncer", f"postgresql-client-{major}")
     floor = ".".join(map(str, POOLER_FLOOR))
     # What is older has known holes: the build ends rather than that it is run.
     check = (
@@ -132,12 +134,16 @@ def _pooler(manifest: Manifest, major: int) -> str:
         f' dpkg --compare-versions "$version" ge {floor} || '
         f'{{ echo "PgBouncer $version is older than {floor}" >&2; exit 1; }}'
     )
+    # not Debian's wrapper: that is a Perl program, at every look at the health
+    psql = (
+        'ln -s "$(ls -d /usr/lib/postgresql/*/bin/psql | sort -V | tail -n 1)" /usr/local/bin/psql'
+    )
     return (
         f"{_from(image, 'pooler')}USER root\n"
-        f"RUN {_user(manifest)} && {_install(*packages)}\n"
+        f"RUN {_user(manifest)} && {_install('pgbouncer', 'postgresql-client')}\n"
         f"RUN {check}\n"
+        f"RUN {psql}\n"
         f"RUN {_state(manifest)}\n"
-        f"ENV PATH=/usr/lib/postgresql/{major}/bin:$PATH\n"
         "USER postgres\n"
         'ENTRYPOINT ["/usr/sbin/pgbouncer"]\n'
     )
@@ -165,11 +171,13 @@ def _packages(manifest: Manifest, sets: Mapping[str, str]) -> str:
 def _application(manifest: Manifest, place: str) -> str:
     """Copy what changes often last, so that the builder's cache holds the rest."""
     packages = f"{PACKAGES}/lib/python{manifest.containers.python}/site-packages"
+    files, owner = container_directories.directories(manifest, place), manifest.containers.uid
+    install = f"install --directory --owner={owner} --group={owner} --mode=0700"
     return (
         "COPY --chmod=0755 pgstead /usr/local/bin/pgstead\n"
         f"COPY toolbox {packages}\n"
         f"COPY application {STEAD}\n"
-        f"COPY stead {place}\n"
+        f"COPY stead {place}\n" + (f"RUN {install} {' '.join(files)}\n" if files else "")
     )
 
 

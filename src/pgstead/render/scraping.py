@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 from pgstead.model.design import Design, Service
 
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}  # noqa: S104 - compared, not bound
 _PORTS = {"http": 4318, "grpc": 4317}
 
 
@@ -114,7 +113,7 @@ def _job(design: Design, name: str, services: Sequence[Service], only: str) -> I
 
 
 def _address(service: Service) -> str:
-    host = _EVERYWHERE.get(service.host, service.host)
+    host = service.here
     return f"[{host}]:{service.port}" if ":" in host else f"{host}:{service.port}"
 
 

@@ -89,8 +89,7 @@ def _forwards(design: Design) -> Iterator[str]:
 def _inside(door: Door) -> str:
     """Return where a door is on its own machine."""
     loopback = [h for h in door.hosts if h in {"127.0.0.1", "::1"}]
-    first = next(iter(loopback), door.hosts[0])
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}.get(first, first)  # noqa: S104 - compared, not bound
+    return next(iter(loopback), door.here)
 
 
 def _bracketed(host: str) -> str:

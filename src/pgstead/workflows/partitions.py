@@ -11,9 +11,9 @@ be a side door past the policies of its parent.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,12 +21,12 @@ import psycopg
 from psycopg import sql
 
 from pgstead.errors import SteadError
-from pgstead.model.backup import Ending, Task
+from pgstead.model.backup import Task
 from pgstead.model.design import DatabasePlan, Design
 from pgstead.model.partitions import Part, Partitioning, Rolled, Rollover, Wanted
 from pgstead.plan.partitions import rollover
 from pgstead.ports import Ports
-from pgstead.workflows.runs import alone, care_of, recorded
+from pgstead.workflows.runs import TableRun, care_of, table_by_table
 
 PROGRAM = "pgstead partitions"
 Connection = psycopg.Connection[dict[str, Any]]
@@ -149,32 +149,14 @@ def run(
     nothing: a clock that jumped makes everything look old. Raises BusyError where one runs.
     """
     done: list[Rolled] = []
-    runs = care_of(ports).runs
-    with alone(ports.sql, Task.PARTITIONS), recorded(runs, Task.PARTITIONS, cause) as record:
-        running = _Running(ports, cause, at, lambda: record.note(**told(done)))
-        try:
-            for plan in _meant(design, declared):
-                _database(running, plan, declared[plan.name], done)
-        finally:
-            record.detail |= told(done)
-        if bad := [r for r in done if r.why]:
-            record.ending = Ending.FAILED
-            record.error = "; ".join(f"{r.table}: {r.why}" for r in bad)
+    with table_by_table(ports, Task.PARTITIONS, cause, done, told, at) as running:
+        for plan in _meant(design, declared):
+            _database(running, plan, declared[plan.name], done)
     return tuple(done)
 
 
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """What a run works with."""
-
-    ports: Ports
-    cause: str
-    at: datetime | None
-    note: Callable[[], None]  # after each step: what was done until then
-
-
 def _database(
-    running: _Running, plan: DatabasePlan, declared: tuple[Partitioning, ...], done: list[Rolled]
+    running: TableRun, plan: DatabasePlan, declared: tuple[Partitioning, ...], done: list[Rolled]
 ) -> None:
     accounts = care_of(running.ports).accounts
     with accounts.connect(plan.migrator, plan.name, PROGRAM) as connection:
@@ -193,7 +175,7 @@ def told(done: list[Rolled]) -> dict[str, object]:
     return {"told": ", ".join(said) or "nothing was due", "tables": [asdict(r) for r in done]}
 
 
-def _roll(running: _Running, connection: Connection, wanted: Partitioning, rolled: Rolled) -> None:
+def _roll(running: TableRun, connection: Connection, wanted: Partitioning, rolled: Rolled) -> None:
     by_hand = running.cause == "command"
     try:
         there = _parts(connection, wanted)
@@ -217,7 +199,7 @@ class _Table:
     """One table in parts."""
 
     def __init__(
-        self, running: _Running, connection: Connection, wanted: Partitioning, rolled: Rolled
+        self, running: TableRun, connection: Connection, wanted: Partitioning, rolled: Rolled
     ) -> None:
         self._ports = running.ports
         self._note = running.note

@@ -7,8 +7,8 @@ the administrator nothing is removed there, and that is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from pgstead.observe.row_checks import hidden
 from pgstead.ports import Ports
 from pgstead.ports.backup import BackupCatalog
 from pgstead.workflows.row_removal import Connection, Removal, Table, table_of, unlinking
-from pgstead.workflows.runs import alone, care_of, recorded
+from pgstead.workflows.runs import TableRun, care_of, table_by_table
 
 PROGRAM = "pgstead retention"
 _HIDDEN = "row-level security hides rows from the administrator: a policy `USING (true)` shows them"
@@ -118,34 +118,16 @@ def run(
     A table that cannot be done is told, and the others are done. A scheduled run does not empty a
     large table: a clock that jumped makes everything look old. Raises BusyError where one runs.
     """
-    care = care_of(ports)
     done: list[Removed] = []
-    with alone(ports.sql, Task.RETENTION), recorded(care.runs, Task.RETENTION, cause) as record:
-        running = _Running(ports, cause, at, lambda: record.note(**told(done)))
-        record.detail |= _cut_short(care.runs, record.number)
-        try:
-            for plan, connection in _databases(design, ports, rules):
-                root = (directories or {}).get(plan.name, "")
-                for rule in rules[plan.name]:
-                    removed = Removed(plan.name, rule.table)
-                    done.append(removed)
-                    _remove(running, connection, plan, rule, removed, root)
-        finally:
-            record.detail |= told(done)
-        if bad := [r for r in done if r.why]:
-            record.ending = Ending.FAILED
-            record.error = "; ".join(f"{r.table}: {r.why}" for r in bad)
+    with table_by_table(ports, Task.RETENTION, cause, done, told, at) as running:
+        running.record.detail |= _cut_short(care_of(ports).runs, running.record.number)
+        for plan, connection in _databases(design, ports, rules):
+            root = (directories or {}).get(plan.name, "")
+            for rule in rules[plan.name]:
+                removed = Removed(plan.name, rule.table)
+                done.append(removed)
+                _remove(running, connection, plan, rule, removed, root)
     return tuple(done)
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """What a run works with."""
-
-    ports: Ports
-    cause: str
-    at: datetime | None
-    note: Callable[[], None]  # before each batch: what was removed until then
 
 
 def _cut_short(runs: BackupCatalog, number: int) -> dict[str, object]:
@@ -168,7 +150,7 @@ def _said(removed: Removed) -> str:
 
 
 def _remove(
-    running: _Running, connection: Connection, plan: DatabasePlan, rule: Rule, removed: Removed,
+    running: TableRun, connection: Connection, plan: DatabasePlan, rule: Rule, removed: Removed,
     root: str,
 ) -> None:  # fmt: skip
     ports = running.ports

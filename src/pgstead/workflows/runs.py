@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol, TypeVar
 
 import psycopg
 
@@ -50,6 +52,46 @@ def recorded(catalog: BackupCatalog, task: Task, cause: str, name: str = "") -> 
         record.number, record.ending, backup=record.backup, detail=record.detail,
         error=record.error,
     )  # fmt: skip
+
+
+class TableOutcome(Protocol):
+    """What a run did to a table."""
+
+    table: str
+    why: str  # it is not done, or not all of it
+
+
+Done = TypeVar("Done", bound=TableOutcome)
+
+
+@dataclass(frozen=True, slots=True)
+class TableRun:
+    """A run that goes from table to table."""
+
+    ports: Ports
+    cause: str
+    at: datetime | None  # another moment than the server's now
+    record: Record
+    note: Callable[[], None]  # what was done until then, for the case of a kill
+
+
+@contextmanager
+def table_by_table(
+    ports: Ports, task: Task, cause: str, done: list[Done],
+    told: Callable[[list[Done]], dict[str, object]], at: datetime | None = None,
+) -> Generator[TableRun]:  # fmt: skip
+    """Do a job once at a time, and write down what is `told` of the tables that are `done`.
+
+    One that is not done has failed the run, and not the other tables. Raises BusyError.
+    """
+    with alone(ports.sql, task), recorded(care_of(ports).runs, task, cause) as record:
+        try:
+            yield TableRun(ports, cause, at, record, lambda: record.note(**told(done)))
+        finally:
+            record.detail |= told(done)
+        if bad := [table for table in done if table.why]:
+            record.ending = Ending.FAILED
+            record.error = "; ".join(f"{table.table}: {table.why}" for table in bad)
 
 
 def care_of(ports: Ports) -> CarePorts:

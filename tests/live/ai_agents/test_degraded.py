@@ -20,8 +20,8 @@ from tests.live.service import (
     refused_for_now,
     serving_system,
     told_again,
-    wait_until,
 )
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def acme(tenant: Callable[[], Tenant]) -> Tenant:
 @pytest.fixture(autouse=True)
 def up(fresh: Running) -> None:
     """Begin when the service has found its database again."""
-    wait_until(lambda: fresh.client.get("/health/ready").status_code == 200, "it is back")
+    until(lambda: fresh.client.get("/health/ready").status_code == 200, "it is back")
 
 
 def test_each_tenant_gets_what_they_have_read_and_nobody_else_s(
@@ -94,7 +94,7 @@ def test_each_tenant_gets_what_they_have_read_and_nobody_else_s(
             refused(fresh.client.get("/tickets"), 401)
             # what is marked as nothing: keys tell who may come in
             refused_for_now(acme.client.get("/keys"))
-    wait_until(lambda: "x-degraded" not in acme.client.get("/tickets").headers, "it is back")
+    until(lambda: "x-degraded" not in acme.client.get("/tickets").headers, "it is back")
 
 
 def test_a_key_that_ends_through_the_service_gets_nothing_any_more(
@@ -129,7 +129,7 @@ def test_a_key_s_own_end_is_its_answers_end_also_while_nobody_can_be_asked(
     for each in (client, acme.client):
         made(each.get("/tickets"), 200)
     with down(scratch):
-        wait_until(lambda: client.get("/tickets").status_code == 503, "the key's end")
+        until(lambda: client.get("/tickets").status_code == 503, "the key's end")
         told_again(acme.client.get("/tickets"))
 
 

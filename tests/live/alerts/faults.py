@@ -6,15 +6,14 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import psycopg
 
 from tests.fix_stead import LiveStead
 
 DATABASE = "jeex_idea"
-Doing = Callable[[LiveStead], AbstractContextManager[None]]
 MESSAGE = "SELECT pg_logical_emit_message(false, 'test', repeat('x', 8388608))"  # 8 MB of WAL
 MANY = 40  # sessions
 

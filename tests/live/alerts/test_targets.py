@@ -16,8 +16,9 @@ from pgstead.render.prometheus_rules import WATCHDOG
 from pgstead.render.prometheus_tests import RULE_FILE
 from tests.live.alerts.conftest import Alerted
 from tests.live.alerts.faults import idle
-from tests.live.telemetry.seen import newest, until
+from tests.live.telemetry.seen import newest
 from tests.prometheus import Prometheus, prometheus, promtool
+from tests.waiting import until
 
 NAME = "IdleInTransaction"
 

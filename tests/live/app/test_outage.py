@@ -15,7 +15,7 @@ from pgstead.app import errors
 from pgstead.app.breaker import Breaker, Limits, State
 from pgstead.app.connection import Figures
 from pgstead.app.engine import Database
-from pgstead.app.retry import Budget, Policy
+from pgstead.app.retry import Budget
 from pgstead.app.target import Driver
 from tests.live.app.plaintext import plaintext, through
 from tests.live.app.ways import settings_to, way_to
@@ -25,7 +25,6 @@ from tests.live.scratch import Scratch
 
 CALLERS = 50
 FIGURES = Figures(4, 2, 30.0, 840)
-ONCE = Policy(attempts=1)
 
 
 class Clock:

@@ -24,7 +24,7 @@ from pgstead.app.target import Driver
 from pgstead.errors import UsageError
 from tests.live.app.work import USER, address, opened, settings
 from tests.live.scratch import Scratch
-from tests.live.service import wait_until
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -241,7 +241,7 @@ def crash(scratch: Scratch, pid: int) -> None:
         except psycopg.OperationalError:
             return False
 
-    wait_until(recovered, "the server has recovered")
+    until(recovered, "the server has recovered")
 
 
 def test_after_a_crash_another_transaction_s_commit_is_not_taken_for_ours(

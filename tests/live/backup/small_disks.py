@@ -10,8 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -134,14 +133,6 @@ def _until_full() -> Iterator[None]:
         yield
     except OSError:
         return
-
-
-def wait(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
-    """Wait until something has come about."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
 
 
 def may_mount() -> bool:

@@ -9,20 +9,14 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from pgstead.model.backup import Ending, Run, Task
 from tests.fix_stead import LiveStead, stead_in
-
-
-def wait(condition: Callable[[], object], what: str, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.2)
+from tests.waiting import until
 
 
 def runs(stead: LiveStead, task: Task) -> tuple[Run, ...]:
@@ -44,7 +38,7 @@ def stead() -> Iterator[LiveStead]:
 
 
 def test_the_first_backup_is_made_and_verified_by_itself(stead: LiveStead) -> None:
-    wait(
+    until(
         lambda: any(r.ending is Ending.DONE for r in runs(stead, Task.VERIFY)),
         "nothing was verified",
     )
@@ -58,7 +52,7 @@ def test_the_first_backup_is_made_and_verified_by_itself(stead: LiveStead) -> No
 def test_an_agent_that_was_killed_comes_back_and_its_run_is_told_as_killed(
     stead: LiveStead,
 ) -> None:
-    wait(lambda: runs(stead, Task.VERIFY), "no first backup")
+    until(lambda: runs(stead, Task.VERIFY), "no first backup")
     before = agent(stead)
     # a run of its own that cannot end: its line is what a kill leaves
     backup = stead.wired.ports.backup
@@ -75,12 +69,12 @@ def test_an_agent_that_was_killed_comes_back_and_its_run_is_told_as_killed(
             (pid, born),
         )
     os.kill(before, signal.SIGKILL)
-    wait(lambda: agent(stead) not in (0, before), "nobody started it again")
-    wait(lambda: runs(stead, Task.EXPORT)[0].ending is Ending.KILLED, "the run still runs")
+    until(lambda: agent(stead) not in (0, before), "nobody started it again")
+    until(lambda: runs(stead, Task.EXPORT)[0].ending is Ending.KILLED, "the run still runs")
 
 
 def test_a_backup_that_was_missed_is_made_once(stead: LiveStead) -> None:
-    wait(
+    until(
         lambda: any(r.ending is Ending.DONE for r in runs(stead, Task.VERIFY)),
         "nothing was verified",
     )
@@ -93,13 +87,13 @@ def test_a_backup_that_was_missed_is_made_once(stead: LiveStead) -> None:
     ]
     info.write_text("\n".join(lines) + "\n")
     stead.wired.ports.supervisor.start("agent")
-    wait(
+    until(
         lambda: any(r.cause == "missed" for r in runs(stead, Task.VERIFY) if r.ended),
         "what was missed was not made",
     )
     stead.wired.ports.supervisor.stop("agent")
     stead.wired.ports.supervisor.start("agent")
-    wait(lambda: agent(stead), "no agent")
+    until(lambda: agent(stead), "no agent")
     time.sleep(2)  # for a second one, which must not come
     assert [r.cause for r in runs(stead, Task.BACKUP)] == ["missed", "first"]
     assert {r.ending for r in runs(stead, Task.BACKUP)} == {Ending.DONE}

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +21,7 @@ from pgstead.workflows import restore, verification
 from tests.fix_stead import LiveStead, stead_in
 from tests.live.backup.damages import DAMAGES, PLAINTEXT, Damage
 from tests.live.backup.repository import Repository, copied, of_stead
-
-
-def wait(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.1)
+from tests.waiting import until
 
 
 def rows(stead: LiveStead, statement: str, database: str = "postgres") -> list[dict[str, object]]:
@@ -44,7 +37,7 @@ def stead() -> Iterator[LiveStead]:
         made.run("up")
         ports = made.wired.ports.backup
         assert ports is not None
-        wait(lambda: any(r.ending is Ending.DONE for r in ports.catalog.runs(Task.VERIFY)))
+        until(lambda: any(r.ending is Ending.DONE for r in ports.catalog.runs(Task.VERIFY)))
         rows(made, "CREATE TABLE more AS SELECT n FROM generate_series(1, 20000) AS n")
         rows(made, "SELECT pg_switch_wal()")
         rows(made, "INSERT INTO more SELECT n FROM generate_series(1, 1000) AS n")
@@ -53,7 +46,7 @@ def stead() -> Iterator[LiveStead]:
             rows(made, "INSERT INTO more SELECT n FROM generate_series(1, 1000) AS n")
             rows(made, "SELECT pg_switch_wal()")
         made.run("backup", "now")  # all that is damaged has one beside it
-        wait(lambda: len(of_stead(made).segments) >= 5)
+        until(lambda: len(of_stead(made).segments) >= 5)
         yield made
 
 

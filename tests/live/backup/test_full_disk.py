@@ -15,7 +15,8 @@ import pytest
 from pgstead.errors import SteadError
 from pgstead.model.backup import Ending, Task
 from tests.fix_stead import stead_in
-from tests.live.backup.small_disks import Small, may_mount, namespace, wait
+from tests.live.backup.small_disks import Small, may_mount, namespace
+from tests.waiting import until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -40,7 +41,7 @@ def small() -> Iterator[Small]:
         verified = lambda: any(  # noqa: E731 - said once
             r.ending is Ending.DONE for r in made.runs(Task.VERIFY)
         )
-        wait(verified, "no first backup was made and verified")
+        until(verified, "no first backup was made and verified")
         yield made
 
 
@@ -63,7 +64,7 @@ def test_a_full_repository_harms_nobody_and_heals_by_itself(small: Small) -> Non
         assert "the repository's file system is almost full" in told
         (slot,) = small.rows("SELECT wal_status FROM pg_replication_slots")
         assert slot["wal_status"] in ("reserved", "extended")
-    wait(small.streamed, "the receiver did not go on by itself")
+    until(small.streamed, "the receiver did not go on by itself")
     small.run("backup", "now", "--verify")
     assert "the last backup failed" not in small.run("status").stdout
 
@@ -79,20 +80,20 @@ def test_a_slot_that_lost_wal_is_told_made_anew_and_followed_by_a_backup(small: 
         small.rows("CHECKPOINT")
         return small.rows("SELECT wal_status FROM pg_replication_slots")[0]["wal_status"] == "lost"
 
-    wait(lost, "the slot kept everything")
+    until(lost, "the slot kept everything")
     assert "the replication slot is lost" in small.run("status", status=1).stdout
     assert "BAK-007" in small.run("prove", "BAK-007", status=1).stdout
     small.rows("ALTER SYSTEM RESET max_slot_wal_keep_size")
     small.rows("SELECT pg_reload_conf()")
     small.run("up")
-    wait(small.streamed, "nothing receives the WAL")
+    until(small.streamed, "nothing receives the WAL")
 
     def made() -> bool:
         return any(
             r.cause in ("gap", "retry") and r.ending is Ending.DONE for r in small.runs(Task.VERIFY)
         )
 
-    wait(made, "the agent made no new base backup", 150)
+    until(made, "the agent made no new base backup", 150)
 
 
 def test_without_room_for_a_drill_nothing_is_begun_and_the_next_one_passes(small: Small) -> None:
@@ -131,7 +132,7 @@ def test_a_drill_whose_disk_becomes_full_meanwhile_leaves_nothing_and_is_told(
             assert small.rows("SELECT 1 AS n") == [{"n": 1}]  # people go on
     assert "Traceback" not in said
     assert "no space left" in said.lower() or "free space there" in said, said
-    wait(lambda: list(small.inside(area).glob("drill-*")) == [], "something was left", 5)
+    until(lambda: list(small.inside(area).glob("drill-*")) == [], "something was left", 5)
     small.run("drill")
     last = small.runs(Task.DRILL)
     assert last[0].ending is Ending.DONE
@@ -145,7 +146,7 @@ def tight(small: Small) -> Small:
     small.mount(Path(small.stead.wired.design.layout.data), "420m")
     small.run("up")
     small.rows("CREATE TABLE big (n bigint, text text)")
-    wait(small.streamed, "nothing receives the WAL")
+    until(small.streamed, "nothing receives the WAL")
     return small
 
 
@@ -168,12 +169,12 @@ def test_where_nobody_takes_the_wal_away_the_slot_is_given_up_and_writes_go_on(
     tight.rows("TRUNCATE big")
     before = len(tight.runs(Task.BACKUP))
     tight.run("up")
-    wait(tight.streamed, "nothing receives the WAL")
+    until(tight.streamed, "nothing receives the WAL")
 
     def followed() -> bool:
         return len(tight.runs(Task.BACKUP)) > before
 
-    wait(followed, "the agent made no new base backup", 150)
+    until(followed, "the agent made no new base backup", 150)
 
 
 @pytest.mark.soak
@@ -189,11 +190,11 @@ def test_on_a_full_data_directory_a_commit_is_told_or_refused_and_what_was_told_
             told = n
             write(tight, 5000)
     assert told < 999, "the disk was never full"
-    wait(tight.stead.wired.ports.sql.answers, "the server did not come back by itself")
+    until(tight.stead.wired.ports.sql.answers, "the server did not come back by itself")
     (row,) = tight.rows("SELECT count(*) AS rows, max(n) AS last FROM told")
     assert row["rows"] == row["last"]
     assert told <= row["last"] <= told + 1
     tight.run("up")
-    wait(tight.streamed, "nothing receives the WAL")
+    until(tight.streamed, "nothing receives the WAL")
     tight.run("backup", "now", "--verify")
     tight.run("drill")

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from pgstead.model.backup import Task
 from pgstead.model.retention import Rule
 from pgstead.workflows import retention
 from tests.fix_stead import LiveStead
+from tests.waiting import until
 
 OWNED = """
     INSERT INTO users (email, name) VALUES ('keeper@example.com', 'K') ON CONFLICT DO NOTHING;
@@ -217,17 +218,8 @@ def test_no_transaction_of_a_run_is_longer_than_a_second_though_each_row_is_slow
     stead: LiveStead,
 ) -> None:
     fill(stead, 40)
-    slow = """
-        CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
-        'BEGIN PERFORM pg_sleep(0.05); RETURN OLD; END';
-        CREATE TRIGGER slowly BEFORE DELETE ON exports FOR EACH ROW EXECUTE FUNCTION slowly()
-    """
-    with stead.superuser("jeex_idea") as connection:
-        connection.execute(slow)
-        try:
-            done = run(stead, EXPIRED)
-        finally:
-            connection.execute("DROP TRIGGER slowly ON exports; DROP FUNCTION slowly()")
+    with slow(stead, "0.05"):
+        done = run(stead, EXPIRED)
     assert (done.rows, left(stead)) == (38, 2)
     assert done.batches > 2  # 38 rows of 50 ms each are no one transaction
 
@@ -244,9 +236,20 @@ retention.run(wired.design, wired.ports, {"jeex_idea": (rule,)}, "command", dire
 """
 SLOW = """
     CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
-    'BEGIN PERFORM pg_sleep(0.001); RETURN OLD; END';
+    'BEGIN PERFORM pg_sleep({}); RETURN OLD; END';
     CREATE TRIGGER slowly BEFORE DELETE ON exports FOR EACH ROW EXECUTE FUNCTION slowly()
 """
+
+
+@contextmanager
+def slow(stead: LiveStead, seconds: str) -> Iterator[None]:
+    """Let the removal of each row take so long."""
+    with stead.superuser("jeex_idea") as connection:
+        connection.execute(SLOW.format(seconds).encode())
+        try:
+            yield
+        finally:
+            connection.execute("DROP TRIGGER slowly ON exports; DROP FUNCTION slowly()")
 
 
 @pytest.mark.parametrize("with_files", [False, True])
@@ -257,12 +260,8 @@ def test_a_killed_run_says_how_much_it_has_removed_and_the_next_one_does_the_res
     for number in range(2, 3003, 2):
         (files / "a" / f"{number}.zip").write_text("x")
     root = files if with_files else None
-    with stead.superuser("jeex_idea") as connection:
-        connection.execute(SLOW)
-        try:
-            removed = killed(stead, root)
-        finally:
-            connection.execute("DROP TRIGGER slowly ON exports; DROP FUNCTION slowly()")
+    with slow(stead, "0.001"):
+        removed = killed(stead, root)
     rest = run(stead, replace(EXPIRED, files="file_path" if with_files else ""), root)
     care = stead.wired.ports.care
     assert care is not None
@@ -296,10 +295,3 @@ def so_far(stead: LiveStead) -> int:
     newest = care.runs.runs(Task.RETENTION, limit=1)
     details: Any = [run.detail for run in newest if run.ending == "running"]
     return sum(table["rows"] for detail in details for table in detail.get("tables", ()))
-
-
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.02)

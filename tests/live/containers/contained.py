@@ -156,6 +156,29 @@ class Contained:
         """Run a command of ours, and read what it tells programs."""
         return json.loads(self.run(*arguments, "--json", status=status).stdout)
 
+    def broken(self) -> list[str]:
+        """Try every promise; show how many have which verdict, and return what is broken."""
+        words = [*PGSTEAD, "prove", "--target", "compose", "--json"]
+        done = subprocess.run(
+            words,
+            cwd=self.stead.directory,
+            capture_output=True,
+            text=True,
+            timeout=2400,
+            check=False,
+        )
+        assert done.returncode in {0, 4}, done.stderr[-3000:]
+        told = json.loads(done.stdout)["promises"]
+        verdicts = [p["verdict"] for p in told]
+        print({word: verdicts.count(word) for word in sorted(set(verdicts))})
+        return [
+            f"{p['code']}: {attempt}"
+            for p in told
+            if p["verdict"] == "broken"
+            for attempt in p["attempts"]
+            if attempt["verdict"] == "broken"
+        ]
+
     def ask(self, database: str, sql: str) -> str:
         """Ask the server as its superuser."""
         words = ("exec", "-T", "postgres", "psql", "-XAtqc", sql, f"{SOCKET}{database}")
@@ -226,11 +249,12 @@ def must_have_an_engine() -> None:
 @contextmanager
 def timers() -> Generator[None]:
     """Run the health checks that systemd's timers would run for podman."""
-    if shutil.which("podman") is None or Path("/run/systemd/system").is_dir():
+    podman = shutil.which("podman")  # once: tests take the PATH away
+    if podman is None or Path("/run/systemd/system").is_dir():
         yield
         return
     ended = threading.Event()
-    thread = threading.Thread(target=_tick, args=(ended,), daemon=True)
+    thread = threading.Thread(target=_tick, args=(podman, ended), daemon=True)
     thread.start()
     try:
         yield
@@ -239,12 +263,12 @@ def timers() -> Generator[None]:
         thread.join(30)
 
 
-def _tick(ended: threading.Event) -> None:
-    names = ["podman", "ps", "--filter", f"name={PROJECT}-", "--format", "{{.Names}}"]
+def _tick(podman: str, ended: threading.Event) -> None:
+    names = [podman, "ps", "--filter", f"name={PROJECT}-", "--format", "{{.Names}}"]
     while not ended.wait(2):
         listed = subprocess.run(names, capture_output=True, text=True, check=False)
         for name in listed.stdout.split():
-            words = ["podman", "healthcheck", "run", name]
+            words = [podman, "healthcheck", "run", name]
             subprocess.run(words, capture_output=True, check=False)
 
 

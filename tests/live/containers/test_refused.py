@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -55,9 +56,29 @@ def test_a_digest_that_is_wrong_is_refused(contained: Contained) -> None:
     assert "nothing that runs was touched" in said
 
 
-def test_a_design_that_is_larger_than_the_machine_is_refused(contained: Contained) -> None:
-    said = _refused(contained, 'memory = "4GB"', 'memory = "4000GB"', 2)
-    assert "memory" in said
+# The engine of another machine, which has 1 GB: all but what it says of itself is this one's.
+_SMALLER = """#!/bin/sh
+if [ "$1" = info ]; then echo "1073741824 2"; else exec {docker} "$@"; fi
+"""
+
+
+def test_a_machine_that_is_smaller_than_the_design_is_refused(
+    contained: Contained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, smaller = _ids(contained), tmp_path / "docker"
+    smaller.write_text(_SMALLER.format(docker=shutil.which("docker")))
+    smaller.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+        told = json.loads(contained.run("up", "--json", status=2).stdout)
+    assert "the container engine's machine has 1.0 GB" in told["message"]
+    assert "server.memory" in told["hint"]
+    assert _ids(contained) == before
+
+
+def test_memory_that_is_too_little_for_the_design_is_refused(contained: Contained) -> None:
+    said = _refused(contained, 'memory = "4GB"', 'memory = "64MB"', 2)
+    assert "the memory does not add up" in said
 
 
 def test_a_change_that_restarts_the_server_is_refused_until_it_is_allowed(

@@ -15,7 +15,7 @@ from pgstead.model.advice import Subject
 from pgstead.observe import inspection, sql_files
 from pgstead.observe.statements import StatementWatch
 from tests.fix_stead import LiveStead
-from tests.live.telemetry.seen import until
+from tests.waiting import until
 
 Said = dict[str, Any]
 

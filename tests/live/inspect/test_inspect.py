@@ -23,7 +23,7 @@ from tests.live.inspect.looking import (
     inspect,
     session,
 )
-from tests.live.telemetry.seen import until
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

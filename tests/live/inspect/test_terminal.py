@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.fix_stead import PGSTEAD, LiveStead, stead_in
-from tests.live.telemetry.seen import until
+from tests.waiting import until
 
 _TMUX = shutil.which("tmux")
 SUBJECTS = (

@@ -8,25 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.live.answers import made, refused
 from tests.live.scratch import Scratch
 
 RESOURCES = ["documents", "agents/executions", "exports"]
-
-
-def made(answer: httpx.Response, status: int = 201) -> dict[str, Any]:
-    """Return the body of an answer that has to be a success."""
-    assert answer.status_code == status, answer.text
-    return answer.json()
-
-
-def refused(answer: httpx.Response, status: int) -> dict[str, Any]:
-    """Return the problem of an answer that has to be a refusal."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    assert problem["status"] == status
-    assert problem["correlation_id"] == answer.headers["x-correlation-id"]
-    return problem
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from tests.live.scratch import Scratch
-from tests.live.service import Running, down, serving, wait_until
+from tests.live.service import Running, down, serving
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def fresh(scratch: Scratch) -> Iterator[Running]:
 @pytest.fixture(autouse=True)
 def up(fresh: Running) -> None:
     """Begin when the service has found its database again."""
-    wait_until(lambda: fresh.client.get("/health/ready").status_code == 200, "it is back")
+    until(lambda: fresh.client.get("/health/ready").status_code == 200, "it is back")
 
 
 def project(api: httpx.Client) -> str:
@@ -56,7 +57,7 @@ def test_a_marked_read_is_answered_from_the_last_good_one_and_says_so(
             assert int(told.headers["age"]) <= freshness["age_seconds"]
             assert told.headers["etag"] == live.headers["etag"]
             assert told.headers["cache-control"] == "no-store"
-    wait_until(lambda: "x-degraded" not in api.get(path).headers, "it is read from the database")
+    until(lambda: "x-degraded" not in api.get(path).headers, "it is read from the database")
     assert api.get(path).json() == live.json()
 
 
@@ -74,7 +75,7 @@ def test_nobody_gets_what_somebody_else_has_read(fresh: Running, scratch: Scratc
             assert api.get(path).status_code == 503
         for somebody in (str(uuid.uuid4()), api.headers["X-User-ID"].upper()):
             assert api.get(path, headers={"X-User-ID": somebody}).status_code == 503
-    wait_until(lambda: api.get("/health/ready").status_code == 200, "the database is back")
+    until(lambda: api.get("/health/ready").status_code == 200, "the database is back")
 
 
 def test_the_rest_is_refused_with_a_time_to_come_back(fresh: Running, scratch: Scratch) -> None:

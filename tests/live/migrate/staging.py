@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from tests.live.migrate.project import Project
-from tests.live.service import wait_until
+from tests.waiting import until
 
 IMPORT = "from pgstead.app import staged\n"
 TABLES = (
@@ -84,9 +84,7 @@ def kill_at(project: Project, number: int) -> bool:
     with project.scratch.admin(project.database) as admin:
         admin.execute("SELECT pg_advisory_lock(%s)", [GATE])
         runner = project.start("upgrade", "head")
-        wait_until(
-            lambda: runner.poll() is not None or waiting(admin), "it is at the gate, or done"
-        )
+        until(lambda: runner.poll() is not None or waiting(admin), "it is at the gate, or done")
         killed = runner.poll() is None
         runner.kill()
         runner.communicate()
@@ -132,10 +130,10 @@ class Writers:
         thread = threading.Thread(target=self.run)
         thread.start()
         try:
-            wait_until(lambda: self.written > 3, "they write")
+            until(lambda: self.written > 3, "they write")
             yield self
             before = self.written
-            wait_until(lambda: self.written > before + 3, "they still write")
+            until(lambda: self.written > before + 3, "they still write")
         finally:
             self._stop.set()
             thread.join()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.live.migrate.project import Project, line_with
-from tests.live.service import wait_until
+from tests.waiting import until
 
 TABLE = "CREATE TABLE item (id bigint PRIMARY KEY, name text)"
 ROWS = "INSERT INTO item SELECT n, n::text FROM generate_series(1, 1000) AS n"
@@ -149,9 +149,7 @@ def test_a_runner_that_is_killed_is_followed_by_one_that_goes_on(
     with project.session() as writer:
         writer.execute(WRITE)
         runner = project.start("upgrade", "head")
-        wait_until(
-            lambda: [done for _, done in _there(project)] == [True, False], "it builds the index"
-        )
+        until(lambda: [done for _, done in _there(project)] == [True, False], "it builds the index")
         time.sleep(0.1)
         if when == "built":
             writer.rollback()
@@ -183,7 +181,7 @@ def test_an_interrupted_concurrent_index_is_taken_away(project: Project) -> None
     with project.session() as writer:
         writer.execute(WRITE)
         runner = project.start("upgrade", "head")
-        wait_until(lambda: [done for _, done in _there(project)] == [True, False], "it builds")
+        until(lambda: [done for _, done in _there(project)] == [True, False], "it builds")
         time.sleep(0.3)
         runner.send_signal(signal.SIGINT)
         line_with(runner, "removing what the failed statement left")

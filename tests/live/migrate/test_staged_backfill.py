@@ -20,7 +20,7 @@ from pgstead.app.staged.pace import Pace
 from tests.live.migrate.project import Project, line_with
 from tests.live.migrate.staging import Writers, helper
 from tests.live.scratch import free_port, server_user, toolchain
-from tests.live.service import wait_until
+from tests.waiting import until
 
 TABLE = (
     "CREATE TABLE item (day date, code text, hits int DEFAULT 0, n int, PRIMARY KEY (day, code))"
@@ -60,7 +60,7 @@ def test_each_row_is_done_once_however_often_the_runner_is_killed(
             ((visited,),) = project.rows(VISITED)
             until = visited + chance.randint(10, count // (kills + 1))
             runner = project.start("upgrade", "head")
-            wait_until(lambda until=until: project.rows(VISITED)[0][0] >= until, "it is so far", 60)
+            until(lambda until=until: project.rows(VISITED)[0][0] >= until, "it is so far", 60)
             runner.kill()
             runner.communicate()
         assert "going on with the backfill of item: hits" in project.up()
@@ -128,7 +128,7 @@ def test_a_row_that_somebody_locks_is_come_back_to(project: Project) -> None:
         other.execute("UPDATE item SET hits = 5 WHERE n = 50")
         runner = project.start("upgrade", "head")
         # rows before the locked one are done meanwhile: the batches get smaller
-        wait_until(lambda: project.rows(VISITED)[0][0] > 0, "it goes on", 60)
+        until(lambda: project.rows(VISITED)[0][0] > 0, "it goes on", 60)
         other.commit()
     said, _ = runner.communicate(timeout=60)
     assert runner.returncode == 0, said
@@ -220,7 +220,7 @@ def standby(project: Project) -> Iterator[None]:
     process = subprocess.Popen(command("postgres", "-D", str(copy), *settings), **told)
     try:
         streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-        wait_until(lambda: project.rows(streaming) == [(1,)], "the standby streams", 60)
+        until(lambda: project.rows(streaming) == [(1,)], "the standby streams", 60)
         yield
     finally:
         process.send_signal(signal.SIGQUIT)

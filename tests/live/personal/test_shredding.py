@@ -36,20 +36,10 @@ from pgstead.cli.pii import personal_ports
 from pgstead.ports.personal import PersonSecrets
 from pgstead.workflows import erasure
 from systems.specgen.models import User
-from tests.fix_stead import LiveStead, stead_in
+from tests.fix_stead import SPECGEN, LiveStead, stead_in
 from tests.live.personal.conftest import pii
 
 pytestmark = [pytest.mark.live, pytest.mark.soak]
-
-SPECGEN = """
-[[databases]]
-name = "specgen"
-owner = "specgen_owner"
-app = "specgen"
-migrations = "systems/specgen"
-models = "systems.specgen.models:Base"
-prefix = "SPECGEN_"
-"""
 
 
 @dataclass(frozen=True)

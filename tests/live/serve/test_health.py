@@ -2,52 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import httpx
 import pytest
 
+from tests.live.freezing import frozen
 from tests.live.scratch import Scratch
-from tests.live.service import Running, serving, wait_until
+from tests.live.service import Running, down, serving
+from tests.waiting import until
 
 PATHS = ("/health", "/health/ready", "/health/startup", "/health/db")
 
 
-@contextmanager
-def down(scratch: Scratch) -> Iterator[None]:
-    """Stop the server for a while."""
-    scratch.stop()
-    try:
-        yield
-    finally:
-        scratch.start()
-
-
-def family(pid: int) -> list[int]:
-    """Return a process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [pid, *map(int, children.split())]
-
-
-@contextmanager
-def hanging(scratch: Scratch) -> Iterator[None]:
-    """Let the server hang: it accepts connections and never answers."""
+def hanging(scratch: Scratch) -> AbstractContextManager[None]:
+    """Let the server hang."""
     assert scratch.process is not None
-    stopped = family(scratch.process.pid)
-    for pid in stopped:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+    return frozen(scratch.process.pid)
 
 
 def test_every_health_path_answers_200_when_all_is_well(api: httpx.Client) -> None:
@@ -110,7 +84,7 @@ def test_without_its_database_it_is_alive_and_not_healthy_and_recovers(scratch: 
             answer = api.get("/users")
             assert answer.status_code == 503
             assert answer.headers["retry-after"]
-        wait_until(lambda: api.get("/health/ready").status_code == 200, "it is ready again")
+        until(lambda: api.get("/health/ready").status_code == 200, "it is ready again")
         assert api.get("/users").status_code == 200
 
 
@@ -123,7 +97,7 @@ def test_it_starts_without_its_database_says_so_and_waits(scratch: Scratch) -> N
         assert api.get("/health/startup").json()["status"] == "starting"
         assert "not ready: no connection to jeex_idea" in running.log.read_text()
     try:
-        wait_until(lambda: api.get("/health/startup").status_code == 200, "it has started")
+        until(lambda: api.get("/health/startup").status_code == 200, "it has started")
         with down(scratch):
             assert api.get("/health/startup").status_code == 200  # once is enough
     finally:
@@ -144,7 +118,7 @@ def test_a_database_that_hangs_is_told_within_a_second(scratch: Scratch) -> None
             began = time.monotonic()
             assert api.get("/health/live").status_code == 200
             assert time.monotonic() - began < 0.5
-        wait_until(lambda: api.get("/health/ready").status_code == 200, "it answers again")
+        until(lambda: api.get("/health/ready").status_code == 200, "it answers again")
 
 
 def test_many_who_ask_at_once_cost_one_probe(service: Running, scratch: Scratch) -> None:
@@ -154,7 +128,7 @@ def test_many_who_ask_at_once_cost_one_probe(service: Running, scratch: Scratch)
     assert {a.status_code for a in answers} == {503}
     # one connection of the pool, not twenty
     assert max(a.json()["connections_in_use"] for a in answers) <= 1
-    wait_until(lambda: service.client.get("/health").status_code == 200, "it answers again")
+    until(lambda: service.client.get("/health").status_code == 200, "it answers again")
 
 
 def test_another_revision_is_not_ready_and_says_the_way_out(
@@ -208,9 +182,7 @@ def test_a_pool_in_full_use_is_told(scratch: Scratch) -> None:
         with scratch.admin("jeex_idea") as admin, admin.transaction():
             admin.execute("LOCK TABLE users")
             blocked = pool.submit(httpx.get, f"{url}/users", headers=asking, timeout=30)
-            wait_until(
-                lambda: httpx.get(f"{url}/health/db").json()["connections_in_use"] == 1, "in use"
-            )
+            until(lambda: httpx.get(f"{url}/health/db").json()["connections_in_use"] == 1, "in use")
             answer = httpx.get(f"{url}/users?email=a", headers=asking)
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:pgstead:problem:pool-exhausted"

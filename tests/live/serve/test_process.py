@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.live.scratch import Scratch, free_port
-from tests.live.service import ROOT, serving, wait_until
+from tests.live.service import ROOT, serving
+from tests.waiting import until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -80,7 +81,7 @@ def test_it_imports_nothing_after_root_is_given_up(scratch: Scratch, tmp_path: P
         scratch.stop()
         assert api.get("/users").status_code == 503
         scratch.start()
-        wait_until(lambda: api.get("/users").status_code == 200, "the database is back")
+        until(lambda: api.get("/users").status_code == 200, "the database is back")
         assert api.delete(f"/users/{user['id']}").status_code == 204
         assert running.stop() in (0, -15)
     assert noted.read_text() == "watching\n"
@@ -101,7 +102,7 @@ def test_at_sigterm_it_closes_every_connection(scratch: Scratch) -> None:
         assert api.get("/users").status_code == 200
         assert connections() >= 1
         assert running.stop() in (0, -15)
-        wait_until(lambda: connections() == 0, "no connection is left")
+        until(lambda: connections() == 0, "no connection is left")
         log = running.log.read_text()
     assert "Application shutdown complete" in log
     assert "Traceback" not in log

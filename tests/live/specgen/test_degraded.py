@@ -15,9 +15,9 @@ from tests.live.service import (
     refused_for_now,
     serving_system,
     told_again,
-    wait_until,
 )
 from tests.live.specgen.people import PASSWORD, Somebody
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def service(scratch: Scratch) -> Iterator[Running]:
 @pytest.fixture(autouse=True)
 def up(service: Running) -> None:
     """Begin when the service has found its database again."""
-    wait_until(lambda: service.client.get("/health/ready").status_code == 200, "it is back")
+    until(lambda: service.client.get("/health/ready").status_code == 200, "it is back")
 
 
 def test_members_get_what_they_have_read_and_nobody_else_does(
@@ -117,5 +117,5 @@ def test_a_session_s_end_is_its_answers_end(
     for person in (ada, bob):
         made(person.client.get(path), 200)
     with down(scratch):
-        wait_until(lambda: ada.client.get(path).status_code == 503, "the session's end")
+        until(lambda: ada.client.get(path).status_code == 503, "the session's end")
         told_again(bob.client.get(path))

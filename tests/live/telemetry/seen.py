@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
 from pgstead.model.telemetry import Sample
 from tests.fix_stead import LiveStead
+from tests.waiting import until
 
-Found = TypeVar("Found")
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -34,17 +32,6 @@ def _later(found: dict[Key, Sample], moment: float) -> dict[Key, Sample] | None:
     if looked is None or looked.value is None:
         return None
     return found if looked.at.timestamp() - looked.value > moment else None
-
-
-def until(true: Callable[[], Found | None], what: str, seconds: float = 60) -> Found:
-    """Return the first answer that is one; say what did not come."""
-    end = time.monotonic() + seconds
-    while True:
-        found = true()
-        if found:
-            return found
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
 
 
 def health(stead: LiveStead) -> httpx.Response:

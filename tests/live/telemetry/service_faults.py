@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.fix_stead import LiveStead
 from tests.live.alerts.faults import blocked, does, idle, slot, stopped
-from tests.live.telemetry.seen import until
-from tests.live.telemetry.test_health import frozen
+from tests.live.freezing import frozen
+from tests.live.telemetry.test_health import hanging
+from tests.waiting import until
 
 WRONG = "Sesam9-is-wrong"
 
@@ -241,7 +242,7 @@ def moved(stead: LiveStead, wal: Path, there: Path) -> Iterator[None]:
 @contextmanager
 def hung_backends(stead: LiveStead) -> Iterator[None]:
     """The whole server hangs (SIGSTOP), for longer than one look."""
-    with frozen(stead):
+    with hanging(stead):
         yield
 
 
@@ -253,22 +254,11 @@ def frozen_agent(stead: LiveStead) -> AbstractContextManager[None]:
     return signalled(stead, "agent")
 
 
-@contextmanager
-def signalled(stead: LiveStead, program: str) -> Iterator[None]:
+def signalled(stead: LiveStead, program: str) -> AbstractContextManager[None]:
     """Have a program hang."""
-    import os
-    import signal
-
     pid = stead.wired.ports.supervisor.states()[program].pid
     assert pid is not None
-    family = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-    for one in family:
-        os.kill(one, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for one in family:
-            os.kill(one, signal.SIGCONT)
+    return frozen(pid)
 
 
 TOLD_IN_THE_SUITE = (

@@ -17,9 +17,10 @@ from pgstead.model.alerts import Phase
 from tests.fix_stead import LiveStead
 from tests.live.alerts.conftest import Alerted
 from tests.live.alerts.faults import does, unprivileged
-from tests.live.telemetry.seen import after, health, health_with, newest, until
+from tests.live.telemetry.seen import after, health, health_with, newest
 from tests.live.telemetry.service_faults import secret
 from tests.live.telemetry.test_health_under_faults import well
+from tests.waiting import until
 
 STATISTICS = "DROP EXTENSION pg_stat_statements"
 BROKEN = (

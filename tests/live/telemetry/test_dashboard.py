@@ -12,8 +12,9 @@ import pytest
 from pgstead.model.telemetry import Sample
 from pgstead.observe.telemetry import now
 from tests.fix_stead import LiveStead
-from tests.live.telemetry.seen import after, health, until
+from tests.live.telemetry.seen import after, health
 from tests.live.telemetry.test_health import stopped
+from tests.waiting import until
 
 PAGES = ("", "/hours?hours=1", "/statements", "/locks", "/backups", "/proofs")
 HEAVIEST = 300_000  # bytes of one page (issue 6)

@@ -22,9 +22,9 @@ import psycopg
 import pytest
 
 from tests.fix_stead import LiveStead
-from tests.live.telemetry.seen import until
 from tests.live.telemetry.test_dashboard import HEAVIEST, PAGES, Seen, get
 from tests.live.telemetry.test_dashboard_in_browser import _CHROMIUM, _QUIET
+from tests.waiting import until
 
 _SECRET = "in-a-literal-of-somebody"
 _RUN = """

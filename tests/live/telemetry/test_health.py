@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 import httpx
 import pytest
 
 from tests.fix_stead import LiveStead
+from tests.live.alerts.faults import stopped
+from tests.live.freezing import frozen
 from tests.live.telemetry.seen import after, health, health_with
 
 WELL = ("ok",)
 
 
-@contextmanager
-def stopped(stead: LiveStead, program: str) -> Iterator[None]:
-    """Have a program stopped for a while."""
-    supervisor = stead.wired.ports.supervisor
-    supervisor.stop(program)
-    try:
-        yield
-    finally:
-        supervisor.start(program)
-
-
-@contextmanager
-def frozen(stead: LiveStead) -> Iterator[None]:
-    """Let every process of the server hang: it accepts connections and never answers."""
+def hanging(stead: LiveStead) -> AbstractContextManager[None]:
+    """Let every process of the server hang."""
     first = (stead.state / "server" / "data" / "postmaster.pid").read_text().splitlines()[0]
-    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
-    family = [int(first), *map(int, children)]
-    for pid in family:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in family:
-            os.kill(pid, signal.SIGCONT)
+    return frozen(int(first))
 
 
 def live(stead: LiveStead) -> int:
@@ -68,7 +46,7 @@ def test_a_stopped_server_is_told_with_its_reason_and_nothing_else_is_guessed(
 
 def test_a_frozen_server_is_told_and_the_sampler_goes_on(sampled: LiveStead) -> None:
     health_with(sampled, 200, "server", *WELL)
-    with frozen(sampled):
+    with hanging(sampled):
         told = health_with(sampled, 503, "server", "critical")
         assert "answered" in told["checks"]["server"]["reason"]
         first = after(sampled)

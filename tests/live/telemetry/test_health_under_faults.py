@@ -15,8 +15,9 @@ import pytest
 from pgstead.model.alerts import Phase
 from tests.fix_stead import LiveStead
 from tests.live.alerts.conftest import Alerted
-from tests.live.telemetry.seen import health, health_with, until
+from tests.live.telemetry.seen import health, health_with
 from tests.live.telemetry.service_faults import SOAKED, TOLD_IN_THE_SUITE, WRONG, Fault
+from tests.waiting import until
 
 _OF_THE_MACHINE = {"probe", "memory"}  # a busy one is told too, and is no fault of these
 PATHS = ("live", "ready", "db")

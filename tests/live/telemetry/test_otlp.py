@@ -24,7 +24,7 @@ from tests.live.telemetry.collector import (
     receiving_grpc,
     receiving_http,
 )
-from tests.live.telemetry.seen import until
+from tests.waiting import until
 
 RECEIVERS = {"http": receiving_http, "grpc": receiving_grpc}
 REQUESTS = 5

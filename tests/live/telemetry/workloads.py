@@ -13,7 +13,7 @@ import pytest
 from psycopg import errors
 
 from tests.fix_stead import LiveStead
-from tests.live.telemetry.seen import until
+from tests.waiting import until
 
 COMMITS, ROLLBACKS, ROWS, UPDATED, DELETED = 300, 40, 1000, 250, 100
 FETCHED, SCANS = 5000, 20

@@ -21,9 +21,10 @@ from systems.jeex_idea.models import Base as JeexBase
 from systems.specgen import api as specgen
 from systems.specgen.models import Base as SpecgenBase
 from tests.live.scratch import Scratch
-from tests.live.service import AI_AGENTS, JEEX_IDEA, SPECGEN, System, migrated, wait_until
+from tests.live.service import AI_AGENTS, JEEX_IDEA, SPECGEN, System, migrated
 from tests.live.tenancy.route_plans import Ask, Explained, explain_routes
 from tests.live.tenancy.volumes import Volume, fill_ai_agents, fill_jeex_idea, fill_specgen
+from tests.waiting import until
 
 SOME, MANY = 20_000, 200_000
 
@@ -150,7 +151,7 @@ def plans_of(listed: Listed, rows: int) -> Plans:
         paths = {ask.path.format(**volume.known): ask.path for ask in listed.asks}
         found = explain_routes(app, volume.headers, list(paths))
         for index in listed.inside:
-            wait_until(lambda index=index: was_scanned(scratch, index), f"{index} was used")
+            until(lambda index=index: was_scanned(scratch, index), f"{index} was used")
     return {paths[path]: plans for path, plans in found.items()}
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.fix_stead import short_directory
-from tests.live.service import wait_until
 from tests.live.testing.project import Project, page, project_in
+from tests.waiting import until
 
 # What a project's own tests may find out; the names are asked for below.
 INSIDE = """
@@ -171,7 +171,7 @@ def test_a_project_tests_on_databases_shaped_like_production(project: Project) -
         assert f"this test connected as {role}" in done.stdout
     assert "say why: @pytest.mark.pgstead_privileged" in done.stdout
     assert project.left() == []
-    wait_until(lambda: not project.processes(), "who removed it ends too", 10)
+    until(lambda: not project.processes(), "who removed it ends too", 10)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
@@ -187,7 +187,7 @@ def test_nothing_is_left_of_tests_that_are_ended(project: Project, how: signal.S
         )
     try:
         ready = project.directory / "ready"
-        wait_until(lambda: ready.exists() or process.poll() is not None, "the test runs", 240)
+        until(lambda: ready.exists() or process.poll() is not None, "the test runs", 240)
         assert process.poll() is None, (project.directory / "said").read_text()
         assert project.left()
         process.send_signal(how)
@@ -197,7 +197,7 @@ def test_nothing_is_left_of_tests_that_are_ended(project: Project, how: signal.S
         process.wait(90)
     if how == signal.SIGINT:
         assert project.left() == [], "Ctrl-C returns before all is gone"
-    wait_until(lambda: not project.left() and not project.processes(), "all is gone", 60)
+    until(lambda: not project.left() and not project.processes(), "all is gone", 60)
 
 
 def test_a_manifest_that_does_not_fit_is_an_error_that_teaches(project: Project) -> None:

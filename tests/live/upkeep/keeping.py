@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +15,7 @@ from pgstead.model.design import Design
 from pgstead.model.upkeep import APPLICATION, ChoreRun, Outcome
 from pgstead.workflows import upkeep
 from tests.fix_stead import LiveStead
+from tests.waiting import until
 
 DATABASE = "jeex_idea"
 ROLE = "pgstead_upkeep"
@@ -24,8 +29,7 @@ latency = "1min"
 # a page every tenth of a second
 CRAWLING = {"cost_delay": 0.1, "cost_limit": 1}
 
-
-KILLED = """
+_RUN = """
 import sys
 from dataclasses import replace
 from pgstead.cli.wiring import wire
@@ -83,11 +87,30 @@ def there(stead: LiveStead) -> bool:
     return seen is not None
 
 
-def until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+@contextmanager
+def without_rights(stead: LiveStead) -> Iterator[None]:
+    """Have the role of upkeep without its right for a while."""
+    with stead.superuser() as session:
+        session.execute(f"REVOKE pg_maintain FROM {ROLE}".encode())
+        try:
+            yield
+        finally:
+            session.execute(f"GRANT pg_maintain TO {ROLE}".encode())
+
+
+def killed_when(stead: LiveStead, holds: Callable[[], bool]) -> None:
+    """Let a process of its own run upkeep, and kill it there."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _RUN, str(stead.manifest)], cwd=stead.directory
+    ) as process:
+        until(holds)
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def is_told_as_killed(stead: LiveStead, table: str) -> bool:
+    """Say whether a chore of a table is in the history as one that was killed."""
+    chores = upkeep.history_of(stead.wired.ports).chores(20)
+    return Outcome.KILLED in {c.outcome for c in chores if c.table == table}
 
 
 def unmade(stead: LiveStead) -> list[str]:

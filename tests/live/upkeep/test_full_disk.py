@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.fix_stead import stead_in
-from tests.live.backup.small_disks import Small, may_mount, namespace, wait
+from tests.live.backup.small_disks import Small, may_mount, namespace
+from tests.waiting import until
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
@@ -111,7 +112,7 @@ def test_an_index_amid_which_the_disk_becomes_full_leaves_nothing_and_is_made_wh
         other.execute("BEGIN")
         other.execute("UPDATE churned SET body = body WHERE id = 3")
         running = small.start("upkeep", "run", "--only", "reindex")
-        wait(lambda: small.rows(WAITS, DATABASE), "it does not wait for the transaction")
+        until(lambda: small.rows(WAITS, DATABASE), "it does not wait for the transaction")
         with full(small):
             other.execute("ROLLBACK")
             _, said = running.communicate(timeout=240)

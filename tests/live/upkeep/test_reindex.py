@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -16,15 +12,16 @@ from pgstead.workflows import upkeep
 from tests.fix_stead import LiveStead
 from tests.live.upkeep.keeping import (
     DATABASE,
-    KILLED,
-    ROLE,
     does,
     having,
+    is_told_as_killed,
+    killed_when,
     of,
     there,
     unmade,
-    until,
+    without_rights,
 )
+from tests.waiting import until
 
 
 def test_a_reindex_whose_lock_is_not_to_be_had_leaves_nothing_and_is_done_next_time(
@@ -47,12 +44,8 @@ def test_a_reindex_without_rights_fails_and_is_done_when_they_are_there_again(
     kept: LiveStead, churned: str
 ) -> None:
     does(kept, "VACUUM ANALYZE churned")
-    with kept.superuser() as session:
-        session.execute(f"REVOKE pg_maintain FROM {ROLE}".encode())
-        try:
-            (failed, *_) = of(kept, churned)
-        finally:
-            session.execute(f"GRANT pg_maintain TO {ROLE}".encode())
+    with without_rights(kept):
+        (failed, *_) = of(kept, churned)
     assert (failed.work, failed.outcome) == (Work.REINDEX, Outcome.FAILED)
     assert "may not: " in failed.error
     design, ports = kept.wired.design, kept.wired.ports
@@ -88,15 +81,11 @@ def test_a_killed_reindex_leaves_no_index_behind_after_the_next_run(
     with kept.superuser(DATABASE) as other:
         other.execute("BEGIN")
         other.execute("UPDATE churned SET body = body WHERE id = 5")  # it waits for that
-        command = [sys.executable, "-c", KILLED, str(kept.manifest)]
-        with subprocess.Popen(command, cwd=kept.directory) as process:
-            until(lambda: "churned_body_ccnew" in unmade(kept))
-            os.kill(process.pid, signal.SIGKILL)
+        killed_when(kept, lambda: "churned_body_ccnew" in unmade(kept))
         until(lambda: not there(kept))  # the server has noticed that nobody listens
         other.execute("ROLLBACK")
     done = of(kept, churned)
-    chores = upkeep.history_of(kept.wired.ports).chores(20)
-    assert Outcome.KILLED in {c.outcome for c in chores if c.table == churned}
+    assert is_told_as_killed(kept, churned)
     assert {c.outcome for c in done} == {Outcome.DONE}
     assert {Work.DROP, Work.REINDEX} >= {c.work for c in done} >= {Work.DROP}
     assert unmade(kept) == []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgstead.app.passfile import Credential, Login, Password, PasswordError, look_up, split
+from pgstead.app.passfile import Credential, Login, Password, PasswordError, credential, split
 from pgstead.model.passfile import passfile_line, secret_text
 from pgstead.model.standin import standin_of
 
@@ -40,31 +40,31 @@ def test_the_first_line_that_matches_counts(tmp_path: Path) -> None:
         "*:*:*:*:last\n"
     )
     path = write(tmp_path / "pass", lines)
-    assert look_up(path, Login("h", 5432, "db", "u")) == "pass:wo\\rd"
-    assert look_up(path, Login("h", 5432, "db2", "u")) == "last"
+    assert credential(path, Login("h", 5432, "db", "u")).password == "pass:wo\\rd"
+    assert credential(path, Login("h", 5432, "db2", "u")).password == "last"
 
 
 def test_a_password_may_hold_bare_colons_at_its_end(tmp_path: Path) -> None:
     path = write(tmp_path / "pass", "h:1:d:u:a:b:c\n")
-    assert look_up(path, Login("h", 1, "d", "u")) == "a:b:c"
+    assert credential(path, Login("h", 1, "d", "u")).password == "a:b:c"
 
 
 def test_a_socket_directory_is_written_localhost(tmp_path: Path) -> None:
     path = write(tmp_path / "pass", "localhost:1:d:u:x\n")
-    assert look_up(path, Login("/run/postgresql", 1, "d", "u")) == "x"
+    assert credential(path, Login("/run/postgresql", 1, "d", "u")).password == "x"
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_a_file_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
     path = write(tmp_path / "pass", "*:*:*:*:x\n", mode)
     with pytest.raises(PasswordError, match="readable by others"):
-        look_up(path, Login("h", 1, "d", "u"))
+        credential(path, Login("h", 1, "d", "u"))
 
 
 def test_no_line_is_an_error_without_any_value(tmp_path: Path) -> None:
     path = write(tmp_path / "pass", "h:1:d:other:secret\n")
     with pytest.raises(PasswordError, match="has no line for u at h:1") as caught:
-        look_up(path, Login("h", 1, "d", "u"))
+        credential(path, Login("h", 1, "d", "u"))
     assert "secret" not in str(caught.value) + caught.value.hint
 
 
@@ -103,7 +103,8 @@ def test_who_logs_in_follows_the_file_while_a_password_is_changed(tmp_path: Path
     assert own is not None
     assert both is not None
     path = write(tmp_path / "pass", both)
-    assert look_up(path, login) == "own"  # libpq goes on as the role
+    first = next(f for f in map(split, both.splitlines()) if f[3:4] == ("u:1",))
+    assert first[4] == "own"  # libpq goes on as the role
     password = Password.of_file(path, login)
     assert password.credential() == Credential("u:1_standin", "lent")
     assert password.user() == "u:1_standin"

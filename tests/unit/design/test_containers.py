@@ -10,7 +10,7 @@ from pgstead.design import brought, containers, memory
 from pgstead.errors import ManifestError
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.load import parse
-from pgstead.model.containers import BROUGHT, CLUSTER, Composition, Container, Until
+from pgstead.model.containers import BROUGHT, CLUSTER, STEAD, Composition, Container, Until
 from tests.unit.design import world
 
 SERVICE = '\n[databases.service]\napplication = "shop.api:create_app"\nport = 8123\n'
@@ -144,6 +144,23 @@ def test_a_directory_that_containers_cannot_see_is_refused(key: str) -> None:
     assert caught.value.key == f"{key}.directory"
 
 
+FILES = f'files = "exports"\n{SERVICE}'
+
+
+def test_files_that_rows_name_are_a_volume_of_the_service_and_of_who_removes_them() -> None:
+    told = containers.composition(_manifest(FILES), world.host(), f"{STEAD}/deep")
+    sees = {c.name for c in told.containers for m in c.mounts if m.source == "files-shop"}
+    assert sees == {"api-shop", "prepare", "provision", "agent", "wal-receiver"}
+    places = {m.target for c in told.containers for m in c.mounts if m.source == "files-shop"}
+    assert places == {f"{STEAD}/deep/exports"}
+
+
+@pytest.mark.parametrize("place", ["/srv/exports", "../exports", "."])
+def test_files_that_containers_cannot_see_are_refused(place: str) -> None:
+    with pytest.raises(ManifestError, match="below the manifest's own directory"):
+        containers.inside(_manifest(FILES.replace('"exports"', f'"{place}"')))
+
+
 def test_every_file_that_the_manifest_names_is_seen_where_it_was_brought() -> None:
     named = brought.files(_manifest(NAMED))
     assert set(named.values()) == {"c", "s", "k", "p", "a", "x", "w", "t", "h", "u"}
@@ -200,6 +217,16 @@ def test_who_watches_is_there_only_when_asked_for() -> None:
         "prometheus": "monitoring",
         "alertmanager": "monitoring",
         "grafana": "grafana",
+    }
+
+
+def test_who_is_asked_to_watch_is_started_with_the_others() -> None:
+    watched = f'{SERVICE}\n[containers]\nprofiles = ["monitoring", "monitoring"]\n'
+    told, alone = _composition(watched), _composition()
+    assert told.profiles == ("monitoring",)
+    assert {c.name for c in told.started} - {c.name for c in alone.started} == {
+        "prometheus",
+        "alertmanager",
     }
 
 

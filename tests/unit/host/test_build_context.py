@@ -67,6 +67,18 @@ def test_what_was_removed_from_the_application_leaves_the_directory_too(tmp_path
     assert [p.name for p in (tmp_path / "out" / "app").iterdir()] == ["a.py"]
 
 
+def test_what_applications_wrote_is_not_copied_and_changes_no_digest(tmp_path: Path) -> None:
+    source = tmp_path / "app"
+    written = source / "exports"
+    written.mkdir(parents=True)
+    (source / "a.py").write_text("x = 1")
+    before = build_context.digest({"code": {"app": source}}, {written})
+    (written / "of-a-person.csv").write_text("hers")
+    assert build_context.digest({"code": {"app": source}}, {written}) == before
+    build_context.copy_trees(tmp_path / "out", {"app": source}, {written})
+    assert [p.name for p in (tmp_path / "out").rglob("*") if p.is_file()] == ["a.py"]
+
+
 def test_a_tree_that_the_manifest_names_and_nobody_finds_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is nothing"):
         build_context.copy_trees(tmp_path / "out", {"app": tmp_path / "none"})

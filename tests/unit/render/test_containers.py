@@ -100,6 +100,14 @@ def test_the_build_ends_where_pgbouncer_is_too_old() -> None:
     assert "ge 1.25.2" in dockerfiles.text(parse(world.text()), (), {})
 
 
+def test_the_pooler_is_the_same_whichever_version_the_server_is_of() -> None:
+    older, newer = (
+        dockerfiles.stages(parse(world.text(major=major)), (), {}) for major in (17, 18)
+    )
+    assert older["pooler"] == newer["pooler"]
+    assert older["server"] != newer["server"]
+
+
 def test_no_stage_that_runs_ends_as_root() -> None:
     stages = dockerfiles.text(parse(world.text()), (), {}).split("\nFROM ")
     for stage in stages[1:]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgstead.app.dashboard.charts import Frame, Line
@@ -11,8 +11,6 @@ from pgstead.app.telemetry.samples import Samples, Series
 
 _BUCKETS = 120
 _GAP = 3  # looks of the agent that may be missing until a line is broken
-
-Fold = Callable[[Sequence[float]], float]
 
 
 @dataclass(frozen=True, slots=True)

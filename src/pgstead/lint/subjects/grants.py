@@ -58,7 +58,6 @@ OWNER = Rule(
 RULES = (PUBLIC, PAST_ROWS, PASSED_ON, BYPASS, OWNER)
 
 _PAST = frozenset({"truncate", "references", "trigger"})
-_TABLES = frozenset({"OBJECT_TABLE", "OBJECT_SEQUENCE"})
 
 
 def each(step: Step, scene: Scene) -> Iterator[Hit]:
