@@ -18,10 +18,10 @@ import pytest
 
 from pgstead.model.backup import SERVER, Ending, Task
 from tests.fix_stead import PGSTEAD, LiveStead
-from tests.live.service import wait_until
 from tests.live.stairway import Stairway
 from tests.live.upgrade.both import ask_for, servers_on, stead_of_two
 from tests.live.upgrade.test_major import broken, version
+from tests.waiting import until
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -155,7 +155,7 @@ def test_a_base_backup_that_was_made_after_the_kill_is_the_first_one() -> None:
             os.killpg(running.pid, signal.SIGKILL)
         assert phase_of(stead) == "settling"
         begun = datetime.fromisoformat(_pending(stead)["served"])
-        wait_until(lambda: _verified_since(stead, begun), "the agent did not go on", 120)
+        until(lambda: _verified_since(stead, begun), "the agent did not go on")
         done = stead.json("upgrade", "--unrehearsed")
         assert [told for told in done["notes"] if "first base backup" in told] == []
 
