@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import httpx
 
 from tests.live.scratch import Scratch, running_server
-from tests.live.service import Running, alembic, serving, wait_until
+from tests.live.service import Running, alembic, serving
+from tests.waiting import until
 
 CALLERS = 20
 # as the foundation designs them (POL-4, REL-1)
@@ -186,7 +187,7 @@ def outages(scratch: Scratch) -> list[Outage]:
         scratch.process.kill()  # the postmaster alone: its children notice, and go
         scratch.process.wait(30)
         # the shared memory of the last backend has to be gone before another server starts
-        wait_until(lambda: not (scratch.data / "postmaster.pid").exists() or quiet(scratch), "gone")
+        until(lambda: not (scratch.data / "postmaster.pid").exists() or quiet(scratch), "gone")
         (scratch.data / "postmaster.pid").unlink(missing_ok=True)
 
     found = [Outage("PostgreSQL is killed", scratch.port, kill_server, scratch.start)]

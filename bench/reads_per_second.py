@@ -27,7 +27,8 @@ import httpx
 
 from bench.load import Seen, call
 from tests.live.scratch import Scratch, free_port
-from tests.live.service import JEEX_IDEA, migrated, serving, wait_until
+from tests.live.service import JEEX_IDEA, migrated, serving
+from tests.waiting import until
 
 SIZE = 20  # connections (APP-1)
 OWNERS, PROJECTS = 50, 20_000
@@ -106,7 +107,7 @@ def bare(scratch: Scratch) -> Iterator[tuple[int, int]]:
         )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            wait_until(lambda: _answers(client), "the floor answers")
+            until(lambda: _answers(client), "the floor answers")
         yield process.pid, port
     finally:
         process.terminate()

@@ -24,7 +24,12 @@ from pgstead.prove.sample_rows import RowMaker
 from pgstead.prove.session import Session
 from pgstead.prove.tables import Catalog, Column, Table
 from pgstead.prove.witness import Witness
+from systems import ai_agents, jeex_idea, specgen
 from tests.fix_stead import LiveStead
+
+# From here for all of this process: what reads models and revisions in it would have them from
+# the directory of the first stead, which is gone when the second one asks.
+SYSTEMS = (jeex_idea, ai_agents, specgen)
 
 _TABLES = """
 SELECT relname::text FROM pg_class

@@ -213,9 +213,9 @@ class LocalSupervisor:
             raise
 
     def _is_up(self, info: Mapping[str, Any]) -> bool:
-        written = leftovers.record(self._layout, self._names()[info["name"]])
-        if written is None or written.pid != info["pid"]:
-            return False  # still the guard, waiting for what was before
+        written = self._became(info)
+        if written is None:
+            return False
         process = processes.look(written.pid)
         if process is None or process.start != written.start:
             return False
@@ -225,6 +225,11 @@ class LocalSupervisor:
             return True
         kind = self._kind(info["name"])
         return kind == "pgbouncer" and readiness.pooler_listens(self._layout)
+
+    def _became(self, info: Mapping[str, Any]) -> leftovers.Record | None:
+        """Return a program's record; None while it is still the guard, waiting for the last one."""
+        written = leftovers.record(self._layout, self._names()[info["name"]])
+        return written if written is not None and written.pid == info["pid"] else None
 
     def _kind(self, label: str) -> str:
         return self._told(label, "kind")
@@ -263,8 +268,12 @@ class LocalSupervisor:
             elif time.monotonic() > deadline:
                 self._ask("signalProcess", label, "KILL", tolerate="NOT_RUNNING")
                 deadline = time.monotonic() + 10
+            elif not self._became(info):
+                # Between fork and exec it is supervisord's own handler that takes a signal, and
+                # it is lost. The script that waits then to become the program is told again.
+                stop_signal = self._told(label, "stop_signal")
+                self._ask("signalProcess", label, stop_signal, tolerate="NOT_RUNNING")
             time.sleep(_POLL)
-        _ = info
         if self._kind(label) == "postgres":
             leftovers.end(self._layout, leftovers.servers(self._layout), patience=5)
 

@@ -60,6 +60,7 @@ class Upgrade:
     kept: str  # the name that the old data directory gets
     aside: str = ""  # where what was backed up of the old cluster goes; empty: nothing was
     backup: str = ""  # the base backup that was made before
+    served: str = ""  # when the new one had begun to serve: its own base backups are younger
 
 
 @dataclass(frozen=True, slots=True)

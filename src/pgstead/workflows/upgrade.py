@@ -229,10 +229,13 @@ def _unplace(new: Side, work: Work, wanted: Upgrade) -> None:
 
 def settle(new: Side, work: Work, wanted: Upgrade, clock: _Clock | None) -> Upgraded:
     """Bring everything else up on the new version; the new cluster is backed up at last."""
-    work.log.write(replace(wanted, phase=Phase.SETTLING))
+    # a killed run's agent worked on: the first base backup may be there, and no other comes soon
+    wanted = replace(
+        wanted, phase=Phase.SETTLING, served=wanted.served or datetime.now(UTC).isoformat()
+    )
+    work.log.write(wanted)
     ports, notes = new.ports, list[str]()
     restarting.usual_times(new.ports)
-    since = datetime.now(UTC)
     if ports.backup is not None and wanted.aside:
         with suppress(SteadError):  # what was not archived stays where it was received
             ports.backup.engine.archive()
@@ -242,13 +245,13 @@ def settle(new: Side, work: Work, wanted: Upgrade, clock: _Clock | None) -> Upgr
     notes += _extensions_updated(ports)
     ports.progress.step("making the planner's statistics")
     work.host.all_statistics()
+    since = datetime.fromisoformat(wanted.served)
     if work.followed and (told := await_first(ports, since=since)):
         notes.append(told)
     laps = {} if clock is None else clock.laps
     ports.journal.record("upgraded", old=wanted.old.version, new=wanted.new.version, seconds=laps)
-    done = replace(wanted, phase=Phase.SETTLING)
-    work.log.end(done)
-    return Upgraded(done, laps, tuple(notes))
+    work.log.end(wanted)
+    return Upgraded(wanted, laps, tuple(notes))
 
 
 def _set_aside(ports: BackupPorts, work: Work, wanted: Upgrade) -> str:

@@ -312,3 +312,24 @@ def test_what_receives_from_the_server_starts_when_that_is_ready() -> None:
         lock.write_text("1\n\n\n\n\n\n\nready   \n")
         soon(lambda: leftovers.record(rig.layout, "wal-receiver") is not None)
         lock.unlink()
+
+
+def test_a_script_that_was_told_to_end_too_early_is_told_again() -> None:
+    """A signal between fork and exec comes to supervisord's handler, and to nobody then."""
+    with rig_in("deaf") as rig:
+        state.prepare(rig.layout, rig.host)
+        rig.supervisor.configure([rig.receiver])
+        rig.supervisor.stop("wal-receiver")
+        start = Path(guard.folder(rig.layout, "wal-receiver"), "start")
+        hurried, deaf = rig.directory / "hurried", rig.directory / "deaf"
+        start.write_text(
+            f"stop_signal=TERM\ntrap 'trap - TERM; >{deaf}' TERM\ntrap '>{hurried}; exit' QUIT\n"
+            f">{rig.directory}/there\nwhile :; do sleep 0.1; done\n"
+        )
+        Path(guard.folder(rig.layout, "wal-receiver"), "started").unlink(missing_ok=True)
+        with contextlib.suppress(SteadError):  # it never becomes the program
+            rig.supervisor.start("wal-receiver", timeout=1)
+        soon((rig.directory / "there").exists)
+        rig.supervisor.stop("wal-receiver", timeout=5)
+        assert deaf.exists()
+        assert not hurried.exists(), "it heard nothing but the harsher signal"
