@@ -58,9 +58,9 @@ def test_each_row_is_done_once_however_often_the_runner_is_killed(
     with Writers(project, writes).at_work():
         for _ in range(kills):
             ((visited,),) = project.rows(VISITED)
-            until = visited + chance.randint(10, count // (kills + 1))
+            far = visited + chance.randint(10, count // (kills + 1))
             runner = project.start("upgrade", "head")
-            until(lambda until=until: project.rows(VISITED)[0][0] >= until, "it is so far", 60)
+            until(lambda far=far: project.rows(VISITED)[0][0] >= far, "it is so far", 60)
             runner.kill()
             runner.communicate()
         assert "going on with the backfill of item: hits" in project.up()
