@@ -74,6 +74,7 @@ def test_a_rehearsal_changes_nothing(older: Contained) -> None:
     compose = (older.directory / "compose.yml").read_text()
     _ask_for(older, NEW)
     told = older.json("upgrade", "--rehearse")
+    assert "rehearsed" in told, told
     print(told["rehearsed"]["seconds"], told["downtime"])
     assert told["rehearsed"]["differences"] == []
     assert (older.directory / "compose.yml").read_text() == compose
