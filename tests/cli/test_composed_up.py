@@ -165,6 +165,12 @@ def test_who_runs_by_another_configuration_or_image_is_outdated(
     assert found == (frozenset({"postgres"}) if outdated else frozenset())
 
 
+def test_a_look_that_did_not_say_that_all_is_well_is_a_refusal(tmp_path: Path) -> None:
+    composed_up._must_pass("prepare", engine(tmp_path, run="echo passed"), Impact.RELOAD)
+    with pytest.raises(SteadError, match="the look at what runs"):  # podman lost the status
+        composed_up._must_pass("prepare", engine(tmp_path, run="true"), Impact.RELOAD)
+
+
 def test_a_door_is_made_anew_by_consent_alone() -> None:
     composed_up.must_be_allowed(frozenset(), Impact.RELOAD)
     composed_up.must_be_allowed(frozenset({"postgres"}), Impact.RESTART)

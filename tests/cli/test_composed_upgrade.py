@@ -93,6 +93,13 @@ def test_what_the_engine_refuses_is_told_inside(tmp_path: Path) -> None:
     assert work.obey("stop postgres 17").startswith("failed docker compose up ended with 1")
 
 
+def test_how_it_ended_is_told_from_inside(asked: tuple[composed_upgrade._Upgrade, Path]) -> None:
+    work, _ = asked
+    assert work.status is None
+    work.obey("ended 3 0")
+    assert work.status == 3
+
+
 @pytest.mark.parametrize(
     ("words", "hint"), [(("upgrade",), "another image"), (("upgrade", "--back"), "--back")]
 )

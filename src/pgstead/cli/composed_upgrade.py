@@ -46,6 +46,7 @@ class _Upgrade:
     name: str  # of the container that upgrades
     renewed: bool = field(default=False, init=False)  # the server's container is the new one
     interrupted: bool = field(default=False, init=False)
+    status: int | None = field(default=None, init=False)  # as it was told from inside
 
     @property
     def before(self) -> Path:
@@ -72,6 +73,9 @@ class _Upgrade:
     def obey(self, line: str) -> str:
         """Do what is asked; return the answer."""
         word, name, major = line.split()
+        if word == "ended":
+            self.status = int(name)
+            return "done"
         try:
             if word == "stop":
                 self._stop(name)
@@ -152,7 +156,7 @@ def _as_before_after_failure(work: _Upgrade, *, pending: bool) -> Generator[None
 
 def _rehearsed(work: _Upgrade, line: Line, *, pending: bool) -> int:
     try:
-        return work.engine.run("run", "--rm", "-T", "--no-deps", UPGRADE, *line.words)
+        return _conducted(work, line)
     finally:
         if not pending:
             _as_before(work)
@@ -217,13 +221,14 @@ def _conducted(work: _Upgrade, line: Line) -> int:
     from pgstead.host.engine_line import ASKED
 
     words = ("run", "--rm", "-T", "--no-deps", "--name", work.name, "-e", f"{ASKED}=1", UPGRADE)
-    with work.engine.converse(*words, *line.words, heard=False) as inside:
+    with work.engine.converse(*words, "conduct", *line.words, heard=False) as inside:
         assert inside.stdin is not None
         assert inside.stdout is not None
         with speaking(inside.stdin), _passed_on(work, inside.stdin):
             for told in inside.stdout:
                 _answer(work, told.decode("utf-8", "replace"), inside.stdin)
-            return inside.wait()
+            status = inside.wait()
+    return status if work.status is None else work.status
 
 
 @contextmanager

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from pgstead.cli.wiring import Wired
 
+PASSED = "passed"  # what `check` says in the end: its status may be lost on the way
 _SILENCE = 60.0  # seconds; whoever speaks each second may be starved for many of them
 _READY = 90.0  # seconds for a server to answer again
 
@@ -107,7 +108,22 @@ def check() -> int:
     refuse_half_upgraded(wired.design.layout)
     if wired.ports.sql.answers():
         refuse_impact(plan(wired.design, wired.ports), Impact[_allowed().upper()])
+    sys.stdout.write(f"{PASSED}\n")
     return 0
+
+
+def upgrade(words: Sequence[str]) -> int:
+    """Do what `pgstead upgrade` does, and say how it ended to who started this.
+
+    Not every engine tells the status of a container that it removes at once (podman does not).
+    """
+    from pgstead.cli.main import main
+    from pgstead.host.engine_line import MARK
+
+    status = main(["-C", ".", *words])
+    sys.stdout.write(f"{MARK}ended {status} 0\n")
+    sys.stdout.flush()
+    return status
 
 
 def _allowed() -> str:
@@ -209,6 +225,8 @@ def main(arguments: Sequence[str]) -> int:
             return hold(float(patience))
         case ["first-backup"]:
             return first_backup()
+        case ["conduct", *words]:
+            return upgrade(words)
         case ["run", name]:
             run(name)
         case _:

@@ -14,8 +14,7 @@ def added(composition: Composition) -> Composition:
         toolbox,
         name=UPGRADE,
         image=UPGRADE,
-        entrypoint=("/usr/local/bin/pgstead",),
-        command=("upgrade", "--help"),
+        command=("conduct", "upgrade", "--help"),
         # servers of both versions run in it, one after the other, with the memory of theirs
         limits=replace(toolbox.limits, memory=max(toolbox.limits.memory, server.limits.memory)),
         waits={},
