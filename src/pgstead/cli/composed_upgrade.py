@@ -213,7 +213,13 @@ def _done(work: _Upgrade, line: Line, source: Source, console: Console) -> int:
         return ExitStatus.DONE
     with console.working():
         console.step("making the first base backup of the new cluster")
-    return engine.run("exec", "-T", "agent", "pgstead", "-q", "backup", "now", "--verify")
+        told = engine.ask("exec", "-T", "agent", "pgstead", "-q", "backup", "now", "--verify")
+    if told.status:
+        raise SteadError(
+            f"it serves, and its first base backup failed: {' '.join(told.err.split())}",
+            hint="`pgstead backup now --verify --target compose`",
+        )
+    return ExitStatus.DONE
 
 
 def _conducted(work: _Upgrade, line: Line) -> int:
