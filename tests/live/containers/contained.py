@@ -167,7 +167,11 @@ class Contained:
             timeout=2400,
             check=False,
         )
-        assert done.returncode in {0, 4}, done.stderr[-3000:]
+        assert done.returncode in {0, 4}, (
+            done.returncode,
+            done.stdout[-1500:],
+            done.stderr[-1500:],
+        )
         told = json.loads(done.stdout)["promises"]
         verdicts = [p["verdict"] for p in told]
         print({word: verdicts.count(word) for word in sorted(set(verdicts))})
