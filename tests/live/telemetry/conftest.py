@@ -31,6 +31,11 @@ archive_queue = {{ warning = "1s", critical = "2s" }}
 ALERTS = """\
 [alerts]
 targets_file = "targets"
+
+# the agent would take a wrong password for a change that was cut off, and finish it: the server
+# would be given the password of the file, and the fault be over
+[rotation]
+automatic = false
 """
 POOLER = 'settings = { default_pool_size = "3", reserve_pool_size = "0", min_pool_size = "0" }'
 
