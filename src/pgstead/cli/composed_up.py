@@ -49,7 +49,7 @@ class Stall:
 
 def up(line: Line, directory: Path) -> int:
     """Write the directory, have the engine bring it about, and wait until all are healthy."""
-    from pgstead.cli.composing import rendered
+    from pgstead.cli.composing import BEFORE_UPGRADE, rendered
     from pgstead.cli.wiring import read_manifest
     from pgstead.host.compose_engine import ComposeEngine
 
@@ -70,6 +70,8 @@ def up(line: Line, directory: Path) -> int:
         renewed = _judged(engine, allow)
     stall = replace_server(engine) if "postgres" in renewed else Stall()
     start(engine, console, allow)
+    # Left where an upgrade was killed before it had begun: what runs is described by the other one.
+    (directory / BEFORE_UPGRADE).unlink(missing_ok=True)
     if source.manifest.backup.enabled:
         with console.working():
             console.step("making the first base backup")

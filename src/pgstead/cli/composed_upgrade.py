@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from pgstead.cli.composed_up import failure, make_server_anew, refuse, speaking, start
+from pgstead.cli.composing import BEFORE_UPGRADE
 from pgstead.cli.console import Console
 from pgstead.errors import ExitStatus, NotRunningError, SteadError, UsageError
 from pgstead.model.containers import HOME, UPGRADE
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from pgstead.cli.wiring import Source
     from pgstead.host.compose_engine import ComposeEngine
 
-_BEFORE = "compose.before-upgrade.yml"  # what the older version runs by, until all is over
 _RECEIVER = "wal-receiver"
 _LOOK = (
     f"cat {HOME}/server/data/PG_VERSION || cat {HOME}/server/data.next/PG_VERSION;"
@@ -50,7 +50,7 @@ class _Upgrade:
 
     @property
     def before(self) -> Path:
-        return self.directory / _BEFORE
+        return self.directory / BEFORE_UPGRADE
 
     @property
     def compose(self) -> Path:

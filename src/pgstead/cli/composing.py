@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pgstead.model.host import HostFacts
 
 DIRECTORY = "containers"  # beside the manifest
+BEFORE_UPGRADE = "compose.before-upgrade.yml"  # what the older version runs by, until all is over
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ with server and pooler running, does all that `pgstead up` does; `run NAME` beco
 the design (agent, wal-receiver); `hand-out` gives other containers what they see of the state.
 `check` says whether this code can carry on with what the volumes hold; `hold` has the pooler's
 clients wait while the server's container is made anew; `first-backup` waits for it; `bring` takes
-what the manifest names outside of itself from its standard input.
+what the manifest names outside of itself from its standard input; `conduct upgrade` upgrades, and
+asks who started it for the engine.
 """
 
 from __future__ import annotations

@@ -64,20 +64,21 @@ class LineSupervisor(EngineSupervisor):
     """An `EngineSupervisor` that can have a container stopped, and started of another image."""
 
     def __init__(self, design: Design, sql: Sql, console: PoolerConsole) -> None:
-        """Keep which version is meant; all of a process have one line."""
+        """Keep which version is meant; all of a process have one line, and hear it from now on."""
         super().__init__(design, sql, console)
         self._major = design.build.major
+        self._line = _line()
 
     def start(self, name: str, *, timeout: float = 60) -> None:
         """Have it started, and wait until it answers. Raises NotRunningError."""
-        _line().ask("start", name, self._major, timeout)
+        self._line.ask("start", name, self._major, timeout)
         super().start(name, timeout=timeout)
         if name == "postgres":
             self.speak_first()
 
     def stop(self, name: str, *, timeout: float = 60) -> None:
         """Have it stopped, and kept so. Raises NotRunningError."""
-        _line().ask("stop", name, self._major, timeout)
+        self._line.ask("stop", name, self._major, timeout)
         if name == "postgres":
             super().stop(name)
 

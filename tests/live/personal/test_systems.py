@@ -9,26 +9,18 @@ from typing import Any
 import pytest
 
 from tests.cli.program import inside
-from tests.fix_stead import LiveStead, stead_in
+from tests.fix_stead import SPECGEN, LiveStead, stead_in
 from tests.live.personal.conftest import add_person, held
 
 pytestmark = [pytest.mark.live, pytest.mark.soak]
 
-SYSTEMS = """
+SYSTEMS = f"""
 [databases.history]
 values = true
 
 [audit]
 enabled = true
-
-[[databases]]
-name = "specgen"
-owner = "specgen_owner"
-app = "specgen"
-migrations = "systems/specgen"
-models = "systems.specgen.models:Base"
-sample = "systems.specgen.sample"
-prefix = "SPECGEN_"
+{SPECGEN}sample = "systems.specgen.sample"
 
 [databases.history]
 values = true

@@ -10,7 +10,17 @@ from pgstead.design import brought, containers, memory, upgrade_container
 from pgstead.errors import ManifestError
 from pgstead.manifest.document import Manifest
 from pgstead.manifest.load import parse
-from pgstead.model.containers import BROUGHT, CLUSTER, STEAD, Composition, Container, Until
+from pgstead.model.containers import (
+    BROUGHT,
+    CLUSTER,
+    PROFILES,
+    STEAD,
+    UPGRADE,
+    WATCHERS,
+    Composition,
+    Container,
+    Until,
+)
 from tests.unit.design import world
 
 SERVICE = '\n[databases.service]\napplication = "shop.api:create_app"\nport = 8123\n'
@@ -218,6 +228,14 @@ def test_who_watches_is_there_only_when_asked_for() -> None:
         "alertmanager": "monitoring",
         "grafana": "grafana",
     }
+
+
+def test_each_profile_is_known_to_what_ends_all_of_them() -> None:
+    watchers = ", ".join(f'"{name}"' for name in WATCHERS)
+    told = _composition(f"{SERVICE}\n[containers]\nstore = true\nprofiles = [{watchers}]\n")
+    profiles = {c.profile for c in upgrade_container.added(told).containers} - {""}
+    assert profiles == set(PROFILES)
+    assert set(told.profiles) == set(PROFILES) - {UPGRADE}
 
 
 def test_who_is_asked_to_watch_is_started_with_the_others() -> None:
