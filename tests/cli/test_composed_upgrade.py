@@ -28,6 +28,8 @@ def _asked(tmp_path: Path) -> tuple[composed_upgrade._Upgrade, Path]:
         "no-start": f'echo "$*" >>{said}',
         "detach": f'echo "$*" >>{said}',
         "stop": f'echo "$*" >>{said}',
+        "run": f'echo "$*" >>{said}',
+        "rm": f'echo "$*" >>{said}',
     }
     (tmp_path / "compose.yml").write_text("the older one\n")
     work = composed_upgrade._Upgrade(engine(tmp_path, **words), tmp_path, 18, "x-upgrade")
@@ -85,6 +87,26 @@ def test_what_a_killed_run_kept_is_what_the_older_version_runs_by(
     work, _ = asked
     work.keep()
     assert work.before.read_text() == "the older one\n"
+
+
+def test_the_engine_is_tried_on_a_container_of_which_nothing_is_left(
+    asked: tuple[composed_upgrade._Upgrade, Path],
+) -> None:
+    work, said = asked
+    word, seconds = work.obey("try postgres 0").split()
+    assert word == "done"
+    assert float(seconds) > 0
+    made, stopped, removed = (line.split() for line in said.read_text().splitlines())
+    assert {"run", "--detach", "--no-deps", "x-upgrade-trial", "provision"} <= {*made}
+    assert stopped == ["stop", "x-upgrade-trial"]
+    assert removed == ["rm", "--force", "x-upgrade-trial"]
+
+
+def test_an_engine_that_makes_no_container_is_told_inside(tmp_path: Path) -> None:
+    refusing = engine(tmp_path, run="echo no room >&2; exit 1", rm="true")
+    work = composed_upgrade._Upgrade(refusing, tmp_path, 18, "x-upgrade")
+    told = work.obey("try postgres 0")
+    assert told == "failed a container like that of provision cannot be made: no room"
 
 
 def test_what_the_engine_refuses_is_told_inside(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pgstead.errors import BusyError, NotRunningError
-from pgstead.host import clock, copied, processes, reprinting, statistics
+from pgstead.host import clock, copied, engine_line, processes, reprinting, statistics
 from pgstead.host.pg_upgrade import PgUpgrade, end_strays
 from pgstead.host.restored import LocalRestoredServer
 from pgstead.model.upgrade import RehearsedUpgrade, Seconds
@@ -75,6 +75,7 @@ def _tried(
         with LocalRestoredServer(new.design).start(target, timeout=_TO_START) as server:
             started = time.monotonic() - began
             counted = _counted(new, server.address)
+            engine = engine_line.pace()
             timed.close()
             console.step("comparing it with what it was")
             after = looked.whole(server.sql, old.design.build.major)
@@ -84,7 +85,7 @@ def _tried(
         mode,
         at=clock.stamp(),
         bytes=copy.backup.bytes,
-        seconds=Seconds(stop, upgraded, started, counted),
+        seconds=Seconds(stop, upgraded, started, counted, engine),
         rows=before.rows,
         tables=before.tables,
         objects=before.objects,

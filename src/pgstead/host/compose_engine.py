@@ -9,21 +9,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pgstead.errors import HostError, MissingEngineError, NoNetworkError, NotRunningError
 from pgstead.model.containers import PROFILES
 
+Done = TypeVar("Done")
 _FLOOR = (2, 0)  # DEP-9: what waits for health is of Compose 2
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _CANDIDATES = (("docker", "compose"), ("docker-compose",))
 _HINT = "https://docs.docker.com/compose/install/ says how it is installed"
-
-
+_SLEEP = "trap exit TERM INT; sleep 600 & wait"  # a first process ends by what it traps alone
 _ALL = {"COMPOSE_PROFILES": ",".join(PROFILES)}  # else the one of .env holds
 _CONFIGURED, _IMAGE = "com.docker.compose.config-hash", "com.docker.compose.image"
 _AWAY = re.compile(
@@ -64,6 +65,16 @@ class Machine:
 
     memory: int  # bytes
     cpus: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the engine takes for a container, in seconds, whatever runs in it."""
+
+    made: float  # and started
+    stopped: float
+    removed: float
+    said: float  # for anything at all: of each command, this is Compose's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +135,32 @@ class ComposeEngine:
         """Remove the containers, of all profiles; return the exit status."""
         return self.run("down", *options, environment=_ALL)
 
+    @property
+    def _docker(self) -> str:
+        return self.command[0] if len(self.command) > 1 else "docker"
+
     def end(self, name: str) -> None:
         """Kill and remove one container by its own name, where it is there."""
-        docker = self.command[0] if len(self.command) > 1 else "docker"
-        _output([docker, "rm", "--force", name])
+        _output([self._docker, "rm", "--force", name])
+
+    def pace(self, service: str, name: str) -> Pace:
+        """Try it on one more container like a service's, which sleeps; none is left.
+
+        Raises HostError where the engine does not make one.
+        """
+        words = ("run", "--detach", "--no-deps", "--name", name, "--entrypoint", "sh", service)
+        try:
+            made, told = _timed(lambda: self.ask(*words, "-c", _SLEEP))
+            if told.status:
+                raise HostError(
+                    f"a container like that of {service} cannot be made: {told.err.strip()}",
+                    hint=f"`docker compose --project-directory {self.directory} config` shows it",
+                )
+            said, _ = _timed(self.services)
+            stopped, _ = _timed(lambda: _output([self._docker, "stop", name]))
+        finally:
+            removed, _ = _timed(lambda: self.end(name))
+        return Pace(made, stopped, removed, said)
 
     def remove_unasked(self) -> None:
         """Remove the containers of profiles that are no longer asked for."""
@@ -279,6 +312,12 @@ class ComposeEngine:
         """Return what a container said last."""
         options = ["logs", "--no-color", "--no-log-prefix", "--tail", str(lines), service]
         return _output(self._words(options)).strip()
+
+
+def _timed(work: Callable[[], Done]) -> tuple[float, Done]:
+    began = time.monotonic()
+    done = work()
+    return time.monotonic() - began, done
 
 
 def _heed_interrupts() -> None:

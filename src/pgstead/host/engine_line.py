@@ -22,6 +22,7 @@ from pgstead.ports import PoolerConsole, Sql
 ASKED = "PGSTEAD_ENGINE_LINE"  # the variable that says that somebody listens
 MARK = "@engine "  # begins a line that is for the engine; all others are for the user
 _SILENCE = 60.0  # seconds; who listens speaks each second, and may be starved for many of them
+_TRIAL = 120.0  # seconds, for a container in which somebody sleeps
 _HINT = "`pgstead upgrade --target compose` finishes it, or takes it back"
 
 
@@ -44,8 +45,8 @@ class EngineLine:
                 self._answers.put((word, rest))
         self._heard = 0.0
 
-    def ask(self, word: str, name: str, major: int, timeout: float) -> None:
-        """Have a container stopped or started. Raises NotRunningError."""
+    def ask(self, word: str, name: str, major: int, timeout: float) -> str:
+        """Have a container stopped or started; return what is told. Raises NotRunningError."""
         sys.stdout.write(f"{MARK}{word} {name} {major}\n")
         sys.stdout.flush()
         end = time.monotonic() + timeout
@@ -56,7 +57,7 @@ class EngineLine:
                 continue
             if told == "failed":
                 raise NotRunningError(f"the engine did not {word} {name}: {why}", hint=_HINT)
-            return
+            return why
         raise NotRunningError(f"nobody out there had the engine {word} {name}", hint=_HINT)
 
 
@@ -87,6 +88,14 @@ class LineSupervisor(EngineSupervisor):
 def _line() -> EngineLine:
     """Return the one that this process has."""
     return EngineLine()
+
+
+def pace() -> float:
+    """Return what the engine takes to end the server's container and to make another; in seconds.
+
+    0 where there is no engine. Raises NotRunningError where it makes none.
+    """
+    return float(_line().ask("try", "postgres", 0, _TRIAL)) if os.environ.get(ASKED) else 0.0
 
 
 def supervising(design: Design, sql: Sql, console: PoolerConsole) -> EngineSupervisor:

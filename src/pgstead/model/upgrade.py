@@ -71,11 +71,12 @@ class Seconds:
     upgrade: float
     start: float
     statistics: float
+    engine: float = 0.0  # in containers: ending those that are stopped, making the new one
 
     @property
     def total(self) -> float:
         """All of it."""
-        return self.stop + self.upgrade + self.start + self.statistics
+        return self.stop + self.upgrade + self.start + self.statistics + self.engine
 
 
 @dataclass(frozen=True, slots=True)

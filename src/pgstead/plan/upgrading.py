@@ -179,6 +179,8 @@ def report(shown: RehearsedUpgrade) -> Iterator[tuple[str, str]]:
     yield "pg_upgrade", f"{seconds.upgrade:.2f} s"
     yield "start", f"{seconds.start:.2f} s"
     yield "statistics", f"{seconds.statistics:.2f} s until the first statement may come"
+    if seconds.engine:
+        yield "engine", f"{seconds.engine:.2f} s to end a container and to make another"
     if shown.new.major >= _CARRIED:
         kept, of = shown.statistics
         yield "carried over", f"the planner's statistics of {kept} columns out of {of}"

@@ -49,6 +49,18 @@ def test_what_was_done_is_waited_for(outside: Outside, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == "@engine stop postgres 17\n"
 
 
+def test_what_the_engine_takes_is_asked_where_there_is_one(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert engine_line.pace() == 0
+    line = EngineLine()
+    monkeypatch.setattr(engine_line, "_line", lambda: line)
+    monkeypatch.setenv(engine_line.ASKED, "1")
+    outside.say("done 5.125")
+    assert engine_line.pace() == 5.125
+    assert capsys.readouterr().out == "@engine try postgres 0\n"
+
+
 def test_what_the_engine_could_not_is_said_with_its_words(outside: Outside) -> None:
     line = EngineLine()
     outside.say("failed no such image")

@@ -97,6 +97,13 @@ def test_what_cannot_be_rehearsed_takes_longer_where_stop_and_start_do() -> None
     assert upgrading.predicted(busy) == pytest.approx(12 + 5 * upgrading.BESIDES)
 
 
+def test_in_containers_what_the_engine_takes_is_in_it_and_is_told() -> None:
+    shown = replace(SHOWN, seconds=replace(SHOWN.seconds, engine=6))
+    assert upgrading.predicted(shown) == pytest.approx(upgrading.predicted(SHOWN) + 6)
+    assert dict(upgrading.report(shown))["engine"].startswith("6.00 s")
+    assert "engine" not in dict(upgrading.report(SHOWN))
+
+
 def test_a_report_tells_what_is_kept_and_what_to_know_of_the_times() -> None:
     shown = replace(SHOWN, statistics=(7, 8), notes=("busy",))
     told = [*upgrading.report(shown)]
