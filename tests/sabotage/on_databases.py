@@ -83,7 +83,7 @@ def everyone_may_create(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("DBS-007")
+@sabotage("DBS-007", also=("TEL-004",))
 def everyone_may_read_a_table(scene: Scene) -> Iterator[Design | None]:
     """PUBLIC may read a table."""
     with scene.done_and_undone(

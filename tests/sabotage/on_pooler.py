@@ -151,7 +151,7 @@ def a_key_is_readable(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TLS-007", "TLS-001", "TLS-008", also=INI)
+@sabotage("TLS-007", "TLS-001", "TLS-008", also=INI, blinds=("ROL-024",))
 def the_pooler_speaks_plainly_to_the_server(scene: Scene) -> Iterator[Design | None]:
     """What the pooler and the server say to each other can be read on the way."""
     plan = scene.plan
@@ -197,7 +197,7 @@ def a_pooler_setting_is_changed(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("POL-003", also=("DBS-010",))
+@sabotage("POL-003", also=("DBS-010", "TEN-023"))
 def the_application_may_look_up(scene: Scene) -> Iterator[Design | None]:
     """The application may ask for passwords."""
     app = scene.plan.app
@@ -290,7 +290,7 @@ def clients_hold_on(scene: Scene) -> Iterator[Design | None]:
     scene.reconnect()
 
 
-@sabotage("POL-023", also=("POL-001",), blinds=("*",))
+@sabotage("POL-023", also=("POL-001",), shakes=("API-001",), blinds=("*",))
 def transactions_are_torn(scene: Scene) -> Iterator[Design | None]:
     """The pooler hands the server connection on after each statement."""
     with scene.console_set("pool_mode", "statement"):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from psycopg import sql
 
 from pgstead.model.design import Design
-from tests.sabotage.damage import sabotage
+from tests.sabotage.damage import EVERYTHING, sabotage
 from tests.sabotage.on_server import OVERRIDDEN
 from tests.sabotage.scene import Scene
 
@@ -35,7 +35,7 @@ def another_password(scene: Scene, role: str, encryption: str) -> Iterator[None]
 @sabotage(
     "ROL-001",
     also=("DBS-012",),
-    blinds=("SRV-012", "SRV-023", "ROL-036", "POL-003", "POL-022"),
+    blinds=("SRV-012", "SRV-023", "ROL-036", "POL-003", "POL-022", "MGR-002"),
 )
 def a_password_is_not_the_files(scene: Scene) -> Iterator[Design | None]:
     """The read-only role's password was changed by hand."""
@@ -211,7 +211,7 @@ def the_application_may_create(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("ROL-031")
+@sabotage("ROL-031", also=("TEN-020", "TEN-021"))
 def the_application_may_truncate(scene: Scene) -> Iterator[Design | None]:
     """The application may empty a table at once."""
     app = scene.plan.app
@@ -279,7 +279,7 @@ class _Welcoming(socketserver.BaseRequestHandler):
         self.request.sendall(b"R\0\0\0\x08\0\0\0\0")  # AuthenticationOk
 
 
-@sabotage("ROL-026", alone=True)
+@sabotage("ROL-026", also=("ROL-001", "SRV-008", "TLS-001"), blinds=EVERYTHING, alone=True)
 def a_door_welcomes_whatever_comes(scene: Scene) -> Iterator[Design | None]:
     """Something stands before the server that reads nothing of what it is sent."""
     doors = scene.design.doors

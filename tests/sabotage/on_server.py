@@ -53,6 +53,7 @@ def a_page_rots(scene: Scene) -> Iterator[Design | None]:
     """Bytes of an index are overwritten on the disk, and then the page is read."""
     scene.does(
         "CREATE TABLE sabotage AS SELECT n FROM generate_series(1, 20000) AS n",
+        "ANALYZE sabotage",  # a table without statistics breaks another promise
         # Built beside shared buffers, so that reading it means reading the disk.
         "CREATE INDEX sabotage_n ON sabotage (n)",
         "CHECKPOINT",
@@ -197,7 +198,7 @@ def slow_statements_are_not_logged(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("SRV-030", also=OVERRIDDEN)
+@sabotage("SRV-030", also=(*OVERRIDDEN, "ROL-022"))
 def log_lines_have_no_head(scene: Scene) -> Iterator[Design | None]:
     """Log lines do not say who and when."""
     with scene.altered(log_line_prefix=""):
