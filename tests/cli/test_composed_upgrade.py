@@ -96,10 +96,10 @@ def test_the_engine_is_tried_on_a_container_of_which_nothing_is_left(
     word, seconds = work.obey("try postgres 0").split()
     assert word == "done"
     assert float(seconds) > 0
-    made, stopped, removed = (line.split() for line in said.read_text().splitlines())
+    left, made, stopped, removed = (line.split() for line in said.read_text().splitlines())
     assert {"run", "--detach", "--no-deps", "x-upgrade-trial", "provision"} <= {*made}
     assert stopped == ["stop", "x-upgrade-trial"]
-    assert removed == ["rm", "--force", "x-upgrade-trial"]
+    assert left == removed == ["rm", "--force", "x-upgrade-trial"]
 
 
 def test_an_engine_that_makes_no_container_is_told_inside(tmp_path: Path) -> None:

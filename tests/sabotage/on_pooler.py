@@ -290,6 +290,7 @@ def clients_hold_on(scene: Scene) -> Iterator[Design | None]:
     scene.reconnect()
 
 
+# a service that is cut off in a transaction answers 503, with the sqlstate that API-001 looks for
 @sabotage("POL-023", also=("POL-001",), shakes=("API-001",), blinds=("*",))
 def transactions_are_torn(scene: Scene) -> Iterator[Design | None]:
     """The pooler hands the server connection on after each statement."""

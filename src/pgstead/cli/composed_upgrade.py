@@ -93,6 +93,8 @@ class _Upgrade:
         """Answer with the seconds that the engine takes for what an upgrade asks of it."""
         # Not on one like the server's: that has an address of its own, which is taken.
         pace = self.engine.pace("provision", f"{self.name}-trial")
+        # as in _stop and make_server_anew: a command for each stop, one that tells the services;
+        # one that tells what depends on what, one that makes and one that starts
         stops = 2 if _RECEIVER in self.engine.services() else 1
         ended = stops * (pace.stopped + pace.said) + pace.said
         return f"done {ended + pace.removed + pace.made + 2 * pace.said:.3f}"

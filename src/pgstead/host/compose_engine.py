@@ -149,6 +149,7 @@ class ComposeEngine:
         Raises HostError where the engine does not make one.
         """
         words = ("run", "--detach", "--no-deps", "--name", name, "--entrypoint", "sh", service)
+        self.end(name)  # one that a killed trial left has the name
         try:
             made, told = _timed(lambda: self.ask(*words, "-c", _SLEEP))
             if told.status:

@@ -151,4 +151,4 @@ def test_who_is_killed_meanwhile_leaves_something_that_the_next_run_ends(
 
 def test_the_files_of_an_upgrade_are_no_part_of_what_up_writes(older: Contained) -> None:
     older.run("up")
-    assert "AS upgrade" not in Path(older.directory, "Dockerfile").read_text()
+    assert "upgrade" not in Path(older.directory, "Dockerfile").read_text()

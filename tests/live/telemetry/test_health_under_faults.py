@@ -135,12 +135,7 @@ def looks(stead: LiveStead, since: datetime, until_then: datetime) -> int:
 
 
 def named_by_status(stead: LiveStead, fault: Fault) -> None:
-    """Wait until status names it: what is told is written down a moment later on a busy machine."""
-
-    def named() -> bool:
-        found = stead.json("status", status=None)["alerts"]
-        severities = {a["name"]: a["severity"] for a in found["firing"]}
-        assert found["reason"] is None
-        return severities.get(fault.alert) == "critical"
-
-    until(named, f"status names {fault.alert}", 30)
+    found = stead.json("status", status=None)["alerts"]
+    severities = {a["name"]: a["severity"] for a in found["firing"]}
+    assert severities.get(fault.alert) == "critical", found
+    assert found["reason"] is None
