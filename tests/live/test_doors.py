@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from tests.fix_stead import LiveStead
+from tests.waiting import until
 
 pytestmark = pytest.mark.live
 
@@ -238,3 +239,22 @@ def test_no_password_is_seen_in_processes_logs_or_journal(stead: LiveStead) -> N
     told += [stead.run("plan", "--json", status=None).stdout, stead.run("status", "--json").stdout]
     shown = [name for name, value in values.items() if any(value in text for text in told)]
     assert shown == []
+
+
+def test_who_is_unknown_to_the_console_is_refused_at_once_and_keeps_no_place(
+    stead: LiveStead,
+) -> None:
+    console = stead.wired.ports.console
+
+    def places() -> int:
+        lists = {row["list"]: row["items"] for row in console.rows("SHOW LISTS")}
+        return int(lists["used_clients"])
+
+    before = places()
+    for user in ("jeex_user", "nobody_at_all") * 5:
+        with pytest.raises(psycopg.OperationalError) as caught:
+            stead.connect(
+                direct=False, user=user, dbname="pgbouncer", password="wrong", connect_timeout=5
+            )
+        assert "timeout" not in str(caught.value)
+    until(lambda: places() <= before, "the places are free again")

@@ -231,7 +231,7 @@ def another_pooler_was_designed(scene: Scene) -> Iterator[Design | None]:
     yield replace(scene.design, pooler=newer)
 
 
-@sabotage("POL-006", also=INI, blinds=("POL-007",))
+@sabotage("POL-006", also=INI)
 def statistics_are_closed(scene: Scene) -> Iterator[Design | None]:
     """The monitoring role may not ask the pooler anything."""
     with scene.ini_with(stats_users=""):

@@ -62,7 +62,10 @@ def _access(
         yield Value("auth_hba_file", rules, "the stated networks", "ROL-6")
     else:
         yield Value("auth_type", "scram-sha-256", "SCRAM only; loopback alone is served", "POL-2")
-    yield Value("auth_user", LOOKUP, "a role that can look up passwords and nothing else", "POL-2")
+    if _looks_up_by_entry(build):
+        yield Value("auth_user", "", "each of [databases] names it, the console none", "POL-2")
+    else:
+        yield Value("auth_user", LOOKUP, "a role that looks up passwords, nothing else", "POL-2")
     looked_up = next((e.name for e in manifest.databases if writable(e.name, build)), "")
     if looked_up:
         yield Value(
@@ -194,9 +197,21 @@ def databases(
     figures = connections.figures
     written = [e.name for e in manifest.databases if writable(e.name, build)]
     names = written if len(written) == len(manifest.databases) else [*written, "*"]
+    looks_up = LOOKUP if _looks_up_by_entry(build) else ""
     return tuple(
-        PoolerDatabase(name, figures.pool, figures.reserve, figures.per_database) for name in names
+        PoolerDatabase(name, figures.pool, figures.reserve, figures.per_database, looks_up)
+        for name in names
     )
+
+
+def _looks_up_by_entry(build: PoolerBuild) -> bool:
+    """Say whether the console has to be left without a look-up.
+
+    Before auth_dbname it has no database to look anybody up in: with an auth_user it never answers
+    who is unknown, and keeps his place of max_client_conn until it is started anew, beyond
+    client_login_timeout (https://github.com/pgbouncer/pgbouncer/issues/798). Without, it refuses.
+    """
+    return not catalog.exists("auth_dbname", build.version)
 
 
 def writable(name: str, build: PoolerBuild) -> bool:
@@ -215,4 +230,6 @@ def resources(values: Mapping[str, Value]) -> Iterator[PoolerSetting]:
     for value in values.values():
         option = catalog.option(value.name)
         shown = catalog.canonical(value.name, value.text)
-        yield PoolerSetting(value.name, shown, reloadable=option.reloadable)
+        # A text that the file no longer has keeps its value over a RELOAD: it has no default.
+        gone = value.name == "auth_user" and not value.text
+        yield PoolerSetting(value.name, shown, reloadable=option.reloadable and not gone)

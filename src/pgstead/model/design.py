@@ -81,6 +81,7 @@ class PoolerDatabase:
     pool_size: int
     reserve_pool: int
     max_connections: int
+    auth_user: str = ""  # looks passwords up, where that is not one role for all and the console
 
 
 @dataclass(frozen=True, slots=True)

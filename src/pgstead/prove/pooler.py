@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -248,30 +245,15 @@ def _simple(session: Session, command: str) -> Answer[str | None]:
 def the_console_is_closed(w: Witness) -> Iterator[Finding]:
     door = w.door("pooler")
     assert door is not None
-    # Before 1.19 (auth_dbname) the console has nowhere to look a password up: who stands not in
-    # the userlist is neither let in nor told so. Such silence counts as a refusal only while the
-    # console answers the one whom it knows.
-    control = try_login(_console_login(w, door, w.design.monitor_role), ask=False)
-    answers = control.value.refusal is None
-    logins = [
-        replace(_console_login(w, door, role), timeout=_SILENCE)
-        for plan in w.databases
-        for role in (plan.app, plan.admin, plan.readonly)
-    ]
-    with ThreadPoolExecutor(len(logins)) as workers:  # all wait out the same silence
-        for tried in workers.map(partial(try_login, ask=False), logins):
-            yield _is_shut_out(tried, answers=answers)
+    for plan in w.databases:
+        for role in (plan.app, plan.admin, plan.readonly):
+            yield _is_shut_out(try_login(_console_login(w, door, role), ask=False))
 
 
-_SILENCE = 2  # seconds; libpq knows none shorter. The console answers in milliseconds.
-
-
-def _is_shut_out(tried: Answer[LoginResult], *, answers: bool) -> Finding:
+def _is_shut_out(tried: Answer[LoginResult]) -> Finding:
     message = tried.value.message
     if "not allowed" in message or "bouncer config error" in message:
         return tried.kept()
-    if answers and "timeout expired" in message:
-        return tried.kept(f"not let in, while {_SILENCE} s passed; the monitor was, at once")
     return must_be_refused(tried, (Refusal.PASSWORD, Refusal.RULE, Refusal.DATABASE))
 
 

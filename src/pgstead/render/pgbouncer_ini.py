@@ -34,10 +34,16 @@ def _target(design: Design) -> str:
 def _database(design: Design, entry: PoolerDatabase) -> str:
     figures = f"pool_size={entry.pool_size} reserve_pool={entry.reserve_pool}"
     name = "" if entry.name == EVERY else f" dbname={literal(entry.name)}"
+    looks_up = f" auth_user={entry.auth_user}" if entry.auth_user else ""
     return (
         f"{identifier(entry.name)} = {_target(design)}{name} {figures}"
-        f" max_db_connections={entry.max_connections}"
+        f" max_db_connections={entry.max_connections}{looks_up}"
     )
+
+
+def _said(name: str, value: str) -> bool:
+    # An empty auth_user would be a role without a name (1.18, src/client.c: set_pool).
+    return bool(value) or name != "auth_user"
 
 
 def text(design: Design) -> str:
@@ -45,5 +51,5 @@ def text(design: Design) -> str:
     lines = [f"; made by pgstead for {design.name!r}; edits are undone by `pgstead up`"]
     lines += ["[databases]", *(_database(design, d) for d in design.pooler_databases)]
     lines += ["", "[pgbouncer]"]
-    lines += [f"{name} = {value}" for name, value in sorted(design.pooler_settings.items())]
+    lines += [f"{n} = {v}" for n, v in sorted(design.pooler_settings.items()) if _said(n, v)]
     return "\n".join(lines) + "\n"

@@ -7,6 +7,7 @@ way out (docs/adr/0033).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -290,8 +291,8 @@ class _Change:
         chosen = standin if self.ports.secrets.mode(standin) is not None else role
         wanted = self.design.stead.find(PoolerFile, _INI)
         assert wanted is not None
-        line = f"\nauth_user = {role}\n"
-        text = wanted.text.replace(line, f"\nauth_user = {chosen}\n")
+        # for all, or in each entry of [databases]
+        text = re.sub(rf"\b(auth_user ?= ?){re.escape(role)}\b", rf"\g<1>{chosen}", wanted.text)
         path, owner = self.design.layout.state / _INI, self.design.host.server_user
         self.ports.files.write(path, text, mode=wanted.mode, owner=owner)
         self.ports.console.at_rest("RELOAD")

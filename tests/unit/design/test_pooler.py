@@ -8,6 +8,7 @@ from pgstead.catalog import pooler as catalog
 from pgstead.errors import ManifestError, MissingPoolerError
 from pgstead.manifest.load import parse
 from pgstead.model.resources import PoolerSetting
+from pgstead.render import pgbouncer_ini
 from tests.unit.design import world
 from tests.unit.design.world import composed, pgbouncer, text
 
@@ -127,3 +128,22 @@ def test_a_missing_pooler_is_said() -> None:
             parse(text()), world.host(), world.build(), None, world.LAYOUT, "id", {}, "python"
         )
     assert "doctor --fix" in caught.value.hint
+
+
+@pytest.mark.parametrize(("version", "by_entry"), [((1, 18, 0), True), ((1, 19, 0), False)])
+def test_where_the_console_has_no_look_up_each_database_names_the_role_that_does(
+    version: tuple[int, int, int], *, by_entry: bool
+) -> None:
+    odd = '[[databases]]\nname = "with space"\n'  # told by the wildcard
+    design = composed(text(more=odd), pooler=pgbouncer(*version))
+    named = {entry.auth_user for entry in design.pooler_databases}
+    assert named == ({design.lookup_role} if by_entry else {""})
+    written = pgbouncer_ini.text(design)
+    assert (f"\nauth_user = {design.lookup_role}\n" in written) is not by_entry
+    assert "\nauth_user = \n" not in written  # a role without a name, to 1.18
+
+
+def test_a_pooler_that_looked_up_for_its_console_is_started_anew_to_forget_it() -> None:
+    found = composed(pooler=pgbouncer(1, 18, 0)).stead.find(PoolerSetting, "auth_user")
+    assert found is not None
+    assert not found.reloadable
