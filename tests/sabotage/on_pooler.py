@@ -286,6 +286,7 @@ def clients_hold_on(scene: Scene) -> Iterator[Design | None]:
     """A client keeps its server connection for as long as it stays."""
     with scene.console_set("pool_mode", "session"):
         yield None
+    scene.restart_services()  # their pools keep what they got until they ask the next time
     # What the pooler believes to be prepared was discarded between sessions.
     scene.reconnect()
 

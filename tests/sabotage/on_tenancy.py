@@ -106,7 +106,7 @@ def the_administrator_is_shut_out(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("TEN-020", also=("TEN-021",))
+@sabotage("TEN-020", also=("TEN-021", "ROL-031"))
 def tables_can_be_emptied(scene: Scene) -> Iterator[Design | None]:
     """The application may TRUNCATE, which knows no policies."""
     app = scene.plan.app

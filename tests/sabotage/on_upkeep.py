@@ -24,8 +24,13 @@ from tests.sabotage.scene import Scene
 DAY = 86_400
 AGE = 250_000_000  # above autovacuum_freeze_max_age
 
+# a table beside the schema: of the superuser, who alone may read it, without a primary key
+STRAY = ("SCH-002", "SCH-003", "SCH-004")
+UNCLASSED = (*STRAY, "SCH-008", "PII-001")  # and it has a column
+READERS = ("ROL-036",)
 
-@sabotage("UPK-001")
+
+@sabotage("UPK-001", also=(*UNCLASSED, "INT-001"), blinds=READERS)
 def an_index_was_left_invalid(scene: Scene) -> Iterator[Design | None]:
     """CREATE INDEX CONCURRENTLY failed, and nobody looked."""
     with scene.done_and_undone(
@@ -36,7 +41,7 @@ def an_index_was_left_invalid(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("UPK-002")
+@sabotage("UPK-002", also=STRAY, blinds=READERS)
 def a_table_is_not_frozen(scene: Scene) -> Iterator[Design | None]:
     """A table whose oldest row may be a quarter of a billion transactions old."""
     old = f"(pg_current_xact_id()::text::int8 - {AGE} + 4294967296) % 4294967296"
@@ -87,7 +92,7 @@ def windows_go_by(scene: Scene) -> Iterator[Design | None]:
             path.with_name(f"away-{path.name}").rename(path)
 
 
-@sabotage("UPK-005")
+@sabotage("UPK-005", also=("ROL-005",))
 def its_role_reads(scene: Scene) -> Iterator[Design | None]:
     """Somebody gave the role of upkeep the right to read everything."""
     with scene.done_and_undone(
@@ -96,7 +101,7 @@ def its_role_reads(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("UPK-006")
+@sabotage("UPK-006", also=UNCLASSED, blinds=READERS)
 def statistics_are_of_another_time(scene: Scene) -> Iterator[Design | None]:
     """A table was filled, and nobody analyzes it."""
     with scene.done_and_undone(

@@ -136,6 +136,13 @@ class Scene:
         self.ports.supervisor.restart("postgres")
         self.wait_for_doors()
 
+    def restart_services(self) -> None:
+        """Restart the services and wait until they answer."""
+        for program in self.design.programs:
+            if program.kind == "service":
+                self.ports.supervisor.restart(program.name)
+        self.wait(lambda: self.prove("API-001").exit_status == 0, 60)
+
     def wait_for_doors(self, seconds: float = 60) -> None:
         """Wait until an application is let in by every door."""
 
