@@ -254,7 +254,7 @@ def test_who_is_unknown_to_the_console_is_refused_at_once_and_keeps_no_place(
     for user in ("jeex_user", "nobody_at_all") * 5:
         with pytest.raises(psycopg.OperationalError) as caught:
             stead.connect(
-                direct=False, user=user, dbname="pgbouncer", password="wrong", connect_timeout=5
+                direct=False, user=user, dbname="pgbouncer", password="wrong", connect_timeout=20
             )
         assert "timeout" not in str(caught.value)
     until(lambda: places() <= before, "the places are free again")

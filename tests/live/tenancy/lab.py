@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
 import psycopg
 from sqlalchemy import Engine, NullPool, create_engine
 
-from tests.live.scratch import Scratch, running_server
+from tests.live.scratch import NASTY, Scratch, running_server
 from tests.live.tenancy import models
 
 TENANT = "app.current_tenant_id"
@@ -35,6 +37,17 @@ class Lab:
     def connect(self, role: str = "app") -> psycopg.Connection[Any]:
         """Connect as one role."""
         return self.scratch.connect(role, models.NAME)
+
+    async def comes(self, role: str = "app") -> asyncpg.Connection:
+        """Connect as one role, by asyncpg."""
+        return await asyncpg.connect(
+            host="127.0.0.1",
+            port=self.scratch.port,
+            user=f"{models.NAME}_{role}",
+            password=NASTY,
+            database=models.NAME,
+            ssl=ssl.create_default_context(cafile=str(self.scratch.ca)),
+        )
 
     def admin(self) -> psycopg.Connection[Any]:
         """Connect as the superuser."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 from psycopg import errors
-from sqlalchemy import create_engine
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from pgstead.app import role_guard, tenancy
 from tests.live.scratch import NASTY
@@ -102,6 +104,24 @@ def test_row_security_off_is_an_error_and_not_a_way_out(lab: Lab) -> None:
 def test_the_guard_lets_roles_in_that_policies_bind(lab: Lab, role: str) -> None:
     with lab.engine(role).connect() as connection:
         role_guard.check(connection)
+
+
+@pytest.mark.parametrize(("role", "refused"), [("app", ""), ("migrator", "owns")])
+def test_the_guard_judges_asynchronous_connections_alike(lab: Lab, role: str, refused: str) -> None:
+    async def judged() -> str:
+        engine = create_async_engine(
+            "postgresql+asyncpg://", async_creator=lambda: lab.comes(role), poolclass=NullPool
+        )
+        async with engine.connect() as connection:
+            try:
+                await role_guard.check_async(connection)
+            except role_guard.PrivilegedRoleError as error:
+                return error.message
+        return ""
+
+    said = asyncio.run(judged())
+    assert refused in said
+    assert bool(said) == bool(refused)
 
 
 def test_the_guard_refuses_whom_policies_do_not_bind(lab: Lab) -> None:
