@@ -76,8 +76,8 @@ def up(line: Line, directory: Path) -> int:
         with console.working():
             console.step("making the first base backup")
             engine.run("exec", "-T", "agent", *INSIDE, "first-backup")
-    took, json = time.monotonic() - began, line.invocation.json
-    _tell(console, source.manifest.name, engine, stall, took, json=json)
+    took = time.monotonic() - began
+    _tell(console, source.manifest.name, made.composition, engine, stall, took)
     return 0
 
 
@@ -126,18 +126,25 @@ def _kept(engine: ComposeEngine) -> frozenset[str]:
 
 
 def _tell(
-    console: Console, name: str, engine: ComposeEngine, stall: Stall, seconds: float, *, json: bool
+    console: Console,
+    name: str,
+    composition: Composition,
+    engine: ComposeEngine,
+    stall: Stall,
+    seconds: float,
 ) -> None:
     told = {found.service: found.health or found.state for found in engine.containers()}
-    if json:
+    where = {c.name: [p.where for p in c.published] for c in composition.started if c.published}
+    if console.json:
         waited, rounded = stall.seconds, round(seconds, 3)
         data = {"directory": engine.directory, "containers": told, "seconds": rounded}
-        console.data({**data, "stall": waited})
+        console.data({**data, "published": where, "stall": waited})
         return
     console.line(f'stead "{name}" is up in containers ({seconds:.1f} s)')
     if stall.seconds is not None:
         console.line(f"a client of the pooler waited {stall.seconds:.2f} s at most")
-    console.table([*told.items()], ("container", "state"), indent="  ")
+    rows = [(each, state, ", ".join(where.get(each, ()))) for each, state in told.items()]
+    console.table(rows, ("container", "state", "where"), indent="  ")
     console.hint("`pgstead prove --target compose` tries every promise")
 
 

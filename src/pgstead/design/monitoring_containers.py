@@ -28,8 +28,8 @@ def asked(manifest: Manifest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(manifest.containers.profiles))
 
 
-def _published(manifest: Manifest, port: int) -> tuple[Published]:
-    return (Published(manifest.containers.publish, port, port),)
+def _published(manifest: Manifest, outside: int, inside: int) -> tuple[Published]:
+    return (Published(manifest.containers.publish, outside, inside),)
 
 
 def _collector(manifest: Manifest) -> Container:
@@ -62,7 +62,7 @@ def _prometheus(manifest: Manifest) -> Container:
             Mount("prometheus", "/prometheus"),
             Mount(f"{FILES}/prometheus", "/etc/prometheus", read_only=True),
         ),
-        published=_published(manifest, 9090),
+        published=_published(manifest, manifest.containers.ports.prometheus, 9090),
         alias="prometheus.internal",
         health=Health(f"{_ASKS}:9090/-/ready"),
         profile="monitoring",
@@ -84,7 +84,7 @@ def _alertmanager(manifest: Manifest) -> Container:
             Mount("alertmanager", "/alertmanager"),
             Mount(f"{FILES}/alertmanager", "/etc/alertmanager", read_only=True),
         ),
-        published=_published(manifest, 9093),
+        published=_published(manifest, manifest.containers.ports.alertmanager, 9093),
         alias="alertmanager.internal",
         health=Health(f"{_ASKS}:9093/-/ready"),
         profile="monitoring",
@@ -113,7 +113,7 @@ def _grafana(manifest: Manifest) -> Container:
             Mount("grafana", "/var/lib/grafana"),
             Mount(f"{FILES}/grafana", "/etc/grafana/provisioning", read_only=True),
         ),
-        published=_published(manifest, 3000),
+        published=_published(manifest, manifest.containers.ports.grafana, 3000),
         alias="grafana.internal",
         health=Health(f"{_ASKS}:3000/api/health"),
         profile="grafana",

@@ -65,10 +65,21 @@ def _ports(manifest: Manifest) -> Iterator[Problem]:
         for index, database in enumerate(manifest.databases)
         if database.service
     ]
+    wanted += _watchers(manifest)
     for key, port in wanted:
         if port in taken:
             yield Problem(key, f"{port} is used already by {taken[port]}", "choose another port")
         taken.setdefault(port, key)
+
+
+def _watchers(manifest: Manifest) -> Iterator[tuple[str, int]]:
+    """Yield the ports of those who are asked to watch beside."""
+    asked, ports = manifest.containers.profiles, manifest.containers.ports
+    if "monitoring" in asked:
+        yield "containers.ports.prometheus", ports.prometheus
+        yield "containers.ports.alertmanager", ports.alertmanager
+    if "grafana" in asked:
+        yield "containers.ports.grafana", ports.grafana
 
 
 def _tls(manifest: Manifest) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from pgstead.manifest import names
 from pgstead.manifest.part import Part
-from pgstead.manifest.quantities import Switch, Whole
+from pgstead.manifest.quantities import Port, Switch, Whole
 
 _IMAGE = r"^([a-z0-9][A-Za-z0-9._:@/-]*)?$"
 _SMALLEST = 26  # two networks of 32 addresses each
@@ -58,6 +58,14 @@ class Images(Part):
     )
 
 
+class Ports(Part):
+    """Where those who watch beside are reached, on `publish`."""
+
+    prometheus: Port = Field(default=9090, description="Profile `monitoring`.")
+    alertmanager: Port = Field(default=9093, description="Profile `monitoring`.")
+    grafana: Port = Field(default=3000, description="Profile `grafana`.")
+
+
 class Containers(Part):
     """The stead in containers (`pgstead render compose`)."""
 
@@ -79,6 +87,7 @@ class Containers(Part):
     profiles: tuple[Literal["collector", "monitoring", "grafana"], ...] = Field(
         default=(), description="Who watches beside, of those."
     )
+    ports: Ports = Field(default_factory=Ports, description="Where they are reached.")
     store: Switch = Field(
         default=False,
         description="Keep a copy of the backups in a store beside, that speaks S3.",

@@ -21,13 +21,12 @@ from pgstead.manifest.care import Care
 from pgstead.manifest.containers import Containers
 from pgstead.manifest.mirror import S3
 from pgstead.manifest.part import Part
-from pgstead.manifest.quantities import Duration, Size, Switch, Whole
+from pgstead.manifest.quantities import Duration, Port, Size, Switch, Whole
 from pgstead.manifest.rotation import Rotation
 from pgstead.manifest.telemetry import Telemetry
 from pgstead.manifest.upkeep import Upkeep
 from pgstead.model.design import Environment
 
-Port = Annotated[Whole, Field(ge=1, le=65535)]
 Name = Annotated[str, AfterValidator(names.checked)]
 RoleName = Annotated[str, AfterValidator(names.checked_or_empty)]
 Schedule = Annotated[str, AfterValidator(schedules.checked)]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import BeforeValidator, Strict, WithJsonSchema
+from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
 SIZES: Mapping[str, int] = MappingProxyType(
     {"kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
@@ -82,4 +82,5 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|min|h|d)$"}),
 ]
 Whole = Annotated[int, Strict()]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
 Switch = Annotated[bool, Strict()]

@@ -46,6 +46,12 @@ class Published:
     port: int  # of this machine
     target: int  # of the container
 
+    @property
+    def where(self) -> str:
+        """Address and port, as in a URL."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

@@ -123,8 +123,7 @@ def _connections(container: Container) -> dict[str, Value]:
 
 
 def _port(port: Published) -> str:
-    address = f"[{port.address}]" if ":" in port.address else port.address
-    return f"{address}:{port.port}:{port.target}"
+    return f"{port.where}:{port.target}"
 
 
 def _mounts(container: Container) -> dict[str, Value]:

@@ -30,7 +30,7 @@ WATCHED = f"""
 prometheus = "{IMAGE.format("prometheus")}"
 alertmanager = "{IMAGE.format("alertmanager")}"
 """
-PROFILES = 'profiles = ["monitoring"]\n'
+PROFILES = 'profiles = ["monitoring"]\nports = { prometheus = 9190 }\n'
 
 
 def _build(place: Path) -> None:
@@ -55,7 +55,7 @@ def _watched(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def _prometheus(path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:9090/api/v1/{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:9190/api/v1/{path}", timeout=10) as answer:
         return json.load(answer)["data"]
 
 

@@ -230,6 +230,19 @@ def test_who_watches_is_there_only_when_asked_for() -> None:
     }
 
 
+def test_who_watches_is_reached_where_the_manifest_says() -> None:
+    told = _composition(f"{SERVICE}\n[containers.ports]\nprometheus = 9190\ngrafana = 3100\n")
+    found = {
+        name: (told.container(name).published[0].where, told.container(name).published[0].target)
+        for name in ("prometheus", "alertmanager", "grafana")
+    }
+    assert found == {
+        "prometheus": ("127.0.0.1:9190", 9090),
+        "alertmanager": ("127.0.0.1:9093", 9093),
+        "grafana": ("127.0.0.1:3100", 3000),
+    }
+
+
 def test_each_profile_is_known_to_what_ends_all_of_them() -> None:
     watchers = ", ".join(f'"{name}"' for name in WATCHERS)
     told = _composition(f"{SERVICE}\n[containers]\nstore = true\nprofiles = [{watchers}]\n")

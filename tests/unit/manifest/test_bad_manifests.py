@@ -73,6 +73,9 @@ TABLE = [
         ('"shop" is used already by databases[0].name',)),
     Bad("one port for two", HEAD + BODY + "[pooler]\nport = 5432\n", "pooler.port",
         ("5432 is used already by server.port",)),
+    Bad("a port of two, one of who watches", HEAD + BODY + 'service = { application = "a:b",'
+        ' port = 9090 }\n[containers]\nprofiles = ["monitoring"]\n', "containers.ports.prometheus",
+        ("9090 is used already by databases[0].service.port",)),
     Bad("an unknown setting", HEAD + BODY + "[server.settings]\nwrok_mem = 1\n",
         "server.settings.wrok_mem", ('no setting "wrok_mem"', 'did you mean "work_mem"?')),
     Bad("a setting of another major", HEAD + BODY
