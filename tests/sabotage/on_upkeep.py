@@ -41,17 +41,18 @@ def an_index_was_left_invalid(scene: Scene) -> Iterator[Design | None]:
         yield None
 
 
-@sabotage("UPK-002", also=STRAY, blinds=READERS)
+# COMMENT waits for the lock
+@sabotage("UPK-002", also=STRAY, blinds=(*READERS, "ROL-031"))
 def a_table_is_not_frozen(scene: Scene) -> Iterator[Design | None]:
     """A table whose oldest row may be a quarter of a billion transactions old."""
     old = f"(pg_current_xact_id()::text::int8 - {AGE} + 4294967296) % 4294967296"
-    with scene.done_and_undone(
-        (
-            "CREATE TABLE aged ()",
-            f"UPDATE pg_class SET relfrozenxid = ({old})::text::xid WHERE oid = 'aged'::regclass",
-        ),
-        "DROP TABLE aged",
-    ):
+    made = scene.done_and_undone("CREATE TABLE aged ()", "DROP TABLE aged")
+    with made, scene.ports.sql.connect(scene.plan.name) as held, held.transaction():
+        # autovacuum against wraparound can't be switched off, and would freeze it meanwhile
+        held.execute("LOCK TABLE aged IN SHARE UPDATE EXCLUSIVE MODE")
+        scene.does(
+            f"UPDATE pg_class SET relfrozenxid = ({old})::text::xid WHERE oid = 'aged'::regclass"
+        )
         yield None
 
 
