@@ -30,7 +30,7 @@ WATCHED = f"""
 prometheus = "{IMAGE.format("prometheus")}"
 alertmanager = "{IMAGE.format("alertmanager")}"
 """
-PROFILES = 'profiles = ["monitoring"]\nports = { prometheus = 9190 }\n'
+PROFILES = 'profiles = ["monitoring"]\nports.prometheus = 9190\n'
 
 
 def _build(place: Path) -> None:
