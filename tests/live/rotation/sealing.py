@@ -104,10 +104,11 @@ def kept(stead: LiveStead, source: Source | None = None) -> list[str]:
 
     async def look() -> list[str]:
         database = opened(stead, "direct", Driver.ASYNCPG, source)
-        async with database.session() as session:
-            query = select(Account).where(Account.tenant_id == "kept")
-            found = [account.api_key.reveal() for account in await session.scalars(query)]
-        await database.close()
-        return sorted(found)
+        try:
+            async with database.session() as session:
+                query = select(Account).where(Account.tenant_id == "kept")
+                return sorted([row.api_key.reveal() for row in await session.scalars(query)])
+        finally:  # there may be no key
+            await database.close()
 
     return asyncio.run(look())
