@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import tomllib
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.fix_stead import free_ports
 from tests.live.containers.contained import IMAGES, Contained, contained_stead
 
 IMAGE = "localhost/pgstead-tests-{}:1"
@@ -30,7 +32,8 @@ WATCHED = f"""
 prometheus = "{IMAGE.format("prometheus")}"
 alertmanager = "{IMAGE.format("alertmanager")}"
 """
-PROFILES = 'profiles = ["monitoring"]\nports.prometheus = 9190\n'
+PROFILES = 'profiles = ["monitoring"]\n'
+PORTS = "ports.prometheus = {}\nports.alertmanager = {}\n"
 
 
 def _build(place: Path) -> None:
@@ -47,22 +50,28 @@ def _build(place: Path) -> None:
 @pytest.fixture(scope="module", name="watched")
 def _watched(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contained]:
     _build(tmp_path_factory.mktemp("images"))
-    images = IMAGES.replace("[containers]\n", f"[containers]\n{PROFILES}", 1) + WATCHED
+    given = f"[containers]\n{PROFILES}{PORTS.format(*free_ports(2))}"
+    images = IMAGES.replace("[containers]\n", given, 1) + WATCHED
     with contained_stead("test-watched", part=59, images=images) as found:
         found.run("up")
         found.wait_until_healthy()
         yield found
 
 
-def _prometheus(path: str) -> Any:
-    with urllib.request.urlopen(f"http://127.0.0.1:9190/api/v1/{path}", timeout=10) as answer:
+def _where(watched: Contained) -> str:
+    ports = tomllib.loads(watched.stead.manifest.read_text())["containers"]["ports"]
+    return f"127.0.0.1:{ports['prometheus']}"
+
+
+def _prometheus(watched: Contained, path: str) -> Any:
+    with urllib.request.urlopen(f"http://{_where(watched)}/api/v1/{path}", timeout=10) as answer:
         return json.load(answer)["data"]
 
 
-def _until(path: str, seconds: float = 120) -> list[Any]:
+def _until(watched: Contained, path: str, seconds: float = 120) -> list[Any]:
     """Ask Prometheus until it has something to say."""
     end = time.monotonic() + seconds
-    while not (found := _prometheus(path)["result"]):
+    while not (found := _prometheus(watched, path)["result"]):
         assert time.monotonic() < end, f"Prometheus knows nothing of {path}"
         time.sleep(1)
     return found
@@ -70,17 +79,17 @@ def _until(path: str, seconds: float = 120) -> list[Any]:
 
 def test_prometheus_scrapes_the_service_and_has_the_steads_series(watched: Contained) -> None:
     assert watched.health()["prometheus"] == "healthy"
-    assert {row["value"][1] for row in _until("query?query=up==1")} == {"1"}
-    assert _until("query?query=pg_up")
+    assert {row["value"][1] for row in _until(watched, "query?query=up==1")} == {"1"}
+    assert _until(watched, "query?query=pg_up")
 
 
 def test_prometheus_evaluates_our_rules_and_knows_whom_to_tell(watched: Contained) -> None:
     assert watched.health()["alertmanager"] == "healthy"
-    rules = [rule for group in _prometheus("rules")["groups"] for rule in group["rules"]]
+    rules = [rule for group in _prometheus(watched, "rules")["groups"] for rule in group["rules"]]
     assert len(rules) > 30
-    _until("query?query=ALERTS_FOR_STATE or vector(1)".replace(" ", "%20"))
+    _until(watched, "query?query=ALERTS_FOR_STATE or vector(1)".replace(" ", "%20"))
     assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
-    managers = _prometheus("alertmanagers")["activeAlertmanagers"]
+    managers = _prometheus(watched, "alertmanagers")["activeAlertmanagers"]
     assert [each["url"] for each in managers] == ["http://alertmanager.internal:9093/api/v2/alerts"]
 
 
@@ -88,7 +97,7 @@ def test_a_second_up_leaves_them_and_who_is_no_longer_asked_for_is_gone(
     watched: Contained,
 ) -> None:
     before = {row["Service"]: row["ID"] for row in watched.rows()}
-    watched.run("up")
+    assert watched.json("up")["published"]["prometheus"] == [_where(watched)]
     assert {row["Service"]: row["ID"] for row in watched.rows()} == before | {
         name: identity
         for name, identity in {r["Service"]: r["ID"] for r in watched.rows()}.items()
