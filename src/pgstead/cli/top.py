@@ -86,6 +86,28 @@ def _interrupted() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextmanager
+def _unechoed() -> Generator[None]:
+    """Keep what is typed off the picture, and the echo of Ctrl-C off the screen that comes after.
+
+    The kernel echoes it after it has sent the signal, which on a busy machine may be when all is
+    over; a change of the terminal waits for it (Linux, n_tty.c): off until the end, none comes.
+    """
+    import termios
+
+    if not sys.stdin.isatty():
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    silent = [*before]
+    silent[3] &= ~termios.ECHO  # local modes, termios(3)
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSAFLUSH, before)
+
+
 def _live(stead: str, watching: Watching, interval: float) -> None:
     """Show it on the terminal's other screen, which leaves this one as it was."""
     import shutil
@@ -106,6 +128,7 @@ def _live(stead: str, watching: Watching, interval: float) -> None:
 
     with (
         _interrupted(),
+        _unechoed(),
         Live(look(), console=Terminal(), screen=True, auto_refresh=False) as live,
     ):
         while True:

@@ -86,10 +86,13 @@ def test_top_fills_a_terminal_of_80_columns_and_leaves_it_as_it_was(shown: LiveS
         first = seen
         until(lambda: screen.screen() != first, "it looks again")
         assert max(len(line) for line in screen.screen().splitlines()) <= 80
+        screen.tmux("send-keys", "typed-meanwhile")
+        assert "typed-meanwhile" not in screen.screen()
         screen.key("C-c")
         after = until(lambda: s if "\nleft-with-" in (s := screen.screen()) else None, "it ends")
         assert "\nleft-with-0" in after
         assert "before-it" in after
+        assert "typed-meanwhile" not in after
         assert "Traceback" not in after
 
 
