@@ -192,7 +192,9 @@ class SampleFile:
                     return self._opened.execute(statement, values).fetchall()
             reading = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=5)
             with contextlib.closing(reading):
-                return reading.execute(statement, values).fetchall()
+                # the agent makes the file, and a moment later all of its tables at once
+                begun = _must_be_ours(reading)
+                return reading.execute(statement, values).fetchall() if begun else []
         except sqlite3.Error as error:
             raise _unusable(self._path, error) from error
 
@@ -224,8 +226,10 @@ class SampleFile:
             opened.execute("PRAGMA journal_mode = WAL")
             opened.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last samples
             _must_be_ours(opened)
-            opened.executescript(TABLES)
-            opened.execute(f"PRAGMA user_version = {VERSION}")
+            # at once: who reads meanwhile finds all of them, or a file that has not begun
+            opened.executescript(
+                f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT"
+            )
         except BaseException:
             opened.close()
             raise
@@ -256,10 +260,12 @@ class SampleFile:
                 opened.close()
 
 
-def _must_be_ours(opened: sqlite3.Connection) -> None:
+def _must_be_ours(opened: sqlite3.Connection) -> bool:
+    """Return whether its tables are made. Raises DatabaseError."""
     (version,) = opened.execute("PRAGMA user_version").fetchone()
     if version not in (0, VERSION):
         raise sqlite3.DatabaseError(f"they are of version {version}")
+    return bool(version)
 
 
 def _moment(at: float) -> datetime:

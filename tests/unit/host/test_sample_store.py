@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import pytest
 from pgstead.app.telemetry.samples import Samples, UnreadableSamplesError
 from pgstead.catalog.health_checks import CHECKS
 from pgstead.errors import StateDirectoryError
+from pgstead.host import sample_store
 from pgstead.host.programs import my_name
 from pgstead.host.sample_store import SampleFile
 from pgstead.model.telemetry import Level, Metric, MetricKind, Sample, Verdict
@@ -80,6 +82,31 @@ def test_a_damaged_file_is_set_aside_and_said_and_the_next_begins_anew(
     store.declare([(USED, 10.0)])
     store.write([used(0.7, "data")])
     assert [s.value for s in store.newest()] == [0.7]
+
+
+def test_a_file_that_is_made_and_not_yet_filled_holds_no_samples(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch()
+    assert SampleFile(path, my_name()).newest() == ()
+    with pytest.raises(UnreadableSamplesError, match="not sampled anything yet"):
+        Samples(path, 30.0).newest()
+
+
+def test_its_tables_come_all_at_once_or_not_at_all(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = f"{sample_store.TABLES} CREATE TABLE metric (name TEXT);"
+    with monkeypatch.context() as patch:
+        patch.setattr(sample_store, "TABLES", broken)
+        with pytest.raises(StateDirectoryError, match="already exists"):
+            SampleFile(path, my_name()).declare([(UP, 10.0)])
+    with contextlib.closing(sqlite3.connect(path)) as looked:
+        assert looked.execute("SELECT name FROM sqlite_schema").fetchall() == []
+    store = SampleFile(path, my_name())
+    store.declare([(UP, 10.0)])
+    store.write([Sample("pg_up", 1.0, NOW)])
+    store.close()
+    assert [s.metric for s in SampleFile(path, my_name()).newest()] == ["pg_up"]
 
 
 def test_a_file_of_another_version_is_set_aside(store: SampleFile, path: Path) -> None:

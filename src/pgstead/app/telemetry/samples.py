@@ -27,6 +27,7 @@ from pgstead.model.sample_tables import (
 )
 from pgstead.model.telemetry import Level
 
+_NOT_YET = "the agent has not sampled anything yet"
 _SKEW = 5.0  # seconds
 _PATIENCE = 0.3  # seconds; the agent writes for milliseconds
 
@@ -179,7 +180,7 @@ class Samples:
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         if not self.path.parent.is_dir() or not self.path.exists():
-            raise UnreadableSamplesError("the agent has not sampled anything yet")
+            raise UnreadableSamplesError(_NOT_YET)
         try:
             return self._asked(statement, values, "mode=ro")
         except sqlite3.Error:
@@ -195,6 +196,8 @@ class Samples:
         opened = sqlite3.connect(address, uri=True, timeout=_PATIENCE, isolation_level=None)
         with contextlib.closing(opened):
             (version,) = opened.execute("PRAGMA user_version").fetchone()
+            if version == 0:  # it is made, and its tables are not
+                raise UnreadableSamplesError(_NOT_YET)
             if version != VERSION:
                 raise sqlite3.DatabaseError(f"they are of version {version}, not {VERSION}")
             return opened.execute(statement, tuple(values)).fetchall()
