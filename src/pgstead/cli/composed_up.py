@@ -88,8 +88,7 @@ def bring(engine: ComposeEngine, source: Source) -> None:
 
     if not (texts := brought.texts(named.files(source.manifest), source.directory)):
         return
-    words = ("run", "--rm", "-T", "--no-deps", "provision", "bring")
-    told = engine.ask(*words, given=json.dumps(texts).encode())
+    told = engine.ask_once("provision", "bring", given=json.dumps(texts).encode())
     if told.status:
         raise _refusal(told.status, told.err)
 

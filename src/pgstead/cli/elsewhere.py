@@ -126,8 +126,8 @@ def _inside(line: Line, engine: ComposeEngine) -> int:
     terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
     running = {found.service for found in engine.containers() if found.state == "running"}
     if "agent" not in engine.services():  # nothing is backed up or watched
-        once = ("run", "--rm", *terminal, "--no-deps", "--entrypoint", _TOOLBOX, "provision")
-        return engine.run(*once, *line.words)
+        options = (*terminal, "--entrypoint", _TOOLBOX)
+        return engine.once("provision", *line.words, options=options)
     if "agent" not in running:
         raise NotRunningError(
             "the container `agent` does not run, and commands are carried out in it",
@@ -161,13 +161,15 @@ def _restore(line: Line, engine: ComposeEngine) -> int:
     console = Console(line.invocation)
     running = {found.service for found in engine.containers() if found.state == "running"}
     backs_up = ("exec", "-T", "agent", _TOOLBOX, "-q", "backup", "now")
-    # of what is about to be replaced
-    if {"agent", "postgres"} <= running and (status := engine.run(*backs_up)):
-        return status
+    if {"agent", "postgres"} <= running:
+        if status := _refused(line, engine):
+            return status  # and nothing was stopped
+        # of what is about to be replaced
+        if status := engine.run(*backs_up):
+            return status
     # A store of ours is not what is restored: it may be what is restored from.
     engine.run("stop", *sorted(engine.services() - {"store"}))
-    once = ("run", "--rm", "-T", "--no-deps", "--entrypoint", _TOOLBOX, "provision")
-    status = engine.run(*once, *line.words)
+    status = engine.once("provision", *line.words, options=("-T", "--entrypoint", _TOOLBOX))
     if status and "postgres" not in running:
         return status  # nothing ran before, and nothing is there that could
     # Roles get the passwords of this stead again, by `provision`.
@@ -176,6 +178,15 @@ def _restore(line: Line, engine: ComposeEngine) -> int:
         return status
     # earlier ones lead to a history that is over
     return engine.run(*backs_up, "--verify")
+
+
+def _refused(line: Line, engine: ComposeEngine) -> int:
+    """Rehearse it, and say why it cannot be; return the exit status."""
+    told = engine.ask("exec", "-T", "agent", _TOOLBOX, *line.words, "--rehearse")
+    if told.status:
+        sys.stdout.write(told.out)
+        sys.stderr.write(told.err)
+    return told.status
 
 
 def _destroy(line: Line, place: str) -> int:

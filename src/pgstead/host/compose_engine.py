@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -25,6 +27,7 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _CANDIDATES = (("docker", "compose"), ("docker-compose",))
 _HINT = "https://docs.docker.com/compose/install/ says how it is installed"
 _SLEEP = "trap exit TERM INT; sleep 600 & wait"  # a first process ends by what it traps alone
+_ONCE = ("run", "--no-deps")
 _ALL = {"COMPOSE_PROFILES": ",".join(PROFILES)}  # else the one of .env holds
 _CONFIGURED, _IMAGE = "com.docker.compose.config-hash", "com.docker.compose.image"
 _AWAY = re.compile(
@@ -131,6 +134,24 @@ class ComposeEngine:
             signal.signal(signal.SIGINT, before)
         return done.returncode
 
+    def once(self, service: str, *arguments: str, options: Sequence[str] = ()) -> int:
+        """Run one more container of a service to its end, and return its exit status."""
+        with self._one_more(service) as name:
+            return self.run(*_ONCE, *options, "--name", name, service, *arguments)
+
+    @contextmanager
+    def _one_more(self, service: str) -> Generator[str]:
+        """Give a name to one that is removed afterwards.
+
+        `--rm` has the engine do that at its end, and podman forgets how it ended (4.3 says 0 of a
+        container that ended with 7).
+        """
+        name = f"{service}-{secrets.token_hex(6)}"
+        try:
+            yield name
+        finally:
+            self.end(name)
+
     def down(self, *options: str) -> int:
         """Remove the containers, of all profiles; return the exit status."""
         return self.run("down", *options, environment=_ALL)
@@ -183,6 +204,11 @@ class ComposeEngine:
         )
         out, err = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
         return Told(done.returncode, out, err)
+
+    def ask_once(self, service: str, *arguments: str, given: bytes = b"") -> Told:
+        """Run one more container of a service to its end, and return what it says."""
+        with self._one_more(service) as name:
+            return self.ask(*_ONCE, "-T", "--name", name, service, *arguments, given=given)
 
     def converse(self, *arguments: str, heard: bool = True) -> subprocess.Popen[bytes]:
         """Begin it, with pipes to talk through; what is not `heard` goes to the terminal."""

@@ -11,6 +11,7 @@ PARTS = ("backup/repository", "secrets/backup-passphrase", "keys", "persons")
 FILL = (
     "CREATE TABLE public.moved AS SELECT n, md5(n::text) AS said FROM generate_series(1, 5000) n",
 )
+RESTORE = ("restore", "--in-place", "--yes")
 SUM = "SELECT count(*) || ' ' || md5(string_agg(said, '' ORDER BY n)) FROM public.moved"
 
 
@@ -64,3 +65,27 @@ def test_a_backup_is_restored_over_what_runs(contained: Contained) -> None:
     contained.wait_until_healthy()
     assert contained.ask("postgres", "SELECT n FROM before_it").strip() == "1"
     contained.ask("postgres", "DROP TABLE before_it")
+
+
+def test_a_restore_that_is_refused_stops_nothing(contained: Contained) -> None:
+    since = started(contained)
+    refused = contained.run(*RESTORE, "--to-time", "2001-01-01T00:00:00Z", status=1)
+    assert "reaches back to" in refused.stderr
+    assert started(contained) == since
+
+
+def test_a_restore_that_fails_midway_ends_like_that_and_all_runs_again(
+    contained: Contained,
+) -> None:
+    since = started(contained)
+    # the rehearsal asks for a base backup before that moment, and finds it; WAL ends before it
+    refused = contained.run(*RESTORE, "--to-time", "2999-01-01T00:00:00Z", status=1)
+    assert "error:" in refused.stderr
+    contained.wait_until_healthy()
+    assert started(contained) > since
+    assert "provision-" not in contained.compose("ps", "--all", "--format", "{{.Name}}").decode()
+
+
+def started(contained: Contained) -> str:
+    """Return since when the server runs."""
+    return contained.ask("postgres", "SELECT pg_postmaster_start_time()").strip()
