@@ -153,8 +153,8 @@ class ComposeEngine:
             self.end(name)
 
     def down(self, *options: str) -> int:
-        """Remove the containers, of all profiles; return the exit status."""
-        return self.run("down", *options, environment=_ALL)
+        """Remove the containers, of all profiles and of killed commands; return the exit status."""
+        return self.run("down", "--remove-orphans", *options, environment=_ALL)
 
     @property
     def _docker(self) -> str:
