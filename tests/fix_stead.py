@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.free_ports import free_ports
 from tests.reaper import end_processes_of, watched
 
 if TYPE_CHECKING:
@@ -32,18 +33,6 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parent.parent
 PGSTEAD = [sys.executable, "-m", "pgstead"]
 MAJORS = (15, 16, 17, 18)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now; all held at once, so that they differ."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 MANIFEST = """\

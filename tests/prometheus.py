@@ -17,7 +17,8 @@ import httpx
 
 from pgstead.host import debian
 from pgstead.model.layout import Layout
-from tests.fix_stead import cache_directory, free_ports, locked
+from tests.fix_stead import cache_directory, locked
+from tests.free_ports import free_ports
 
 PROGRAMS = ("prometheus", "promtool")
 

@@ -34,7 +34,7 @@ from pgstead.host.compose_engine import ComposeEngine
 from pgstead.manifest.load import parse
 from pgstead.model.containers import Composition
 from pgstead.model.operation import Impact
-from tests.fix_stead import free_ports
+from tests.free_ports import free_ports
 from tests.unit.design import world
 
 DOCKER = """#!/bin/sh

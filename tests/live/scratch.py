@@ -26,6 +26,7 @@ import psycopg
 from psycopg import sql
 
 from tests.fix_stead import toolchain
+from tests.free_ports import free_port
 from tests.live.certify import certify
 from tests.reaper import watched
 
@@ -44,13 +45,6 @@ def pgbouncer() -> str:
     """Return the pooler under test."""
     named = os.environ.get("PGSTEAD_TEST_PGBOUNCER") or shutil.which("pgbouncer")
     return named or str(max(toolchain(18).glob("pgbouncer/*/usr/sbin/pgbouncer")))
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def server_user() -> str | None:

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from pgstead.app.encryption import keyfile
-from tests.live.scratch import Scratch, free_port, running_server
+from tests.free_ports import free_port
+from tests.live.scratch import Scratch, running_server
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,10 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -258,20 +260,34 @@ def test_plan_shows_one_readable_line_per_operation_and_exits_with_3(stead: Live
 def test_logs_show_each_program_and_follow_goes_on(stead: LiveStead) -> None:
     headers = re.findall(r"^==> (.+) <==$", stead.run("logs", "-n", "2").stdout, re.MULTILINE)
     assert {"postgres", "pgbouncer", "supervisord"} <= set(headers)
-    with subprocess.Popen(
-        [*PGSTEAD, "logs", "postgres", "-f", "-n", "0"],
-        cwd=stead.directory,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as following:
-        time.sleep(1)
+    words = [*PGSTEAD, "logs", "postgres", "-f", "-n", "0"]
+    with (
+        _marks(stead),
+        subprocess.Popen(words, cwd=stead.directory, stdout=subprocess.PIPE, text=True) as follows,
+    ):
+        assert follows.stdout is not None
+        assert any("a mark of ours" in line for line in follows.stdout)
+        follows.send_signal(signal.SIGINT)
+        assert follows.wait(120) == 0
+
+
+@contextlib.contextmanager
+def _marks(stead: LiveStead) -> Iterator[None]:
+    """Write marks into the server's log: only what comes after its beginning is followed."""
+    seen = threading.Event()
+
+    def write() -> None:
         with stead.superuser() as connection:
-            connection.execute("DO $$ BEGIN RAISE LOG 'a mark of ours'; END $$")
-        assert following.stdout is not None
-        assert any("a mark of ours" in line for line in following.stdout)
-        following.send_signal(signal.SIGINT)
-        assert following.wait(10) == 0
+            while not seen.wait(0.2):
+                connection.execute("DO $$ BEGIN RAISE LOG 'a mark of ours'; END $$")
+
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(write)
+        try:
+            yield
+        finally:
+            seen.set()
+        written.result()
 
 
 def test_demo_data_comes_and_goes(stead: LiveStead) -> None:

@@ -83,6 +83,11 @@ class Writer:
             except (psycopg.Error, OSError):
                 time.sleep(0.1)
 
+    def must_go_on(self) -> None:
+        """Wait until one more is acknowledged."""
+        before = len(self.acknowledged)
+        wait_until("a write", lambda: len(self.acknowledged) > before)
+
     def check(self) -> None:
         """Every acknowledged row is there."""
         with self._stead.superuser("jeex_idea") as connection:
@@ -107,11 +112,11 @@ def own() -> Iterator[LiveStead]:
 def test_a_killed_program_comes_back_by_itself(own: LiveStead, victim: str) -> None:
     wait_until("the stead", lambda: answers(own))
     with Writer(own) as writer:
-        time.sleep(0.5)
+        writer.must_go_on()
         before = pid_of(own, victim)
         os.kill(before, signal.SIGKILL)
         wait_until(victim, lambda: answers(own) and pid_of(own, victim) != before)
-        time.sleep(0.5)
+        writer.must_go_on()
     writer.check()
 
 
@@ -152,10 +157,10 @@ def test_a_killed_supervisor_comes_back_by_itself_and_nothing_is_orphaned(own: L
     ]
     assert len(found) == 1
     with Writer(own) as writer:
-        time.sleep(0.5)
+        writer.must_go_on()
         os.kill(found[0], signal.SIGKILL)
         wait_until("the supervisor", lambda: pid_of(own, "postgres") > 0 and answers(own))
-        time.sleep(0.5)
+        writer.must_go_on()
     writer.check()
     assert own.json("plan")["operations"] == []
 

@@ -14,12 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from pgstead.app import Database
-from tests.fix_stead import (
-    CHECKOUT,
-    LiveStead,
-    free_ports,
-    workplace,
-)
+from tests.fix_stead import CHECKOUT, LiveStead, workplace
+from tests.free_ports import free_ports
 from tests.live.service import SYSTEMS, System
 from tests.live.stairway import Stairway
 from tests.waiting import until

@@ -218,7 +218,7 @@ class Scene:
         """Have the pooler open its server connections anew, and wait for it."""
         # Those that are idle close at once, those in use after their transaction.
         self.ports.console.run("RECONNECT")
-        self.wait(lambda: not self._stale(), 10)
+        self.wait(lambda: not self._stale())
 
     def _stale(self) -> bool:
         rows = self.ports.console.rows("SHOW SERVERS")
@@ -226,7 +226,7 @@ class Scene:
 
     # -- waiting --------------------------------------------------------------------------------
 
-    def wait(self, holds: Callable[[], bool], seconds: float = 10) -> None:
+    def wait(self, holds: Callable[[], bool], seconds: float = 120) -> None:
         """Wait until something holds; servers that are just starting hold nothing yet."""
         deadline = time.monotonic() + seconds
         while True:

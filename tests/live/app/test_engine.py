@@ -17,9 +17,10 @@ from pgstead.app.connection import Figures, read
 from pgstead.app.engine import Database
 from pgstead.app.environment import Settings
 from pgstead.app.target import Driver, Target
+from tests.free_ports import free_port
 from tests.live.app.work import USER, address, execute, opened, settings, work
 from tests.live.certify import certify
-from tests.live.scratch import NASTY, Scratch, free_port
+from tests.live.scratch import NASTY, Scratch
 
 
 def test_it_connects_with_tls_1_3_and_its_name(scratch: Scratch, driver: Driver) -> None:

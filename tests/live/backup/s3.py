@@ -22,7 +22,8 @@ from pgstead.host.s3 import S3Store
 from pgstead.model.host import BackupTools
 from pgstead.model.layout import Layout
 from pgstead.model.mirror import MirrorPlan
-from tests.fix_stead import LiveStead, cache_directory, free_ports, locked, stead_in, toolchain
+from tests.fix_stead import LiveStead, cache_directory, locked, stead_in, toolchain
+from tests.free_ports import free_ports
 
 BUCKET = "kept-elsewhere"
 _KEYS = ("test-access", "test-secret")

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pgstead.model.mirror import INDEX, Index, index_of
-from tests.fix_stead import PGSTEAD, LiveStead, free_ports, short_directory
+from tests.fix_stead import PGSTEAD, LiveStead, short_directory
+from tests.free_ports import free_ports
 from tests.live.backup.s3 import ObjectServer, object_server, stead_with_copy
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -18,7 +18,7 @@ import pytest
 from pgstead.errors import MirrorError
 from pgstead.host import processes
 from pgstead.ports.mirror import Transfer
-from tests.fix_stead import free_ports
+from tests.free_ports import free_ports
 from tests.live.backup.s3 import BUCKET, ObjectServer, object_server, store
 from tests.live.backup.test_full_disk import may_mount
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.fix_stead import free_ports
+from tests.free_ports import free_ports
 from tests.live.containers.contained import IMAGES, Contained, contained_stead
 
 IMAGE = "localhost/pgstead-tests-{}:1"

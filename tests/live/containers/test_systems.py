@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_stead import CHECKOUT, LiveStead, free_ports, workplace
+from tests.fix_stead import CHECKOUT, LiveStead, workplace
+from tests.free_ports import free_ports
 from tests.live.containers.contained import IMAGES, Contained
 from tests.live.service import SYSTEMS
 

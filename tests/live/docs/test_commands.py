@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_stead import CHECKOUT, LiveStead, free_ports, toolchain, workplace
+from tests.fix_stead import CHECKOUT, LiveStead, toolchain, workplace
+from tests.free_ports import free_ports
 from tests.live.docs import spelling
 from tests.live.docs.page import Reader, with_ports
 

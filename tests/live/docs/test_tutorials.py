@@ -8,12 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_stead import (
-    CHECKOUT,
-    free_ports,
-    toolchain,
-    workplace,
-)
+from tests.fix_stead import CHECKOUT, toolchain, workplace
+from tests.free_ports import free_ports
 from tests.live.docs.page import Reader, steps, with_ports
 
 PAGE = CHECKOUT / "docs/tutorials/your-first-application.md"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,16 +29,10 @@ from pgstead.model.host import HostFacts, PoolerBuild, ServerBuild
 from pgstead.model.layout import Layout
 from pgstead.model.resources import Cluster
 from tests.fix_stead import toolchain
+from tests.free_ports import free_port
 
 # What a path may hold, and what has broken a configuration file somewhere.
 NASTY = 'a b\'c "d" 50% %(x)s #e $f'
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass(frozen=True)
@@ -245,7 +238,7 @@ class Rig:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def soon(condition: Callable[[], Any], *, within: float = 15, what: str = "it") -> float:
+def soon(condition: Callable[[], Any], *, within: float = 120, what: str = "it") -> float:
     """Wait until something holds; return the seconds it took."""
     began = time.monotonic()
     while not condition():

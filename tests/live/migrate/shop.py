@@ -10,7 +10,8 @@ from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
 
-from tests.fix_stead import LiveStead, free_ports, stead_in
+from tests.fix_stead import LiveStead, stead_in
+from tests.free_ports import free_ports
 from tests.live.migrate.project import INI, REVISION
 
 _MANIFEST = """\

@@ -18,7 +18,8 @@ from pgstead.host import histories, rehearsals
 from pgstead.host.files import LocalFiles
 from pgstead.model.layout import Layout
 from pgstead.model.rehearsal import Rehearsed
-from tests.fix_stead import LiveStead, free_ports, workplace
+from tests.fix_stead import LiveStead, workplace
+from tests.free_ports import free_ports
 from tests.live.migrate.project import write_history, write_revision
 from tests.sabotage.damage import Sabotage
 from tests.sabotage.register import sabotages

@@ -17,9 +17,10 @@ import pytest
 
 from pgstead.app.staged.batches import bar
 from pgstead.app.staged.pace import Pace
+from tests.free_ports import free_port
 from tests.live.migrate.project import Project, line_with
 from tests.live.migrate.staging import Writers, helper
-from tests.live.scratch import free_port, server_user, toolchain
+from tests.live.scratch import server_user, toolchain
 from tests.waiting import until
 
 TABLE = (

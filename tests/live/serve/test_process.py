@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.scratch import Scratch, free_port
+from tests.free_ports import free_port
+from tests.live.scratch import Scratch
 from tests.live.service import ROOT, serving
 from tests.waiting import until
 

@@ -17,7 +17,8 @@ import httpx
 import pytest
 
 from pgstead.app.correlation import HEADER
-from tests.fix_stead import CHECKOUT, LiveStead, free_ports
+from tests.fix_stead import CHECKOUT, LiveStead
+from tests.free_ports import free_ports
 from tests.live.telemetry.collector import (
     Collector,
     attributes,
