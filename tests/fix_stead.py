@@ -198,7 +198,7 @@ class LiveStead:
         }
         return psycopg.connect(**{**given, **options})
 
-    def wait_for_pooler(self, seconds: float = 30) -> None:
+    def wait_for_pooler(self, seconds: float = 120) -> None:
         """Wait until the pooler lets the application in; after a refusal it tries each second."""
         import psycopg
 
@@ -213,7 +213,7 @@ class LiveStead:
                     raise
                 time.sleep(0.1)
 
-    def wait_for_service(self, seconds: float = 30) -> None:
+    def wait_for_service(self, seconds: float = 120) -> None:
         """Wait until the service listens; `up` has only started it."""
         end = time.monotonic() + seconds
         while True:

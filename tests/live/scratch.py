@@ -132,7 +132,7 @@ class Scratch:
                 stdout=log,
                 stderr=log,
             )
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while True:
             try:
                 self.admin().close()
@@ -147,7 +147,7 @@ class Scratch:
         """Stop the pooler and the server, fast."""
         if self.pooler is not None:
             self.pooler.kill()
-            self.pooler.wait(10)
+            self.pooler.wait(120)
             self.pooler = None
         if self.process is not None:
             self.process.send_signal(2)
@@ -177,7 +177,7 @@ class Scratch:
         """Kill the pooler and start it again."""
         assert self.pooler is not None
         self.pooler.kill()
-        self.pooler.wait(10)
+        self.pooler.wait(120)
         self._run_pooler()
 
     def _run_pooler(self) -> None:
@@ -187,7 +187,7 @@ class Scratch:
             self.pooler = subprocess.Popen(
                 command, cwd=folder, env=_environment(), stdout=log, stderr=log
             )
-        until = time.monotonic() + 15
+        until = time.monotonic() + 120
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.pooler_port), 1).close()

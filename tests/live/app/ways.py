@@ -43,7 +43,7 @@ def way_to(scratch: Scratch, way: str, pool_size: int = 3) -> Iterator[Scratch]:
     finally:
         if scratch.pooler is not None:
             scratch.pooler.kill()
-            scratch.pooler.wait(10)
+            scratch.pooler.wait(120)
             scratch.pooler = scratch.pooler_port = None
             shutil.rmtree(scratch.folder / "pooler")
             scratch.write_connection("jeex_idea")

@@ -165,7 +165,7 @@ class RunningLedger:
         assert self._process.poll() is None, self.journal.with_suffix(".err").read_text()
         return History.read(self.journal)
 
-    def wait_for(self, more: int, seconds: float = 60) -> History:
+    def wait_for(self, more: int, seconds: float = 120) -> History:
         """Wait until that many more rows were acknowledged."""
         wanted = len(History.read(self.journal).commits) + more if self.journal.exists() else more
         end = time.monotonic() + seconds

@@ -41,7 +41,7 @@ def stead() -> Iterator[LiveStead]:
         made.run("up")
         ports = made.wired.ports.backup
         assert ports is not None
-        end = time.monotonic() + 90
+        end = time.monotonic() + 240
         while not any(r.ending is Ending.DONE for r in ports.catalog.runs(Task.VERIFY)):
             assert time.monotonic() < end, made.log_tail()
             time.sleep(0.1)

@@ -132,7 +132,7 @@ def test_a_drill_whose_disk_becomes_full_meanwhile_leaves_nothing_and_is_told(
             assert small.rows("SELECT 1 AS n") == [{"n": 1}]  # people go on
     assert "Traceback" not in said
     assert "no space left" in said.lower() or "free space there" in said, said
-    until(lambda: list(small.inside(area).glob("drill-*")) == [], "something was left", 5)
+    until(lambda: list(small.inside(area).glob("drill-*")) == [], "something was left")
     small.run("drill")
     last = small.runs(Task.DRILL)
     assert last[0].ending is Ending.DONE

@@ -92,7 +92,7 @@ def quiet(sealed: LiveStead) -> LiveStead:
     """A stead with a base backup, whose agent does nothing meanwhile."""
     ports = sealed.wired.ports.backup
     assert ports is not None
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not any(r.ending is Ending.DONE for r in ports.catalog.runs(Task.VERIFY)):
         assert time.monotonic() < end, sealed.log_tail()
         time.sleep(0.1)

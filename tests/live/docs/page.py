@@ -127,4 +127,4 @@ class Reader:
         """End the shell."""
         with suppress(ProcessLookupError):
             os.killpg(self.shell.pid, signal.SIGKILL)
-        self.shell.communicate(timeout=10)
+        self.shell.communicate(timeout=120)

@@ -105,7 +105,7 @@ def _remove_group(place: Path) -> None:
         group = Path((place / "group").read_text().strip())
     except OSError:
         return
-    end = time.monotonic() + 20
+    end = time.monotonic() + 120
     while group.is_dir() and time.monotonic() < end:
         below = sorted(group.rglob("*"), key=lambda path: len(path.parts), reverse=True)
         for path in [*(p for p in below if p.is_dir()), group]:

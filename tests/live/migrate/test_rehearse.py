@@ -204,7 +204,7 @@ def _servers_on(copy: Path) -> list[processes.Process]:
 
 
 def _until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not true():
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -171,7 +171,7 @@ def test_a_project_tests_on_databases_shaped_like_production(project: Project) -
         assert f"this test connected as {role}" in done.stdout
     assert "say why: @pytest.mark.pgstead_privileged" in done.stdout
     assert project.left() == []
-    until(lambda: not project.processes(), "who removed it ends too", 10)
+    until(lambda: not project.processes(), "who removed it ends too")
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
