@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.far_schedules import undisturbed
 from tests.free_ports import free_ports
 from tests.reaper import end_processes_of, watched
 
@@ -275,7 +276,7 @@ def write_manifest(directory: Path, **given: Any) -> LiveStead:
         "api": api,
         **given,
     }
-    (directory / "pgstead.toml").write_text(MANIFEST.format(**values))
+    (directory / "pgstead.toml").write_text(undisturbed(MANIFEST.format(**values)))
     systems = directory / "systems"
     if not systems.exists():
         systems.symlink_to(CHECKOUT / "systems")

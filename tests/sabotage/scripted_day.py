@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import psycopg
 
 from tests.fix_stead import LiveStead
+from tests.waiting import until
 
 TENANT = "7d1f6e0a-5f0c-4c57-9a3e-0a6f5a3f1c11"
 MARK = "pgstead_day"
@@ -85,19 +87,35 @@ def by_mark(events: list[Told]) -> dict[str, list[Told]]:
     return named
 
 
+def told_by(audited: LiveStead) -> Callable[[Action], list[Told]]:
+    """Ask the trail once; return what tells the events of each action."""
+    told = audited.run("audit", "query", "--json", "--since", "1h", "--limit", "1000000").stdout
+    named = by_mark([json.loads(line) for line in told.splitlines()])
+
+    def of(action: Action) -> list[Told]:
+        begins = action.statement.split(" ", 1)[0]
+        return [e for e in named.get(action.mark, ()) if e["what"].startswith(begins)]
+
+    return of
+
+
 def lived(audited: LiveStead, days: int) -> None:
     """Live days, and see each action once, with who, what, when, from where and for whom."""
     begun = time.time()
     # no number comes twice on a stead that lives 2 days and then 200
     actions = [a for number in range(days, 2 * days) for a in day(number)]
     does(audited, actions)
-    time.sleep(1.5)  # what becomes of a statement is known a second later
-    told = audited.run("audit", "query", "--json", "--since", "1h", "--limit", "1000000").stdout
-    events = [json.loads(line) for line in told.splitlines()]
-    named = by_mark(events)
+
+    def untold() -> list[Action]:
+        of = told_by(audited)
+        return [action for action in actions if not of(action)]
+
+    # what becomes of a statement is known a second later, and then it is told
+    with suppress(AssertionError):  # which one it is not is said below
+        until(lambda: not untold(), "every action is told", 60)
+    of = told_by(audited)
     for action in actions:
-        begins = action.statement.split(" ", 1)[0]
-        mine = [e for e in named.get(action.mark, ()) if e["what"].startswith(begins)]
+        mine = of(action)
         assert len(mine) == 1, (action, mine)
         (event,) = mine
         told = {name: event.get(name, "") for name in ("role", "kind", "outcome")}

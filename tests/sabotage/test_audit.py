@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from tests.sabotage.register import sabotages
 from tests.sabotage.scene import Scene
 from tests.sabotage.scripted_day import Told, lived
 from tests.sabotage.test_sabotage import related, sabotaged
+from tests.waiting import until
 
 OURS = [s for s in sabotages() if s.where == WHERE]
 LONG = [s for s in sabotages() if s.where == LENGTHY]
@@ -85,7 +85,7 @@ def test_failed_logins_are_told_once_for_each_door(audited: LiveStead) -> None:
     for direct in (True, False):
         with pytest.raises(psycopg.OperationalError):
             audited.connect("jeex_admin" if direct else "jeex_user", direct=direct, password="no")
-    time.sleep(1.5)
+    until(lambda: len(query(audited, **refused)) >= len(before) + 2, "both logins are told")
     new = query(audited, **refused)[len(before) :]
     assert {(e["role"], e["database"]) for e in new} == {
         ("jeex_admin", "jeex_idea"),
@@ -107,8 +107,9 @@ def test_a_changed_row_is_told_with_its_columns_and_for_whom(audited: LiveStead)
             session.execute(text("UPDATE users SET name = 'M' WHERE id = :id"), {"id": person})
     finally:
         database.close()
-    time.sleep(1.5)
-    events = query(audited, correlation_id="change-1", object="users")
+    asked = {"correlation_id": "change-1", "object": "users"}
+    until(lambda: len(query(audited, **asked)) >= 4, "two writes, and what they changed")
+    events = query(audited, **asked)
     assert [e["kind"] for e in events].count("write") == 2
     changes = [e for e in events if e["kind"] == "change"]
     assert [c["what"] for c in changes] == ["insert", "update"]

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import psycopg
 
 from tests.fix_stead import LiveStead
+from tests.waiting import until
 
 DATABASE = "jeex_idea"
 MESSAGE = "SELECT pg_logical_emit_message(false, 'test', repeat('x', 8388608))"  # 8 MB of WAL
@@ -54,10 +55,21 @@ def blocked(stead: LiveStead) -> Iterator[None]:
         thread = threading.Thread(target=waiting)
         thread.start()
         try:
+            until(lambda: waits(stead, waiter), "the session waits for the lock")
             yield
         finally:
             waiter.cancel()
             thread.join()
+
+
+def waits(stead: LiveStead, session: psycopg.Connection) -> bool:
+    """Say whether a session, which is not one of the pooler's, waits for a lock."""
+    with stead.superuser() as admin:
+        found = admin.execute(
+            "SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'",
+            [session.info.backend_pid],
+        )
+        return found.fetchone() is not None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,12 @@ from tests.fix_stead import LiveStead
 from tests.waiting import until
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
+# what has a value, and not 0, where the server, the database and the pooler have answered
+ANSWERS: tuple[Key, ...] = (
+    ("pg_up", ()),
+    ("pgstead_probe_seconds", (("datname", "jeex_idea"),)),
+    ("pgbouncer_up", ()),
+)
 
 
 def newest(stead: LiveStead) -> dict[Key, Sample]:
@@ -21,10 +28,19 @@ def newest(stead: LiveStead) -> dict[Key, Sample]:
     return {(s.metric, s.attributes): s for s in telemetry.store.newest()}
 
 
-def after(stead: LiveStead, seconds: float = 0.0) -> dict[Key, Sample]:
-    """Return what a look shows that began after now, and these seconds."""
+def after(stead: LiveStead, seconds: float = 0.0, *, whole: bool = True) -> dict[Key, Sample]:
+    """Return what a look shows that began after now, and these seconds.
+
+    On a machine that is busy somebody may not answer within a look's deadline: unless the test is
+    of that, the next look is waited for.
+    """
     moment = datetime.now(UTC).timestamp() + seconds
-    return until(lambda: _later(newest(stead), moment), "a new look of the agent")
+
+    def looked() -> dict[Key, Sample] | None:
+        found = _later(newest(stead), moment)
+        return found if found and (not whole or all(_answered(found))) else None
+
+    return until(looked, f"a {'whole ' if whole else ''}new look of the agent")
 
 
 def _later(found: dict[Key, Sample], moment: float) -> dict[Key, Sample] | None:
@@ -32,6 +48,12 @@ def _later(found: dict[Key, Sample], moment: float) -> dict[Key, Sample] | None:
     if looked is None or looked.value is None:
         return None
     return found if looked.at.timestamp() - looked.value > moment else None
+
+
+def _answered(found: dict[Key, Sample]) -> Iterator[bool]:
+    """Yield for the server, the database and the pooler whether they answered the last look."""
+    for key in ANSWERS:
+        yield key in found and bool(found[key].value)
 
 
 def health(stead: LiveStead) -> httpx.Response:

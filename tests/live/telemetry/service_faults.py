@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.fix_stead import LiveStead
-from tests.live.alerts.faults import blocked, does, idle, slot, stopped
+from tests.live.alerts.faults import blocked, does, idle, slot, stopped, waits
 from tests.live.freezing import frozen
 from tests.live.telemetry.test_health import hanging
 from tests.waiting import until
@@ -61,6 +61,11 @@ def full_pool(stead: LiveStead) -> Iterator[None]:
                 holder.execute("BEGIN")
                 holder.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             thread.start()
+            pools = stead.wired.ports.console.rows
+            until(
+                lambda: any(int(pool["cl_waiting"] or 0) for pool in pools("SHOW POOLS")),
+                "a client waits for a connection",
+            )
             yield
     finally:
         thread.join()
@@ -79,6 +84,7 @@ def lock_chain(stead: LiveStead) -> Iterator[None]:
         thread = threading.Thread(target=waiting)
         thread.start()
         try:
+            until(lambda: waits(stead, second), "the second waits too")
             yield
         finally:
             second.cancel()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from tests.fix_stead import LiveStead
 from tests.live.alerts.faults import stopped
 from tests.live.freezing import frozen
 from tests.live.telemetry.seen import after, health, health_with
+from tests.waiting import until
 
 WELL = ("ok",)
 
@@ -49,8 +52,8 @@ def test_a_frozen_server_is_told_and_the_sampler_goes_on(sampled: LiveStead) -> 
     with hanging(sampled):
         told = health_with(sampled, 503, "server", "critical")
         assert "answered" in told["checks"]["server"]["reason"]
-        first = after(sampled)
-        second = after(sampled)
+        first = after(sampled, whole=False)
+        second = after(sampled, whole=False)
         assert first[("pg_up", ())].value == 0
         assert second[("pg_up", ())].at > first[("pg_up", ())].at
         assert live(sampled) == 200
@@ -62,7 +65,8 @@ def test_a_pooler_that_is_down_is_told_apart_from_the_server(sampled: LiveStead)
     with stopped(sampled, "pgbouncer"):
         told = health_with(sampled, 503, "pooler", "critical")
         assert told["checks"]["pooler"]["value"] == 0
-        assert told["checks"]["server"]["state"] == "ok"
+        # one look may be too short for a server on a busy machine; the next one is another
+        health_with(sampled, 503, "server", *WELL)
     health_with(sampled, 200, "pooler", *WELL)
 
 
@@ -70,8 +74,7 @@ def test_an_idle_transaction_becomes_a_warning_then_critical_then_ends(
     sampled: LiveStead,
 ) -> None:
     with sampled.connect("jeex_admin", direct=True) as session:
-        session.execute("BEGIN")
-        told = health_with(sampled, 200, "idle_in_transaction", "warning")
+        told = warned(sampled, session)
         assert told["status"] == "degraded"
         assert "idle_in_transaction" in told["attention"]
         check = told["checks"]["idle_in_transaction"]
@@ -82,7 +85,30 @@ def test_an_idle_transaction_becomes_a_warning_then_critical_then_ends(
         session.execute("ROLLBACK")
         told = health_with(sampled, 200, "idle_in_transaction", *WELL)
     assert "idle_in_transaction" not in told["attention"]
-    assert health(sampled).status_code == 200
+
+
+def warned(stead: LiveStead, session: psycopg.Connection) -> dict[str, Any]:
+    """Begin a transaction and return the warning of it.
+
+    A machine that stands still for two seconds comes to the critical one first: then once more.
+    """
+
+    def told() -> dict[str, Any] | None:
+        answer = health(stead)
+        found = answer.json()
+        state = found["checks"].get("idle_in_transaction", {}).get("state")
+        return (
+            found if (answer.status_code, state) in ((200, "warning"), (503, "critical")) else None
+        )
+
+    for _ in range(5):
+        session.execute("BEGIN")
+        found = until(told, "a transaction that idles is told")
+        if found["checks"]["idle_in_transaction"]["state"] == "warning":
+            return found
+        session.execute("ROLLBACK")
+        health_with(stead, 200, "idle_in_transaction", *WELL)
+    pytest.fail("it was critical each time, and never a warning before")
 
 
 def test_another_threshold_counts_as_soon_as_up_was_given_it(sampled: LiveStead) -> None:

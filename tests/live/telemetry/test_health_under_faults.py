@@ -19,7 +19,7 @@ from tests.live.telemetry.seen import health, health_with
 from tests.live.telemetry.service_faults import SOAKED, TOLD_IN_THE_SUITE, WRONG, Fault
 from tests.waiting import until
 
-_OF_THE_MACHINE = {"probe", "memory"}  # a busy one is told too, and is no fault of these
+OF_THE_MACHINE = {"probe", "memory"}  # a busy one is told too, and is no fault of these
 PATHS = ("live", "ready", "db")
 TABLE = [
     *(pytest.param(f, id=f.name) for f in TOLD_IN_THE_SUITE),
@@ -60,7 +60,7 @@ def well(stead: LiveStead) -> None:
 
     def healthy() -> bool:
         answer = health(stead)
-        return answer.status_code == 200 and set(answer.json()["attention"]) <= _OF_THE_MACHINE
+        return answer.status_code == 200 and set(answer.json()["attention"]) <= OF_THE_MACHINE
 
     try:
         until(healthy, "healthy", 90)

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fix_stead import LiveStead
 from tests.live.telemetry import workloads
-from tests.live.telemetry.seen import after, health, newest
+from tests.live.telemetry.seen import ANSWERS, after, health, newest
 from tests.live.telemetry.workloads import (
     COMMITS,
     DELETED,
@@ -35,6 +35,7 @@ from tests.live.telemetry.workloads import (
     WRONG_DIRECT,
     WRONG_POOLED,
 )
+from tests.waiting import until
 
 Shown = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 CATALOG = 3000  # rows that planning reads of the catalogs, which are counted like any other
@@ -74,16 +75,26 @@ def shown(stead: LiveStead) -> Shown:
     }
 
 
+def whole(stead: LiveStead) -> Shown:
+    """Return what /metrics tells of a look that all have answered; the newest may be another."""
+
+    def answered() -> Shown | None:
+        told = shown(stead)
+        return told if all(told.get(key) for key in ANSWERS) else None
+
+    return until(answered, "metrics of a whole look")
+
+
 @pytest.fixture(scope="module")
 def measured(sampled: LiveStead) -> Iterator[Measured]:
     """Do all work between two looks of the agent."""
     with workloads.database(sampled):
         # a session tells its numbers at its end, or a second after a statement
         after(sampled, 1.5)
-        before = shown(sampled)
+        before = whole(sampled)
         with workloads.waits_and_idles(sampled):
             after(sampled)
-            during = shown(sampled)
+            during = whole(sampled)
         workloads.transactions(sampled)
         spilled = workloads.sort(sampled)
         workloads.deadlock(sampled)
@@ -92,7 +103,7 @@ def measured(sampled: LiveStead) -> Iterator[Measured]:
         workloads.through_the_pooler(sampled)
         workloads.requests(sampled)
         after(sampled, 1.5)
-        yield Measured(before, during, shown(sampled), spilled)
+        yield Measured(before, during, whole(sampled), spilled)
 
 
 HERE, MINE = {"datname": "jeex_idea"}, {"datname": OWN}
