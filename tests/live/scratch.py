@@ -329,6 +329,7 @@ default_pool_size = {size}
 max_client_conn = 400
 auth_type = scram-sha-256
 auth_file = users.txt
+admin_users = jeex_idea_admin
 client_tls_sslmode = require
 client_tls_cert_file = server.crt
 client_tls_key_file = server.key

@@ -14,7 +14,7 @@ from pgstead.app.beginning import AsyncpgConnection, PsycopgAsyncConnection
 from pgstead.app.connection import Figures
 from pgstead.app.engine import Database
 from pgstead.app.target import Driver
-from tests.live.app.ways import settings_to, way_to
+from tests.live.app.ways import impatient, settings_to, way_to
 from tests.live.app.work import settings
 from tests.live.scratch import Scratch
 
@@ -23,11 +23,8 @@ POOLERS = ("at hand", "trixie", "forky")
 
 @pytest.fixture(scope="module", params=POOLERS)
 def busy(request: pytest.FixtureRequest, scratch: Scratch) -> Iterator[Scratch]:
-    """Give a pooler with a single server connection, which lets nobody wait long."""
+    """Give a pooler with a single server connection."""
     with way_to(scratch, request.param, pool_size=1):
-        with (scratch.folder / "pooler" / "pgbouncer.ini").open("a") as file:
-            file.write("query_wait_timeout = 1\n")
-        scratch.restart_pooler()
         yield scratch
 
 
@@ -52,7 +49,7 @@ def test_a_pooler_that_is_full_is_asked_once_and_not_again(busy: Scratch, driver
             async with database.session() as holder:
                 await holder.connection()
                 before = refusals(busy)
-                with pytest.raises(errors.DatabaseError):
+                with impatient(busy), pytest.raises(errors.DatabaseError):
                     await once()
                 assert refusals(busy) == before + 1
             await once()

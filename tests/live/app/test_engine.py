@@ -83,7 +83,7 @@ def test_a_connection_that_is_killed_is_unavailable_and_the_pool_recovers(
                 await asyncio.sleep(0.2)
             else:
                 asyncio.get_running_loop().call_later(0.2, kill, scratch, pid)
-            await session.execute(text("SELECT pg_sleep(1)"))
+            await session.execute(text("SELECT pg_sleep(30)"))
 
     async def whole() -> None:
         async with opened(settings(scratch, driver)) as database:

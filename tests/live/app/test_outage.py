@@ -18,7 +18,7 @@ from pgstead.app.engine import Database
 from pgstead.app.retry import Budget
 from pgstead.app.target import Driver
 from tests.live.app.plaintext import plaintext, through
-from tests.live.app.ways import settings_to, way_to
+from tests.live.app.ways import impatient, settings_to, way_to
 from tests.live.app.work import opened
 from tests.live.cutting import Proxy, cutting
 from tests.live.scratch import Scratch
@@ -246,16 +246,20 @@ def test_a_pooler_that_has_no_server_opens_it_and_closes_it_when_it_has(
         database = Database(known, program="tests", breaker=breaker)
         try:
             assert await many(database) == {"answered": CALLERS}
-            await asyncio.to_thread(stop_server, scratch)
-            for _ in range(20):
-                if breaker.state is State.OPEN:
-                    break
-                assert set(await many(database)) <= {"database-unavailable", "breaker-open"}
-            assert await many(database) == {"breaker-open": CALLERS}
-            # half-open: the pooler answers its probe, and still it is no answer
-            clock.now += 2
-            assert await many(database) == {"database-unavailable": 1, "breaker-open": CALLERS - 1}
-            assert breaker.state is State.OPEN
+            with impatient(scratch):
+                await asyncio.to_thread(stop_server, scratch)
+                for _ in range(20):
+                    if breaker.state is State.OPEN:
+                        break
+                    assert set(await many(database)) <= {"database-unavailable", "breaker-open"}
+                assert await many(database) == {"breaker-open": CALLERS}
+                # half-open: the pooler answers its probe, and still it is no answer
+                clock.now += 2
+                assert await many(database) == {
+                    "database-unavailable": 1,
+                    "breaker-open": CALLERS - 1,
+                }
+                assert breaker.state is State.OPEN
             await asyncio.to_thread(scratch.start)
             while breaker.state is not State.CLOSED:
                 clock.now += 2
@@ -267,7 +271,7 @@ def test_a_pooler_that_has_no_server_opens_it_and_closes_it_when_it_has(
 
     with way_to(scratch, "at hand"):
         ini = scratch.folder / "pooler" / "pgbouncer.ini"
-        ini.write_text(f"{ini.read_text()}\nserver_login_retry = 1\nquery_wait_timeout = 1\n")
+        ini.write_text(f"{ini.read_text()}\nserver_login_retry = 1\n")
         scratch.restart_pooler()
         asyncio.run(whole())
 

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
+
 from pgstead.app.connection import Figures, read
 from pgstead.app.environment import Settings
 from pgstead.app.target import Driver, Target
-from tests.live.scratch import Scratch
+from tests.live.scratch import NASTY, Scratch
 from tests.live.test_sessions import pooler_lab
 
 WAYS = ("direct", "at hand", "trixie", "forky")
@@ -47,6 +49,27 @@ def way_to(scratch: Scratch, way: str, pool_size: int = 3) -> Iterator[Scratch]:
             scratch.pooler = scratch.pooler_port = None
             shutil.rmtree(scratch.folder / "pooler")
             scratch.write_connection("jeex_idea")
+
+
+@contextmanager
+def impatient(scratch: Scratch) -> Iterator[None]:
+    """Have the pooler let nobody wait longer than a second, for as long as the block lasts.
+
+    Only so long: to open a connection to the server counts in what somebody waits.
+    """
+    with psycopg.connect(
+        host="127.0.0.1",
+        port=scratch.pooler_port,
+        dbname="pgbouncer",
+        user="jeex_idea_admin",
+        password=NASTY,
+        autocommit=True,
+    ) as console:
+        console.execute("SET query_wait_timeout = 1")
+        try:
+            yield
+        finally:
+            console.execute("SET query_wait_timeout = 120")
 
 
 def settings_to(

@@ -191,11 +191,13 @@ def test_a_pool_in_full_use_is_told(scratch: Scratch) -> None:
         with scratch.admin("jeex_idea") as admin, admin.transaction():
             admin.execute("LOCK TABLE users")
             blocked = pool.submit(httpx.get, f"{url}/users", headers=asking, timeout=30)
-            until(lambda: httpx.get(f"{url}/health/db").json()["connections_in_use"] == 1, "in use")
+            # not by its health, which asks for the same single connection
+            waiting = "SELECT 1 FROM pg_locks WHERE relation = 'users'::regclass AND NOT granted"
+            until(lambda: admin.execute(waiting).fetchall(), "in use")
             answer = httpx.get(f"{url}/users?email=a", headers=asking)
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:pgstead:problem:pool-exhausted"
             told = httpx.get(f"{url}/health/db").json()
-            assert told["available_connections"] == 0
+            assert (told["connections_in_use"], told["available_connections"]) == (1, 0)
             assert "no connection of the pool" in told["error"]
         assert blocked.result().status_code == 200
