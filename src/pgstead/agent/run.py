@@ -163,7 +163,7 @@ class _Backups:
     def schedule(self, scheduler: BackgroundScheduler) -> None:
         """Add all jobs, with what is due at once."""
         now = datetime.now(UTC)
-        self._backup.catalog.settle()
+        _tried(self._backup.catalog.settle, "settling what killed runs left")
         plan = self._plan
         add = scheduler.add_job
         add(self._beat, IntervalTrigger(seconds=_BEAT), id="heartbeat", next_run_time=now)

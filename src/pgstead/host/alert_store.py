@@ -1,7 +1,8 @@
 """Alerts in SQLite: states, history, silences, what was told.
 
 With a rollback journal: commands write silences here beside the agent, services only read, and
-another user may read such a file whole without the -shm that WAL mode needs.
+another user may read such a file whole without the -shm that WAL mode needs. What a killed writer
+left is rolled back by the next one who opens the file and may write, also who only reads.
 """
 
 from __future__ import annotations
@@ -181,12 +182,16 @@ class AlertFile:
         if not self._path.exists():
             return []
         try:
-            reading = sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True, timeout=5)
+            # not `ro`: that could not roll back, and what reads first would never come to write;
+            # who may not write gets it read-only all the same (https://www.sqlite.org/c3ref/open.html)
+            reading = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=5)
             with closing(reading):
                 return reading.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             if "no such table" in str(error):  # made by now, and not filled
                 return []
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+                raise _half_written(self._path) from error
             raise _unusable(self._path, error) from error
 
     @contextmanager
@@ -209,6 +214,13 @@ def _moment(at: float) -> datetime:
 
 def _moment_or_none(at: float | None) -> datetime | None:
     return None if at is None else _moment(at)
+
+
+def _half_written(path: Path) -> StateDirectoryError:
+    return StateDirectoryError(
+        f"who wrote the alerts in {path} was killed, and this user may not put them right",
+        hint="the agent does it with its next look; `pgstead up` starts one that is gone",
+    )
 
 
 def _unusable(path: Path, error: Exception) -> StateDirectoryError:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -41,3 +44,25 @@ def test_a_damaged_one_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StateDirectoryError, match="not a database") as caught:
         put(path)
     assert "may be removed" in caught.value.hint
+
+
+def test_who_makes_it_beside_another_waits_for_that_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "list.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(time, "sleep", lambda _: other.execute("ROLLBACK"))
+        put(path)
+        assert not other.in_transaction
+
+
+def test_another_that_never_ends_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "list.sqlite"
+    monkeypatch.setattr(run_files, "_PATIENCE", 0.1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StateDirectoryError, match="locked"):
+            put(path)
