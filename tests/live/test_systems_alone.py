@@ -35,7 +35,7 @@ class Alone:
 
     def is_ready(self) -> bool:
         try:
-            return httpx.get(self.url("/health/ready")).status_code == 200
+            return httpx.get(self.url("/health/ready"), timeout=60).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -69,10 +69,13 @@ def alone(request: pytest.FixtureRequest) -> Iterator[Alone]:
 
 def test_its_service_answers_on_its_own_port(alone: Alone) -> None:
     until(alone.is_ready, "the service is ready", 60)
-    health = httpx.get(alone.url("/health")).json()
+    health = httpx.get(alone.url("/health"), timeout=60).json()
     assert (health["status"], health["service"]) == ("healthy", alone.system.name)
-    assert httpx.get(alone.url("/docs")).status_code == 200
-    assert httpx.get(alone.url("/openapi.json")).json()["info"]["title"] == alone.system.name
+    assert httpx.get(alone.url("/docs"), timeout=60).status_code == 200
+    assert (
+        httpx.get(alone.url("/openapi.json"), timeout=60).json()["info"]["title"]
+        == alone.system.name
+    )
 
 
 def test_variables_with_its_prefix_reach_its_engine(alone: Alone) -> None:

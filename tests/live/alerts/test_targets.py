@@ -77,7 +77,10 @@ def test_what_fires_is_on_the_dashboard_and_in_the_metrics_until_it_is_over(
     def shown() -> bool:
         return line in httpx.get(f"{service}/metrics", timeout=30).text
 
-    until(lambda: "pgstead_alerts_firing" in httpx.get(f"{service}/metrics").text, "any alerts")
+    until(
+        lambda: "pgstead_alerts_firing" in httpx.get(f"{service}/metrics", timeout=60).text,
+        "any alerts",
+    )
     until(lambda: not shown(), "the end of an earlier one")
     with idle(alerted.stead):
         until(shown, "it fires")

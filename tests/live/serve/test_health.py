@@ -187,17 +187,17 @@ def test_a_pool_in_full_use_is_told(scratch: Scratch) -> None:
     with serving(scratch, **figures) as running, ThreadPoolExecutor(2) as pool:
         url = f"http://127.0.0.1:{running.port}"
         asking = {"X-User-ID": str(uuid.uuid4())}
-        assert httpx.get(f"{url}/users", headers=asking).status_code == 200
+        assert httpx.get(f"{url}/users", headers=asking, timeout=60).status_code == 200
         with scratch.admin("jeex_idea") as admin, admin.transaction():
             admin.execute("LOCK TABLE users")
             blocked = pool.submit(httpx.get, f"{url}/users", headers=asking, timeout=30)
             # not by its health, which asks for the same single connection
             waiting = "SELECT 1 FROM pg_locks WHERE relation = 'users'::regclass AND NOT granted"
             until(lambda: admin.execute(waiting).fetchall(), "in use")
-            answer = httpx.get(f"{url}/users?email=a", headers=asking)
+            answer = httpx.get(f"{url}/users?email=a", headers=asking, timeout=60)
             assert answer.status_code == 503
             assert answer.json()["type"] == "urn:pgstead:problem:pool-exhausted"
-            told = httpx.get(f"{url}/health/db").json()
+            told = httpx.get(f"{url}/health/db", timeout=60).json()
             assert (told["connections_in_use"], told["available_connections"]) == (1, 0)
             assert "no connection of the pool" in told["error"]
         assert blocked.result().status_code == 200

@@ -100,7 +100,7 @@ def test_what_the_monitor_may_not_see_is_unknown_with_its_reason_and_never_0(
 
 
 def metrics(stead: LiveStead) -> str:
-    return httpx.get(f"http://127.0.0.1:{stead.api_port}/metrics").text
+    return httpx.get(f"http://127.0.0.1:{stead.api_port}/metrics", timeout=60).text
 
 
 def test_an_extension_that_is_missing_is_the_reason_of_what_it_would_tell(
@@ -170,7 +170,10 @@ def test_a_collector_that_hangs_is_told_in_the_log_and_holds_nobody_up(faulty: A
     took: list[float] = []
     for path in ("health/live", "health/db", "metrics") * 2:
         before = time.monotonic()
-        assert httpx.get(f"http://127.0.0.1:{faulty.stead.api_port}/{path}").status_code == 200
+        assert (
+            httpx.get(f"http://127.0.0.1:{faulty.stead.api_port}/{path}", timeout=60).status_code
+            == 200
+        )
         took.append(time.monotonic() - before)
     assert min(took[1::3]) < 1
 

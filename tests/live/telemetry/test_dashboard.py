@@ -138,7 +138,7 @@ def test_a_stretch_that_is_none_is_refused(sampled: LiveStead) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_stranger_is_told_nothing(sampled: LiveStead, page: str) -> None:
     address = f"http://127.0.0.1:{sampled.api_port}/dashboard{page}"
-    answer = httpx.get(address, headers={"X-Forwarded-For": "203.0.113.7"})
+    answer = httpx.get(address, headers={"X-Forwarded-For": "203.0.113.7"}, timeout=60)
     assert (answer.status_code, answer.text) == (403, "forbidden")
 
 

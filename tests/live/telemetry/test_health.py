@@ -25,7 +25,7 @@ def hanging(stead: LiveStead) -> AbstractContextManager[None]:
 
 
 def live(stead: LiveStead) -> int:
-    return httpx.get(f"http://127.0.0.1:{stead.api_port}/health/live").status_code
+    return httpx.get(f"http://127.0.0.1:{stead.api_port}/health/live", timeout=60).status_code
 
 
 def test_a_stopped_server_is_told_with_its_reason_and_nothing_else_is_guessed(
@@ -40,7 +40,7 @@ def test_a_stopped_server_is_told_with_its_reason_and_nothing_else_is_guessed(
         assert blind["reason"]
         assert told["checks"]["disk"]["value"] > 0  # the machine is seen all the same
         assert live(sampled) == 200
-        shown = httpx.get(f"http://127.0.0.1:{sampled.api_port}/metrics").text
+        shown = httpx.get(f"http://127.0.0.1:{sampled.api_port}/metrics", timeout=60).text
         assert "\npg_up 0.0\n" in shown
         assert "pg_connections_used " not in shown
     told = health_with(sampled, 200, "server", *WELL)

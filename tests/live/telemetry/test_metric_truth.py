@@ -67,7 +67,7 @@ def _sum(shown: Shown, metric: str, where: dict[str, str], absent: float | None 
 
 def shown(stead: LiveStead) -> Shown:
     """Return what /metrics tells."""
-    text = httpx.get(f"http://127.0.0.1:{stead.api_port}/metrics").text
+    text = httpx.get(f"http://127.0.0.1:{stead.api_port}/metrics", timeout=60).text
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -195,6 +195,8 @@ def test_what_is_not_known_has_a_reason_and_no_value(sampled: LiveStead) -> None
 def test_a_stranger_gets_neither_metrics_nor_details(sampled: LiveStead) -> None:
     stranger = {"X-Forwarded-For": "203.0.113.7"}
     address = f"http://127.0.0.1:{sampled.api_port}"
-    assert httpx.get(f"{address}/metrics", headers=stranger).status_code == 403
-    assert list(httpx.get(f"{address}/health/db", headers=stranger).json()) == ["status"]
+    assert httpx.get(f"{address}/metrics", headers=stranger, timeout=60).status_code == 403
+    assert list(httpx.get(f"{address}/health/db", headers=stranger, timeout=60).json()) == [
+        "status"
+    ]
     assert health(sampled).json()["checks"]
