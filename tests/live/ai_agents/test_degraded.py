@@ -121,13 +121,23 @@ def test_a_key_that_ends_through_the_service_gets_nothing_any_more(
     assert told == dict.fromkeys(asked, 503)
 
 
+def read_with_a_key_that_ends_soon(tenant: Tenant) -> httpx.Client:
+    """Read before its end; where that came first, make one that lives longer."""
+    for seconds in (4, 16, 64):
+        end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+        _, client = tenant.key(expires_at=end.isoformat())
+        answer = client.get("/tickets")
+        if answer.status_code == 200 or dt.datetime.now(dt.UTC) < end:
+            break
+    made(answer, 200)
+    return client
+
+
 def test_a_key_s_own_end_is_its_answers_end_also_while_nobody_can_be_asked(
     scratch: Scratch, acme: Tenant
 ) -> None:
-    soon = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=4)
-    _, client = acme.key(expires_at=soon.isoformat())
-    for each in (client, acme.client):
-        made(each.get("/tickets"), 200)
+    client = read_with_a_key_that_ends_soon(acme)
+    made(acme.client.get("/tickets"), 200)
     with down(scratch):
         until(lambda: client.get("/tickets").status_code == 503, "the key's end")
         told_again(acme.client.get("/tickets"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -103,19 +104,28 @@ def test_somebody_s_sign_out_takes_nothing_from_others(
         assert told_again(ada.client.get(ada.path("projects"))) == live
 
 
+def read_in_a_session_that_ends_soon(scratch: Scratch, person: Somebody, path: str) -> None:
+    """Read before its end; where that came first, give it a longer life."""
+    for seconds in (4, 16, 64):
+        end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
+        with scratch.admin("specgen") as admin:
+            admin.execute(
+                "UPDATE user_sessions SET expires_at = %s WHERE user_id = %s", [end, person.id]
+            )
+        answer = person.client.get(path)
+        if answer.status_code == 200 or dt.datetime.now(dt.UTC) < end:
+            break
+    made(answer, 200)
+
+
 def test_a_session_s_end_is_its_answers_end(
     scratch: Scratch, ada: Somebody, make_person: Callable[[], Somebody]
 ) -> None:
     bob = make_person()
     ada.invite(bob, "viewer")
     path = ada.path("projects")
-    with scratch.admin("specgen") as admin:
-        admin.execute(
-            "UPDATE user_sessions SET expires_at = now() + interval '4 s' WHERE user_id = %s",
-            [ada.id],
-        )
-    for person in (ada, bob):
-        made(person.client.get(path), 200)
+    made(bob.client.get(path), 200)
+    read_in_a_session_that_ends_soon(scratch, ada, path)
     with down(scratch):
         until(lambda: ada.client.get(path).status_code == 503, "the session's end")
         told_again(bob.client.get(path))
