@@ -33,9 +33,9 @@ def logging_in(stead: LiveStead) -> bool:
 
 @contextmanager
 def somebody_logs_in(stead: LiveStead) -> Generator[Future[int]]:
-    """Have a client wait for a server connection that takes a second to be opened."""
+    """Have a client wait for a server connection that takes three seconds to be opened."""
     with stead.superuser() as connection:
-        connection.execute("ALTER SYSTEM SET pre_auth_delay = '1s'")
+        connection.execute("ALTER SYSTEM SET pre_auth_delay = '3s'")
         connection.execute("SELECT pg_reload_conf()")
     try:
         stead.wired.ports.console.run("RECONNECT")
