@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.fix_stead import PGSTEAD, LiveStead
+from tests.waiting import until
 
 ROLES = {
     "app": "jeex_user",
@@ -72,6 +74,17 @@ def test_psql_leaves_with_its_own_status_and_is_led_astray_by_no_variable(
     assert done.stdout == "jeex_user\n"
 
 
+def asleep(stead: LiveStead) -> bool:
+    """Tell whether the server runs what was typed."""
+    with stead.superuser() as admin:
+        return bool(
+            admin.execute(
+                "SELECT 1 FROM pg_stat_activity"
+                " WHERE state = 'active' AND query LIKE 'select pg_sleep(60)%'"
+            ).fetchall()
+        )
+
+
 def test_psql_takes_the_terminal_over(stead: LiveStead) -> None:
     """Ctrl-C cancels the statement; psql stays and goes on."""
     child, terminal = pty.fork()
@@ -85,13 +98,14 @@ def test_psql_takes_the_terminal_over(stead: LiveStead) -> None:
         nonlocal seen
         deadline = time.monotonic() + 30
         while not re.search(pattern, seen):
-            assert time.monotonic() < deadline, seen
+            left = max(deadline - time.monotonic(), 0)
+            assert select.select([terminal], [], [], left)[0], seen
             seen += os.read(terminal, 4096).decode()
         seen = ""
 
     wait_for("jeex_idea=> ")
     os.write(terminal, b"select pg_sleep(60);\n")
-    time.sleep(0.5)
+    until(lambda: asleep(stead), "the server runs it")
     os.write(terminal, b"\x03")
     wait_for("canceling statement due to user request")
     os.write(terminal, b"select 'still' || ' here';\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from typing import Any
 
 import pytest
@@ -149,8 +148,7 @@ def test_a_runner_that_is_killed_is_followed_by_one_that_goes_on(
     with project.session() as writer:
         writer.execute(WRITE)
         runner = project.start("upgrade", "head")
-        until(lambda: [done for _, done in _there(project)] == [True, False], "it builds the index")
-        time.sleep(0.1)
+        until(lambda: _builds(project), "it builds the index")
         if when == "built":
             writer.rollback()
         runner.send_signal(signal.SIGKILL)
@@ -161,10 +159,13 @@ def test_a_runner_that_is_killed_is_followed_by_one_that_goes_on(
     assert unfinished(project) == []
 
 
-def _there(project: Project) -> list[tuple[Any, ...]]:
-    if project.rows("SELECT to_regclass('pgstead_migrations.unfinished')") == [(None,)]:
-        return []
-    return unfinished(project)
+def _builds(project: Project) -> bool:
+    """Tell whether an index is being built and waits; it is written down before it is begun."""
+    waiting = project.rows(
+        "SELECT 1 FROM pg_stat_progress_create_index"
+        " WHERE datname = current_database() AND phase LIKE 'waiting%'"
+    )
+    return bool(waiting) and [done for _, done in unfinished(project)] == [True, False]
 
 
 def test_a_changed_type_is_told(project: Project) -> None:
@@ -181,8 +182,7 @@ def test_an_interrupted_concurrent_index_is_taken_away(project: Project) -> None
     with project.session() as writer:
         writer.execute(WRITE)
         runner = project.start("upgrade", "head")
-        until(lambda: [done for _, done in _there(project)] == [True, False], "it builds")
-        time.sleep(0.3)
+        until(lambda: _builds(project), "it builds")
         runner.send_signal(signal.SIGINT)
         line_with(runner, "removing what the failed statement left")
         writer.rollback()
