@@ -34,23 +34,22 @@ def logging_in(stead: LiveStead) -> bool:
 @contextmanager
 def somebody_logs_in(stead: LiveStead) -> Generator[Future[int]]:
     """Have a client wait for a server connection that takes three seconds to be opened."""
-    with stead.superuser() as connection:
+    with stead.superuser() as connection:  # kept, so that to take it back waits for no login
         connection.execute("ALTER SYSTEM SET pre_auth_delay = '3s'")
         connection.execute("SELECT pg_reload_conf()")
-    try:
-        stead.wired.ports.console.run("RECONNECT")
-        with ThreadPoolExecutor(1) as threads:
-            asked = threads.submit(ask, stead)
-            end = time.monotonic() + 30
-            while not logging_in(stead):
-                assert time.monotonic() < end
-                if asked.done():  # served or refused before we looked
-                    stead.wired.ports.console.run("RECONNECT")
-                    asked = threads.submit(ask, stead)
-                time.sleep(0.01)
-            yield asked
-    finally:
-        with stead.superuser() as connection:
+        try:
+            stead.wired.ports.console.run("RECONNECT")
+            with ThreadPoolExecutor(1) as threads:
+                asked = threads.submit(ask, stead)
+                end = time.monotonic() + 30
+                while not logging_in(stead):
+                    assert time.monotonic() < end
+                    if asked.done():  # served or refused before we looked
+                        stead.wired.ports.console.run("RECONNECT")
+                        asked = threads.submit(ask, stead)
+                    time.sleep(0.01)
+                yield asked
+        finally:
             connection.execute("ALTER SYSTEM RESET pre_auth_delay")
             connection.execute("SELECT pg_reload_conf()")
 
