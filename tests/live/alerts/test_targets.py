@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pgstead.model.alerts import AlertPlan
+from pgstead.model.alerts import AlertPlan, Phase
 from pgstead.plan import conditions
 from pgstead.render.prometheus_rules import WATCHDOG
 from pgstead.render.prometheus_tests import RULE_FILE
@@ -112,6 +112,13 @@ def test_the_rules_are_printed_beside_the_configuration_that_names_their_file(
     assert "rule_files:" in alerted.stead.run("metrics", "rules", "--tests").stdout
 
 
+def noted(alerted: Alerted) -> bool:
+    """Say whether it is written down that the target knows: its end is told to who does."""
+    ports = alerted.stead.wired.ports.alerts
+    assert ports is not None
+    return any(t.name == NAME and t.phase is Phase.FIRING for t in ports.store.told("hook"))
+
+
 def test_the_dead_mans_switch_is_held_while_the_agent_lives_and_one_that_is_killed_forgets_nothing(
     alerted: Alerted,
 ) -> None:
@@ -122,16 +129,17 @@ def test_the_dead_mans_switch_is_held_while_the_agent_lives_and_one_that_is_kill
     with idle(alerted.stead):
         until(lambda: alerted.phase(NAME) == "firing" or None, "it fires")
         until(lambda: receiver.count(f" {NAME}:") > heard or None, "it is told")
+        until(lambda: noted(alerted), "the agent knows that it was told")
         before = receiver.beats
         until(lambda: receiver.beats > before or None, "a heartbeat")
         supervisor.stop("agent")
         last, told = receiver.beats, receiver.count(NAME)
+        over = receiver.count("RESOLVED", f"{NAME},")  # noted before it can be told
         with pytest.raises(AssertionError):
             until(lambda: receiver.beats > last or None, "a heartbeat of nobody", seconds=3)
         supervisor.start("agent")
         until(lambda: receiver.beats > last or None, "a heartbeat of the next")
         assert alerted.phase(NAME) == "firing"
-    over = receiver.count("RESOLVED", f"{NAME},")
     until(lambda: receiver.count("RESOLVED", f"{NAME},") > over or None, "its end")
     assert receiver.count(f"{NAME}:") + receiver.count("RESOLVED", f"{NAME},") - over <= told + 1
     history = [c for c in alerted.stead.json("alerts", "history")["history"] if c["name"] == NAME]
