@@ -24,6 +24,7 @@ from pgstead.errors import HostError
 from pgstead.host import programs
 from pgstead.host.files import problem, sync_directory
 from pgstead.host.gpg_homes import environment, home_of_a_moment
+from pgstead.host.interrupts import put_off
 from pgstead.model.host import BackupTools
 
 PUBLIC, SECRET = "public.asc", "secret.asc"
@@ -85,22 +86,37 @@ def change_passphrase(tools: BackupTools, directory: Path, passphrase: Path, wan
     That file takes the place of the old one. Raises HostError where gpg cannot; a run that is
     killed in between leaves a keyring that opens with one of the two files.
     """
-    # `wanted` lies beside for as long as it is unknown which of the two holds
-    pending = passphrase.with_name(passphrase.name + PENDING)
     try:
-        _write(pending, wanted.read_text(encoding="utf-8").strip("\n") + "\n")
+        told = wanted.read_text(encoding="utf-8").strip("\n") + "\n"
     except (OSError, UnicodeError) as error:
         raise HostError(f"the new passphrase cannot be read: {wanted}: {error}") from error
-    old, new = (_first_line(path) for path in (passphrase, pending))
-    try:
-        with keyring(tools, directory, passphrase) as home:
+    pending = passphrase.with_name(passphrase.name + PENDING)
+    # the keyring first: a change that was killed may have left what holds under that name
+    with keyring(tools, directory, passphrase) as home:
+        before = _secret(directory)
+        try:
+            # it lies beside for as long as it is unknown which of the two holds
+            _write(pending, told)
+            old, new = (_first_line(path) for path in (passphrase, pending))
             for pair in _pairs(_listed(tools, home)):
                 _change(tools, home, pair.fingerprint, old, new)
-            _export_secret(tools, home, directory, pending)
-    except BaseException:
-        pending.unlink(missing_ok=True)
-        raise
-    pending.replace(passphrase)
+            with put_off():
+                _export_secret(tools, home, directory, pending)
+                _adopt(pending, passphrase)
+        except BaseException:
+            if _secret(directory) == before:  # else `_open` settles which of the two it is
+                pending.unlink(missing_ok=True)
+            raise
+
+
+def _adopt(pending: Path, passphrase: Path) -> None:
+    """Let the pending passphrase be the one; another process may have done it by now (`_open`)."""
+    try:
+        pending.replace(passphrase)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise problem(error, passphrase, "writing") from error
 
 
 def _first_line(path: Path) -> str:
@@ -179,11 +195,14 @@ def _pairs(listed: str) -> tuple[Pair, ...]:
 
 def copy(directory: Path, into: Path) -> None:
     """Copy all pairs, under their passphrase, to a file of mode 0600, replacing it whole."""
+    _write(into, _secret(directory))
+
+
+def _secret(directory: Path) -> str:
     try:
-        text = (directory / SECRET).read_text(encoding="utf-8")
+        return (directory / SECRET).read_text(encoding="utf-8")
     except OSError as error:
         raise problem(error, directory / SECRET, "reading") from error
-    _write(into, text)
 
 
 def decrypt(tools: BackupTools, home: Path, passphrase: Path, sealed: Path, into: Path) -> None:
@@ -288,7 +307,7 @@ def _open(tools: BackupTools, home: Path, passphrase: Path) -> None:
             raise
         # a change was killed when the keys had it already, and the file had not
         _must_open(tools, home, pending)
-        pending.replace(passphrase)
+        _adopt(pending, passphrase)
 
 
 def seal(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pgstead.errors import PersonalDataError, StateDirectoryError
 from pgstead.host import pipeline
-from pgstead.host.files import problem
+from pgstead.host.files import problem, sync_directory
 from pgstead.host.pipeline import Stage
 from pgstead.model.design import Design
 
@@ -72,15 +72,7 @@ def _run(stages: Sequence[Stage], doing: str, output: int | None = None) -> None
 
 def key_at(path: Path) -> bytes:
     """Return the key of the pseudonyms, made where there is none. Raises StateDirectoryError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(_KEY))
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise problem(error, path, "writing") from error
+    _make_key(path)
     text = path.read_text(encoding="ascii").strip()
     if len(text) != 2 * _KEY:
         raise StateDirectoryError(
@@ -88,3 +80,26 @@ def key_at(path: Path) -> bytes:
             hint="remove it: the next masked copy gets other pseudonyms",
         )
     return bytes.fromhex(text)
+
+
+def _make_key(path: Path) -> None:
+    """Make a key where there is none, whole or not at all; of several the first one's holds."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        if path.exists():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(secrets.token_hex(_KEY))
+                file.flush()
+                os.fsync(handle)
+            os.link(temporary, path)  # unlike a rename it replaces nothing
+        finally:
+            temporary.unlink()
+        sync_directory(path.parent)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise problem(error, path, "writing") from error

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
+import stat
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 from pgstead.errors import MirrorError
 from pgstead.host import gpg
 from pgstead.host.files import problem
+from pgstead.host.plaintext import PASSING
 from pgstead.model.backup import SERVER, BackupPlan, StoredBackup
 from pgstead.model.layout import Layout
 from pgstead.model.mirror import CATALOG, LocalFile
@@ -43,16 +45,17 @@ class MirrorSource:
         """
         try:
             changing = list(self._changing(backups))
-            fixed = [*self._bases(backups), *self._segments()]
+            found = [*self._bases(backups), *self._segments()]
+            fixed = [(file, sealed) for file in found if (sealed := _may_leave(file)) is not None]
         except OSError as error:
             raise problem(error, self._root, "looking at") from error
-        plain = [f.path for f in fixed if Path(f.path).name not in _PLAIN and not _sealed(f)]
+        plain = [file.path for file, sealed in fixed if not sealed]
         if plain:
             raise MirrorError(
                 f"{plain[0]} is not encrypted, and nothing plain leaves this machine (ENC-3)",
                 hint="find out who put it into the repository, and remove it",
             )
-        return (*changing, *fixed)
+        return (*changing, *(file for file, _ in fixed))
 
     def _changing(self, backups: Sequence[StoredBackup]) -> Iterator[LocalFile]:
         root, server = self._root, self._root / SERVER
@@ -66,28 +69,36 @@ class MirrorSource:
             *sorted(server.glob("wals/*.history")),
             *(Path(self._plan.key, half) for half in halves),
         ]
-        for path in wanted:
-            if path.is_file():
-                yield self._file(path, fixed=False)
+        return self._there(wanted, fixed=False)
 
     def _with_key(self) -> bool:
         return self._plan.mirror is not None and self._plan.mirror.with_key
 
     def _bases(self, backups: Sequence[StoredBackup]) -> Iterator[LocalFile]:
         for found in backups:
-            for path in sorted(Path(self._plan.base, found.name).rglob("*")):
-                if path.is_file():
-                    yield self._file(path, fixed=True)
+            yield from self._there(sorted(Path(self._plan.base, found.name).rglob("*")), fixed=True)
 
     def _segments(self) -> Iterator[LocalFile]:
-        for path in sorted(Path(self._plan.wals).glob("*/*")):
-            if len(path.name.partition(".")[0]) == _SEGMENT and path.is_file():
-                yield self._file(path, fixed=True)
+        """Leave out what an archiving run makes on its way, or has left: that is no copy of WAL.
 
-    def _file(self, path: Path, *, fixed: bool) -> LocalFile:
-        found = path.stat()
-        name = str(path.relative_to(self._root))
-        return LocalFile(name, str(path), found.st_size, found.st_mtime_ns, fixed)
+        `plaintext.found` tells of what is left.
+        """
+        kept = [
+            path
+            for path in sorted(Path(self._plan.wals).glob("*/*"))
+            if len(path.name.partition(".")[0]) == _SEGMENT and not PASSING.match(path.name)
+        ]
+        return self._there(kept, fixed=True)
+
+    def _there(self, paths: Iterable[Path], *, fixed: bool) -> Iterator[LocalFile]:
+        for path in paths:
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                continue  # let go of while we looked
+            if stat.S_ISREG(found.st_mode):
+                name = str(path.relative_to(self._root))
+                yield LocalFile(name, str(path), found.st_size, found.st_mtime_ns, fixed)
 
     @contextmanager
     def still(self, files: Sequence[LocalFile]) -> Generator[tuple[LocalFile, ...]]:
@@ -128,5 +139,10 @@ class MirrorSource:
             raise problem(error, Path(file.source), "reading") from error
 
 
-def _sealed(file: LocalFile) -> bool:
-    return bool(gpg.sealed_to(Path(file.source)))
+def _may_leave(file: LocalFile) -> bool | None:
+    """Say whether a file is sealed, or need not be; None where it is gone by now."""
+    path = Path(file.source)
+    try:
+        return path.name in _PLAIN or bool(gpg.sealed_to(path))
+    except FileNotFoundError:
+        return None

@@ -21,7 +21,7 @@ from pgstead.model.host import BackupTools
 
 _SEGMENT = re.compile(r"^[0-9A-F]{24}$")
 # of an archiving run, beside the name that the segment gets in the end
-_PASSING = re.compile(r"^(?P<segment>[0-9A-F]{24})\.(compressed(\.gpg)?|uncompressed)$")
+PASSING = re.compile(r"^(?P<segment>[0-9A-F]{24})\.(compressed(\.gpg)?|uncompressed)$")
 _NO_ROWS = ("backup_manifest",)  # of a base backup: names and sums
 _POLL = 0.05
 _PATIENCE = 60.0  # seconds for an archiving run
@@ -123,7 +123,7 @@ def _removed(plan: BackupPlan) -> Iterator[Path]:
     """Remove what has its segment beside it, or in the spool still."""
     spool = Path(plan.streaming)
     for path in sorted(_segments(plan)):
-        match = _PASSING.match(path.name)
+        match = PASSING.match(path.name)
         if match is None:
             continue
         kept = path.with_name(match["segment"])
