@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -21,6 +22,7 @@ from pgstead.agent.alerting import alerting_of
 from pgstead.agent.auditing import Auditing
 from pgstead.agent.caring import Caring
 from pgstead.agent.clock_watch import ClockWatch
+from pgstead.agent.long_work import LongWork
 from pgstead.agent.mirroring import Mirroring
 from pgstead.agent.rotating import Rotating
 from pgstead.agent.sampling import Sampler
@@ -43,6 +45,8 @@ _RELOAD = 5  # seconds between two looks at the manifest
 _AGAIN = 600  # seconds after which a backup that failed twice is tried once more
 _CLOCK = 1.0  # seconds between two looks at the clock
 _LATE = 3600  # seconds that a job may begin late; what is later is caught up by the catalog
+# what changes the stead as a manifest says is left to the agent that goes by the new one
+_LEFT = frozenset({"upkeep", "passwords", "mend credentials"})
 
 
 def run(design: Design, ports: Ports) -> None:
@@ -58,8 +62,9 @@ def run(design: Design, ports: Ports) -> None:
         timezone=UTC,
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": _LATE},
     )
+    work = LongWork(ended.set)
     if design.backup is not None and ports.backup is not None:
-        _Backups(design, design.backup, ports, ports.backup).schedule(scheduler)
+        _Backups(design, design.backup, ports, ports.backup, work).schedule(scheduler)
     sampler = _sampler(design, ports)
     if sampler is not None and design.telemetry is not None:
         scheduler.add_job(
@@ -74,7 +79,7 @@ def run(design: Design, ports: Ports) -> None:
     Upkeeping(design, ports, ended).schedule(scheduler)
     caring = Caring(design)
     caring.schedule(scheduler)
-    changed = _manifest_watch(Path(design.layout.applied), ended)
+    changed = _manifest_watch(Path(design.layout.applied), work, scheduler)
     scheduler.add_job(changed, IntervalTrigger(seconds=_RELOAD), id="manifest")
     scheduler.start()
     _log.info("the agent runs")
@@ -112,14 +117,25 @@ def _clock_was_set(scheduler: BackgroundScheduler, by: float) -> None:
             job.modify(next_run_time=job.trigger.get_next_fire_time(None, now))
 
 
-def _manifest_watch(applied: Path, ended: threading.Event) -> Callable[[], None]:
-    """Return what ends the agent when `up` was given another manifest: it is started anew."""
+def _manifest_watch(
+    applied: Path, work: LongWork, scheduler: BackgroundScheduler
+) -> Callable[[], None]:
+    """Return what ends the agent when `up` was given another manifest: it is started anew.
+
+    A backup or drill that is at work is waited for, and all that only looks goes on.
+    """
     before = _text(applied)
 
     def changed() -> None:
-        if _text(applied) != before:
-            _log.info("the manifest has changed: the agent begins anew")
-            ended.set()
+        if _text(applied) == before:
+            return
+        at_work = " and ".join(work.leave())
+        when = f" when {at_work} has ended" if at_work else ""
+        _log.info("the manifest has changed: the agent begins anew%s", when)
+        scheduler.remove_job("manifest")
+        for job in scheduler.get_jobs():
+            if job.id in _LEFT:
+                job.remove()
 
     return changed
 
@@ -152,7 +168,10 @@ def _watching(design: Design, ports: Ports, sampler: Sampler) -> Callable[[], No
 class _Backups:
     """The jobs of backups."""
 
-    def __init__(self, design: Design, plan: BackupPlan, ports: Ports, backup: BackupPorts) -> None:
+    def __init__(
+        self, design: Design, plan: BackupPlan, ports: Ports, backup: BackupPorts, work: LongWork
+    ) -> None:
+        self._work = work
         self._design = design
         self._plan = plan
         self._ports = ports
@@ -164,7 +183,7 @@ class _Backups:
         """Add all jobs, with what is due at once."""
         now = datetime.now(UTC)
         _tried(self._backup.catalog.settle, "settling what killed runs left")
-        plan = self._plan
+        plan, work = self._plan, self._work
         add = scheduler.add_job
         add(self._beat, IntervalTrigger(seconds=_BEAT), id="heartbeat", next_run_time=now)
         add(self._archive, IntervalTrigger(seconds=_SWEEP), id="archive", next_run_time=now)
@@ -176,9 +195,14 @@ class _Backups:
             add(self._increment, _cron(plan.incremental), id="incremental")
         if plan.mirror is not None:
             mirroring = Mirroring(self._design, plan, self._ports)
-            add(mirroring.sweep, IntervalTrigger(seconds=round(plan.mirror.interval)), id="mirror")
+            copying = partial(work.do, mirroring.sweep, "a copy to object storage", beside=True)
+            add(copying, IntervalTrigger(seconds=round(plan.mirror.interval)), id="mirror")
         if plan.export:
             add(self._export, _cron(plan.export), id="export")
+
+    def _long(self, job: Callable[[], object], what: str) -> None:
+        """Do what may last for hours; the agent does not leave beside it."""
+        self._work.do(lambda: _tried(job, what), what)
 
     def _beat(self) -> None:
         _tried(lambda: heartbeat.beat(self._ports.sql), "the heartbeat")
@@ -198,7 +222,7 @@ class _Backups:
         if not self._turn.acquire(blocking=False):
             return  # a backup is being made, or judged
         try:
-            _tried(self._mended, "looking for WAL that is missing")
+            self._long(self._mended, "looking for WAL that is missing")
         finally:
             self._turn.release()
 
@@ -222,19 +246,19 @@ class _Backups:
         done = [b for b in self._backup.engine.backups() if b.state is State.DONE]
         last = max((b.ended for b in done if b.ended), default=None)
         if last is None:
-            _tried(lambda: self._made("first"), "the first backup")
+            self._long(lambda: self._made("first"), "the first backup")
         elif _missed(self._plan.schedule, last):
-            _tried(lambda: self._made("missed"), "a missed backup")
+            self._long(lambda: self._made("missed"), "a missed backup")
         drills = self._backup.catalog.runs(Task.DRILL, limit=1)
         if last is not None and drills and _missed(self._plan.drill, drills[0].begun):
-            _tried(lambda: self._drilled("missed"), "a missed drill")
+            self._long(lambda: self._drilled("missed"), "a missed drill")
         made = self._backup.catalog.runs(Task.EXPORT, limit=1)
         if self._plan.export and made and _missed(self._plan.export, made[0].begun):
-            _tried(lambda: self._exported("missed"), "a missed export")
+            self._long(lambda: self._exported("missed"), "a missed export")
 
     def _make(self) -> None:
         with self._turn:
-            _tried(lambda: self._made("schedule"), "a backup")
+            self._long(lambda: self._made("schedule"), "a backup")
 
     def _increment(self) -> None:
         with self._turn:
@@ -243,7 +267,7 @@ class _Backups:
                 parent = backups.newest(self._backup).name
                 return backups.make(self._ports, cause, parent=parent, gentle=True)
 
-            _tried(lambda: backups.retried(made, "schedule"), "an incremental backup")
+            self._long(lambda: backups.retried(made, "schedule"), "an incremental backup")
 
     def _made(self, cause: str) -> None:
         """Make one, verify it, let go of old ones; each step once more where it fails."""
@@ -256,14 +280,14 @@ class _Backups:
         backups.expire(self._design, self._ports, cause)
 
     def _export(self) -> None:
-        _tried(lambda: self._exported("schedule"), "an export")
+        self._long(lambda: self._exported("schedule"), "an export")
 
     def _exported(self, cause: str) -> None:
         backups.retried(lambda why: exports.export(self._design, self._ports, why), cause)
 
     def _drill(self) -> None:
         with self._turn:
-            _tried(lambda: self._drilled("schedule"), "a drill")
+            self._long(lambda: self._drilled("schedule"), "a drill")
 
     def _drilled(self, cause: str) -> None:
         backups.retried(lambda why: drill(self._design, self._ports, why), cause)

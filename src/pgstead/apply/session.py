@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import psycopg
 from psycopg import sql
 
-from pgstead.errors import SqlError
+from pgstead.ports.lost import meant
 
 if TYPE_CHECKING:
     from pgstead.ports import Sql
 
 Statement: TypeAlias = sql.SQL | sql.Composed
 
+_HINT = "look at `pgstead logs postgres`; `pgstead plan` shows what is left to do"
 # Verifiers must not reach the server's log, whatever log_statement says.
 _QUIET = sql.SQL(
     "SET log_statement = 'none'; SET log_min_duration_statement = -1;"
@@ -44,24 +46,31 @@ class Session:
         self._stack.close()
 
     def run(self, *statements: Statement, database: str = "postgres") -> None:
-        """Run statements, several of them in one transaction. Raises SqlError."""
-        connection = self._connection(database)
-        try:
+        """Run statements, several of them in one transaction. Raises SqlError, NotRunningError."""
+        with self._asked(database, "a change of") as connection:
             if len(statements) == 1:
                 connection.execute(statements[0])
                 return
             with connection.transaction():
                 for statement in statements:
                     connection.execute(statement)
-        except psycopg.Error as error:
-            raise SqlError(
-                f"the server refused a change of database {database!r}: {_said(error)}",
-                hint="look at `pgstead logs postgres`; `pgstead plan` shows what is left to do",
-            ) from error
 
     def rows(self, statement: Statement, database: str = "postgres") -> list[dict[str, Any]]:
-        """Run one query and return its rows."""
-        return self._connection(database).execute(statement).fetchall()
+        """Run one query and return its rows. Raises SqlError, NotRunningError."""
+        with self._asked(database, "a question about") as connection:
+            return connection.execute(statement).fetchall()
+
+    @contextmanager
+    def _asked(self, database: str, what: str) -> Generator[psycopg.Connection[dict[str, Any]]]:
+        """Give the connection; one that is gone is told, and never given again."""
+        connection: psycopg.Connection[dict[str, Any]] | None = None
+        try:
+            connection = self._connection(database)
+            yield connection
+        except psycopg.Error as error:
+            if connection is not None and connection.closed:
+                del self._open[database]
+            raise meant(error, connection, f"{what} database {database!r}", _HINT) from error
 
     def _connection(self, database: str) -> psycopg.Connection[dict[str, Any]]:
         if database not in self._open:
@@ -69,8 +78,3 @@ class Session:
             opened.execute(_QUIET)
             self._open[database] = opened
         return self._open[database]
-
-
-def _said(error: psycopg.Error) -> str:
-    primary = error.diag.message_primary
-    return primary or type(error).__name__

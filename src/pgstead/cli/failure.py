@@ -38,6 +38,8 @@ def report(error: BaseException, invocation: Invocation) -> int:
             return _failed(error, invocation)
         case click.ClickException():
             return _misused(error, invocation)
+        case _ if (lost := _lost(error)) is not None:
+            return _failed(lost, invocation)
         case _:
             return _bug(error, invocation)
 
@@ -54,6 +56,17 @@ def _tell(invocation: Invocation, message: str, hint: str, as_dict: dict[str, ob
 def _failed(error: SteadError, invocation: Invocation) -> int:
     _tell(invocation, error.message, error.hint, error.as_dict())
     return int(error.exit_status)
+
+
+def _lost(error: BaseException) -> SteadError | None:
+    """Tell of a connection that nobody expected to lose: a server may end at any time."""
+    if "psycopg" not in sys.modules:  # it takes long to import, and none of its errors was raised
+        return None
+    import psycopg
+
+    from pgstead.ports.lost import is_lost, lost
+
+    return lost(error) if isinstance(error, psycopg.Error) and is_lost(error) else None
 
 
 def _misused(error: click.ClickException, invocation: Invocation) -> int:

@@ -16,6 +16,7 @@ from pgstead.errors import NotRunningError, SqlError
 from pgstead.host import doors
 from pgstead.model.design import Design
 from pgstead.ports import Secrets
+from pgstead.ports.lost import lost
 
 _OPTIONS = "-c TimeZone=UTC -c idle_session_timeout=0"
 
@@ -50,5 +51,10 @@ class RoleAccounts:
                 hint="`pgstead plan` shows a role, a password or a rule that differs; `pgstead up`"
                 " mends it",
             ) from error
-        with connection:
-            yield connection
+        try:
+            with connection:
+                yield connection
+        except psycopg.OperationalError as error:
+            if not connection.broken:
+                raise  # a refusal, or what another connection met
+            raise lost(error) from error

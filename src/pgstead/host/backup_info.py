@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pgstead.errors import BackupError
+from pgstead.host import listing
 from pgstead.model.backup import SERVER, BackupPlan, State, StoredBackup
 
 _STATES = {
@@ -30,8 +31,9 @@ _SEGMENTS = frozenset(2**n for n in range(20, 31))  # initdb --wal-segsize: 1 MB
 
 def everything(plan: BackupPlan) -> tuple[StoredBackup, ...]:
     """Return all base backups, oldest first."""
-    names = [path.name.removesuffix(_ENDING) for path in _folder(plan).glob(f"*{_ENDING}")]
-    starts = [one(plan, name) for name in sorted(names)]
+    there = (path.name for path in listing.within(_folder(plan)))
+    names = sorted(name.removesuffix(_ENDING) for name in there if name.endswith(_ENDING))
+    starts = [found for name in names if (found := _read(plan, name)) is not None]
     followers = itertools.chain((found.begin_wal for found in starts[1:]), [""])
     return tuple(
         _with_wal(plan, found, until) for found, until in zip(starts, followers, strict=False)
@@ -46,14 +48,22 @@ def of(plan: BackupPlan, name: str) -> StoredBackup:
 
 def one(plan: BackupPlan, name: str) -> StoredBackup:
     """Return one without the size of its WAL. Raises BackupError for one that cannot be read."""
+    found = _read(plan, name)
+    if found is None:
+        raise BackupError(
+            f"there is no base backup {name!r}", hint="`pgstead backup list` shows them"
+        )
+    return found
+
+
+def _read(plan: BackupPlan, name: str) -> StoredBackup | None:
+    """Return one, None where there is none (any more). Raises BackupError for a damaged one."""
     path = _folder(plan) / f"{name}{_ENDING}"
     try:
         told = _fields(path.read_text(encoding="utf-8"))
         return _stored(name, told)
     except FileNotFoundError:
-        raise BackupError(
-            f"there is no base backup {name!r}", hint="`pgstead backup list` shows them"
-        ) from None
+        return None
     except (OSError, ValueError) as error:
         raise BackupError(
             f"the backup.info of {name} cannot be read: {error}",
@@ -106,9 +116,10 @@ def _segment(told: str) -> int:
 
 def _with_wal(plan: BackupPlan, found: StoredBackup, until: str) -> StoredBackup:
     """Add the bytes of the WAL from a backup to the next one."""
-    segments = [p for p in Path(plan.wals).glob("*/*") if len(p.name) == 24 and found.begin_wal]
+    there = listing.two_down(plan.wals) if found.begin_wal else ()
+    segments = [path for path in there if len(path.name) == 24]
     own = [p for p in segments if found.begin_wal[8:] <= p.name[8:] < (until[8:] or "G")]
-    return replace(found, wal_size=sum(path.stat().st_size for path in own))
+    return replace(found, wal_size=sum(listing.size_of(path) for path in own))
 
 
 def _moment(told: str) -> datetime | None:

@@ -22,6 +22,7 @@ from pgstead.host import (
     barman_histories,
     gpg,
     gpg_homes,
+    listing,
     plaintext,
     processes,
     programs,
@@ -179,10 +180,10 @@ class BarmanProgram:
 
     def being_made(self) -> int:
         """Return the bytes that there are of the base backup that is being made."""
-        newest = max(Path(self._plan.base).glob("*"), default=None)
+        newest = max(listing.within(self._plan.base), default=None)
         if newest is None:
             return 0
-        return sum(size_of(path) for path in newest.glob("data/*"))
+        return sum(listing.size_of(path) for path in listing.within(newest / "data"))
 
     def end_orphans(self) -> None:
         """End what a killed run has started to make a base backup with."""
@@ -332,14 +333,6 @@ class BarmanProgram:
             aside.mkdir(mode=0o700, exist_ok=True)
             left.rename(aside / f"{left.name}.{datetime.now(UTC):%Y%m%dT%H%M%S}")
         plaintext.seal(self._plan, self._tools, Path(self._layout.backup))
-
-
-def size_of(path: Path) -> int:
-    """Return the bytes of a file, 0 for one that is gone by now."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def environment(tools: BackupTools, bindir: str) -> dict[str, str]:

@@ -129,7 +129,7 @@ class EngineSupervisor:
         pid = int(before[0])
         # What it is sent it must read, or COPY fails by a broken pipe. The shutdown may end this
         # connection too, before it says that the program has run.
-        with suppress(psycopg.OperationalError), self._sql.connect() as connection:
+        with suppress(psycopg.OperationalError, NotRunningError), self._sql.connect() as connection:
             connection.execute(
                 f"COPY (SELECT) TO PROGRAM 'cat >/dev/null; kill -INT {pid}'".encode()
             )

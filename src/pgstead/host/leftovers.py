@@ -117,7 +117,10 @@ def _recorded(layout: Layout, entry: Path) -> Process | None:
     process = processes.look(written.pid) if written else None
     if written is None or process is None or process.start != written.start:
         return None
-    writer = entry.stat().st_uid
+    try:
+        writer = entry.stat().st_uid
+    except FileNotFoundError:  # of a program that was started or taken away in between
+        return None
     trusted = writer in {os.geteuid(), processes.owner(process.pid)}
     return process if trusted else None
 

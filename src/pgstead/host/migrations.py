@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from pgstead.errors import SteadError
 if TYPE_CHECKING:
     from pgstead.model.design import DatabasePlan, Design
 
+_TRIES, _PAUSE = 5, 0.05  # seconds between two
 _LONGEST = 3600.0  # seconds; MIG-9 asks for 5 minutes per GB, a stuck lock ends far earlier
 
 
@@ -95,11 +97,21 @@ class AlembicMigrations:
 
 
 def _digest(folder: Path) -> str:
-    told = hashlib.sha256(str(folder).encode())
-    for script in sorted(scripts(folder)):
-        told.update(script.read_bytes())
-    told.update((folder / "alembic.ini").read_bytes())
-    return told.hexdigest()
+    """Return what tells the scripts of a folder from others. Raises SteadError."""
+    for _ in range(_TRIES):
+        told = hashlib.sha256(str(folder).encode())
+        try:
+            for script in sorted(scripts(folder)):
+                told.update(script.read_bytes())
+            told.update((folder / "alembic.ini").read_bytes())
+        except FileNotFoundError:
+            time.sleep(_PAUSE)  # as `git switch` takes files away; others may come
+            continue
+        return told.hexdigest()
+    raise SteadError(
+        f"the migrations in {folder} change while they are read",
+        hint="run it again when `ls` shows them as they are to be; a link there may lead nowhere",
+    )
 
 
 def scripts(folder: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pgstead.host import gpg, received
+from pgstead.host import gpg, listing, received
 from pgstead.host.files import problem
 from pgstead.model.backup import SERVER, BackupPlan, State, StoredBackup
 from pgstead.model.host import BackupTools
@@ -38,9 +38,10 @@ def found(plan: BackupPlan, locks: Path, stored: tuple[StoredBackup, ...]) -> tu
     unfinished = {one.name for one in stored if one.state in (State.RUNNING, State.WAITING)}
     with archiver_away(locks, patience=_PATIENCE):
         looked_at = [*_segments(plan), *_aside(plan)]
-        for folder in Path(plan.base).glob("*/data"):
-            if folder.parent.name not in unfinished:
-                looked_at += [p for p in folder.iterdir() if p.name not in _NO_ROWS]
+        for backup in listing.within(plan.base):
+            if backup.name not in unfinished:
+                data = listing.within(backup / "data")
+                looked_at += [path for path in data if path.name not in _NO_ROWS]
         return tuple(sorted(path for path in looked_at if _is_plain(path)))
 
 
@@ -103,7 +104,7 @@ def _locked(handle: int) -> bool:
 
 def _segments(plan: BackupPlan) -> Iterator[Path]:
     """Yield what lies where segments do; history files lie above and hold numbers alone."""
-    yield from Path(plan.wals).glob("*/*")
+    yield from listing.two_down(plan.wals)
 
 
 def _aside(plan: BackupPlan) -> Iterator[Path]:

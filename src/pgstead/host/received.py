@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+from pgstead.host import listing
 from pgstead.host.files import problem
 from pgstead.model.backup import SERVER, BackupPlan
 
@@ -66,8 +67,8 @@ def archived_since(plan: BackupPlan, folder: Path, timeline: int) -> list[str]:
         return []
     archived = {
         path.name
-        for path in Path(plan.wals).glob(f"{timeline:08X}*/*")
-        if _SEGMENT.match(path.name)
+        for path in listing.two_down(plan.wals)
+        if _SEGMENT.match(path.name) and path.parent.name.startswith(f"{timeline:08X}")
     }
     missing = (archived - have) & listed(plan)
     return sorted(name for name in missing if own[0] < name < own[-1])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pgstead.errors import BackupError
-from pgstead.host import programs, wal_reading
+from pgstead.host import listing, programs, wal_reading
 from pgstead.model.backup import BackupPlan, StoredBackup
 from pgstead.model.host import ServerBuild
 
@@ -86,8 +86,8 @@ class RestoredFiles:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the WAL segments that have come, the open one too."""
-        arrived = [p.name[:24] for p in Path(self._plan.streaming).glob("*")]
-        kept = [p.name[:24] for p in Path(self._plan.wals).glob("*/*")]
+        arrived = [p.name[:24] for p in listing.within(self._plan.streaming)]
+        kept = [p.name[:24] for p in listing.two_down(self._plan.wals)]
         return tuple(sorted({n for n in (*arrived, *kept) if wal_reading.SEGMENT.match(n)}))
 
     def stored(self, found: StoredBackup) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from pgstead.errors import NotRunningError, SqlError
+from pgstead.ports.lost import lost
 
 _TIMEOUT = "60s"
 
@@ -52,16 +53,22 @@ class SocketSql:
     ) -> Generator[psycopg.Connection[dict[str, Any]]]:
         """Open a connection (autocommit, dict rows, 5 s to connect, statement timeout 60 s).
 
-        Raises NotRunningError when the server does not answer, SqlError when it refuses us.
+        Raises NotRunningError when the server does not answer, or ends what it gave; SqlError when
+        it refuses us.
         """
         try:
             connection = self._open(database)
         except psycopg.OperationalError as error:
             raise _refusal(error, database) from error
-        with connection:
-            if read_only:
-                connection.execute("SET default_transaction_read_only = on")
-            yield connection
+        try:
+            with connection:
+                if read_only:
+                    connection.execute("SET default_transaction_read_only = on")
+                yield connection
+        except psycopg.OperationalError as error:
+            if not connection.broken:
+                raise  # a refusal, or what another connection met
+            raise lost(error) from error
 
     def answers(self) -> bool:
         """Say whether the server accepts connections now."""
@@ -81,6 +88,11 @@ def _refusal(error: psycopg.OperationalError, database: str) -> NotRunningError 
         "Connection refused",
         "starting up",
         "shutting down",
+        "not yet accepting",
+        "closed the connection",
+        "terminating connection",
+        "reset by peer",
+        "Broken pipe",
         "recovery",
         "timeout",
     )

@@ -11,7 +11,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -243,16 +243,8 @@ def remember(layout: Layout, identity: Identity) -> None:
 def lock(layout: Layout, command: str | None = None) -> Generator[None]:
     """Hold the state directory for one command. Raises BusyError that names the holder."""
     doing = command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    handle = _locked(layout)
     try:
-        Path(layout.state).mkdir(parents=True, exist_ok=True)
-        handle = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise problem(error, layout.lock, "locking") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _busy(handle) from None
         told = json.dumps({"pid": os.getpid(), "command": doing, "since": clock.stamp()})
         os.ftruncate(handle, 0)
         os.pwrite(handle, told.encode() + b"\n", 0)
@@ -260,6 +252,26 @@ def lock(layout: Layout, command: str | None = None) -> Generator[None]:
     finally:
         # The file stays: removing it would let two commands hold two locks of one name.
         os.close(handle)
+
+
+def _locked(layout: Layout) -> int:
+    """Return the file of the lock, locked: the one that everybody finds there."""
+    while True:
+        try:
+            Path(layout.state).mkdir(parents=True, exist_ok=True)
+            handle = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise problem(error, layout.lock, "locking") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            told = _busy(handle)
+            os.close(handle)
+            raise told from None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), Path(layout.lock).stat()):
+                return handle
+        os.close(handle)  # `destroy` has removed it since it was opened: the next one is locked
 
 
 def _busy(handle: int) -> BusyError:

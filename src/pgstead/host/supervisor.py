@@ -43,8 +43,12 @@ class LocalSupervisor:
         """Return all programs that it knows; empty when no supervisor runs."""
         if not self._alive():
             return {}
+        try:
+            told = self._client.call("getAllProcessInfo")
+        except (NotRunningError, RefusedError):  # it has ended, or is about to
+            return {}
         names = self._names()
-        found = (self._state(info, names) for info in self._client.call("getAllProcessInfo"))
+        found = (self._state(info, names) for info in told)
         return {state.name: state for state in found}
 
     def _alive(self) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from pgstead.errors import BackupError, KeysLostError, UsageError
-from pgstead.host import gpg, gpg_homes
+from pgstead.host import gpg, gpg_homes, listing
 from pgstead.host.files import problem
 from pgstead.model.backup import BackupPlan, KeyPair
 from pgstead.model.host import BackupTools
@@ -110,7 +110,7 @@ class RepositoryVault:
     def _seals(self) -> Iterator[str]:
         """Yield for each file of base backups and WAL the number of the key that opens it."""
         for place in (self._plan.base, self._plan.wals):
-            for path in Path(place).rglob("*"):
+            for path in listing.files_below(place):
                 try:
                     if path.is_file() and (number := gpg.sealed_to(path)):
                         yield number

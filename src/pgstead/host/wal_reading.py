@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pgstead.errors import BackupError
-from pgstead.host import programs
+from pgstead.host import listing, programs
 from pgstead.model.backup import StoredBackup
 
 SEGMENT = re.compile(r"^[0-9A-F]{24}$")
@@ -43,16 +43,24 @@ def stored(folders: Sequence[Path], found: StoredBackup) -> tuple[str, ...]:
 
     Raises BackupError for one that is missing between them, or that is empty.
     """
-    paths = {p.name: p for folder in folders for p in folder.glob("**/*") if SEGMENT.match(p.name)}
+    there = (path for folder in folders for path in listing.files_below(folder))
+    paths = {path.name: path for path in there if SEGMENT.match(path.name)}
     first = found.begin_wal[8:]
     names = sorted(name for name in paths if name[8:] >= first)
-    empty = [name for name in names if paths[name].stat().st_size == 0]
+    empty = [name for name in names if _is_empty(paths[name])]
     if empty:
         raise BackupError(f"the WAL segment {empty[0]} is empty", hint=_AGAIN)
     wanted = _leading(names)
     if wanted:
         _without_gap(wanted, found.segment, found)
     return tuple(wanted)
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except FileNotFoundError:  # let go of while we looked; a gap would tell
+        return False
 
 
 def _leading(names: Sequence[str]) -> list[str]:

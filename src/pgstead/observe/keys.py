@@ -7,6 +7,7 @@ from itertools import groupby
 
 from psycopg import errors, sql
 
+from pgstead.errors import SqlError
 from pgstead.model.design import DatabasePlan, Design
 from pgstead.model.keys import KeyRing
 from pgstead.observe.reading import Reading
@@ -56,7 +57,9 @@ def _holds_values(database: str, reading: Reading) -> bool:
         )
         try:
             (row,) = reading.rows(look, {}, database)
-        except errors.QueryCanceled:
+        except SqlError as error:
+            if not isinstance(error.__cause__, errors.QueryCanceled):
+                raise
             return True  # too much to look through: better a question than new keys
         if row["found"]:
             return True

@@ -7,11 +7,16 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, LiteralString, Self
 
+import psycopg
+
+from pgstead.ports.lost import meant
+
 if TYPE_CHECKING:
-    import psycopg
     from psycopg.sql import Composed
 
     from pgstead.ports import Sql
+
+_HINT = "run it again; `pgstead logs postgres` shows what the server says"
 
 
 class Reading:
@@ -41,8 +46,18 @@ class Reading:
         values: Mapping[str, object],
         database: str = "postgres",
     ) -> list[dict[str, Any]]:
-        """Run one query. Raises NotRunningError when the server does not answer."""
+        """Run one query.
+
+        Raises NotRunningError when the server does not answer (any more), SqlError when it refuses.
+        """
         if database not in self._open:
             opened = self._sql.connect(database, read_only=True)
             self._open[database] = self._stack.enter_context(opened)
-        return self._open[database].execute(statement, values).fetchall()
+        connection = self._open[database]
+        try:
+            return connection.execute(statement, values).fetchall()
+        except psycopg.Error as error:
+            if connection.closed:
+                del self._open[database]
+            asked = f"a question about database {database!r}"
+            raise meant(error, connection, asked, _HINT) from error

@@ -25,6 +25,7 @@ from pgstead.observe.reading import Reading
 from pgstead.ports import Ports
 
 _SILENT = "the server does not answer"
+_ENDED = "the server ended while it was looked at"
 SERVER_KINDS = (
     Kind.SETTING,
     Kind.OVERRIDE,
@@ -53,15 +54,16 @@ def take(design: Design, ports: Ports) -> Stead:
     found: list[Resource] = [*local.resources(design, ports), *backup.resources(ports)]
     unseen: dict[str, str] = {}
     without_keys = keys.missing(design, ports)
-    if ports.sql.answers():
-        with Reading(ports.sql, design.build.major) as reading:
-            found += _on_the_server(design, reading, ports)
-            found += keys.lost(without_keys, reading)
-    else:
-        unseen |= {str(kind): _SILENT for kind in SERVER_KINDS}
+    why = "" if ports.sql.answers() else _SILENT
+    try:
+        found += _on_the_server(design, ports, without_keys) if not why else ()
+    except NotRunningError:
+        why = _ENDED
+    if why:
+        unseen |= {str(kind): why for kind in SERVER_KINDS}
         if any(isinstance(resource, Cluster) for resource in found):
             # whether values need them cannot be seen
-            unseen |= {f"{Kind.KEY_RING}:{database}": _SILENT for database in without_keys}
+            unseen |= {f"{Kind.KEY_RING}:{database}": why for database in without_keys}
     if any(True for _ in design.stead.all(PoolerSetting)):
         try:
             found += pooler.resources(design, ports.console)
@@ -70,7 +72,16 @@ def take(design: Design, ports: Ports) -> Stead:
     return Stead.of(found, unseen)
 
 
-def _on_the_server(design: Design, reading: Reading, ports: Ports) -> Iterator[Resource]:
+def _on_the_server(
+    design: Design, ports: Ports, without_keys: tuple[str, ...]
+) -> tuple[Resource, ...]:
+    """Return all of it, or raise NotRunningError: a part would be taken for the whole."""
+    with Reading(ports.sql, design.build.major) as reading:
+        lost = keys.lost(without_keys, reading)
+        return (*_answered(design, reading, ports), *lost)
+
+
+def _answered(design: Design, reading: Reading, ports: Ports) -> Iterator[Resource]:
     yield from server.resources(design, reading)
     yield from roles.resources(design, reading, ports.secrets)
     yield from backup.grants(design, reading)

@@ -84,15 +84,15 @@ def _acknowledged(w: Witness, table: sql.Identifier, pid: int) -> int:
     """Commit row after row, kill the server on the way; return the last acknowledged one."""
     acknowledged = 0
     insert = sql.SQL("INSERT INTO {} VALUES (%s)").format(table)
-    try:
-        with w.backstage(_PLACE, write=True) as session:
+    with w.backstage(_PLACE, write=True) as session:
+        try:
             for n in range(1, 100_000):
                 session.connection.execute(insert, [n])
                 acknowledged = n
                 if n == 200:
                     _kill(pid)
-    except psycopg.Error:
-        return acknowledged
+        except psycopg.Error:
+            return acknowledged
     raise CannotTryError("the server went on although it was killed")
 
 

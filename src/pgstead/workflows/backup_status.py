@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pgstead.errors import SteadError
+from pgstead.errors import NotRunningError, SteadError
 from pgstead.model.backup import BackupPlan, Ending, Run, Task
 from pgstead.model.design import Design
 from pgstead.ports import Ports
@@ -58,9 +58,12 @@ def look(design: Design, ports: Ports, *, answers: bool) -> BackupStatus | None:
     return BackupStatus(plan.repository, last, proven(runs), streamed, slot, tuple(notes), mirror)
 
 
-def _slot(ports: Ports, plan: BackupPlan) -> tuple[bool, str]:
-    with ports.sql.connect() as connection:
-        row = connection.execute(_SLOT, {"slot": plan.slot}).fetchone()
+def _slot(ports: Ports, plan: BackupPlan) -> tuple[bool | None, str]:
+    try:
+        with ports.sql.connect() as connection:
+            row = connection.execute(_SLOT, {"slot": plan.slot}).fetchone()
+    except NotRunningError:  # it answered a moment ago
+        return None, ""
     return (False, "missing") if row is None else (bool(row["streamed"]), str(row["wal"] or ""))
 
 

@@ -39,10 +39,11 @@ def made(design: Design) -> tuple[PurePosixPath, ...]:
         layout.rehearsals,
         layout.toolchain,
         layout.journal,
-        layout.lock,
         layout.identity,
         # who was erased is asked when one of these backups is restored
         *(() if backups_outside(design) else (layout.personal,)),
+        # last: whoever brings the stead up meanwhile takes a new one, and nothing of theirs goes
+        layout.lock,
     )
 
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from pgstead.errors import NotRunningError
 from tests.fix_stead import LiveStead
 from tests.waiting import until
 
@@ -125,7 +126,7 @@ def killed(stead: LiveStead) -> None:
     """End sessions from outside."""
     with stead.superuser() as admin:
         for _ in range(KILLED):
-            with contextlib.suppress(psycopg.OperationalError), stead.superuser(OWN) as victim:
+            with contextlib.suppress(NotRunningError), stead.superuser(OWN) as victim:
                 admin.execute("SELECT pg_terminate_backend(%s, 5000)", [victim.info.backend_pid])
 
 

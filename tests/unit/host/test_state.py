@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
@@ -296,3 +297,21 @@ def test_secrets_of_persons_belong_to_whom_applications_run_as_also_where_root_u
         os.chown(path, 0, 0)
     state.prepare(layout, HOST)
     assert {path.owner() for path in tree} == {HOST.service_user}
+
+
+def test_a_lock_that_destroy_removes_while_it_is_taken_is_taken_anew(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take, removed = fcntl.flock, list[bool]()
+
+    def destroyed_before(handle: int, how: int) -> None:
+        if not removed:
+            Path(layout.lock).unlink()
+            removed.append(True)
+        take(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", destroyed_before)
+    with state.lock(layout, "pgstead up"):
+        assert removed
+        with pytest.raises(BusyError, match="pgstead up"), state.lock(layout, "pgstead down"):
+            pytest.fail("two commands hold two locks of one name")
