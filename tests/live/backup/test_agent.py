@@ -11,10 +11,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from pgstead.model.backup import Ending, Run, Task
+from pgstead.workflows import heartbeat
 from tests.fix_stead import LiveStead, stead_in
 from tests.waiting import until
 
@@ -28,6 +30,16 @@ def runs(stead: LiveStead, task: Task) -> tuple[Run, ...]:
 def agent(stead: LiveStead) -> int:
     """Return the pid of the agent, 0 where there is none."""
     return stead.wired.ports.supervisor.states()["agent"].pid or 0
+
+
+def miss_a_backup(stead: LiveStead) -> None:
+    """Have all base backups be of long ago."""
+    for info in (stead.state / "backup/repository/stead/meta").glob("*-backup.info"):
+        lines = [
+            "end_time=2020-01-01 00:00:00+00:00" if line.startswith("end_time=") else line
+            for line in info.read_text().splitlines()
+        ]
+        info.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +91,7 @@ def test_a_backup_that_was_missed_is_made_once(stead: LiveStead) -> None:
         "nothing was verified",
     )
     stead.wired.ports.supervisor.stop("agent")
-    info = next((stead.state / "backup/repository/stead/meta").glob("*-backup.info"))
-    told = info.read_text()
-    lines = [
-        "end_time=2020-01-01 00:00:00+00:00" if line.startswith("end_time=") else line
-        for line in told.splitlines()
-    ]
-    info.write_text("\n".join(lines) + "\n")
+    miss_a_backup(stead)
     stead.wired.ports.supervisor.start("agent")
     until(
         lambda: any(r.cause == "missed" for r in runs(stead, Task.VERIFY) if r.ended),
@@ -97,3 +103,28 @@ def test_a_backup_that_was_missed_is_made_once(stead: LiveStead) -> None:
     time.sleep(2)  # for a second one, which must not come
     assert [r.cause for r in runs(stead, Task.BACKUP)] == ["missed", "first"]
     assert {r.ending for r in runs(stead, Task.BACKUP)} == {Ending.DONE}
+
+
+@pytest.mark.soak
+def test_an_agent_with_a_new_manifest_beats_on_until_its_backup_has_ended(stead: LiveStead) -> None:
+    """Ten seconds lie between two beats."""
+    ports, applied = stead.wired.ports, stead.wired.design.layout.applied
+    backup = ports.backup
+    assert backup is not None
+    log = stead.state / "log" / "agent.log"
+    until(lambda: runs(stead, Task.VERIFY), "nothing was verified")
+    ports.supervisor.stop("agent")
+    miss_a_backup(stead)
+    with backup.turns.making(patience=60):  # as a backup of hours has it
+        beats = heartbeat.look(ports.sql).rows
+        ports.supervisor.start("agent")
+        before = until(lambda: agent(stead), "no agent")
+        # whoever beats has read the manifest
+        until(lambda: heartbeat.look(ports.sql).rows > beats, "it does not beat")
+        Path(applied).write_text(f"{Path(applied).read_text()}\n# changed\n")
+        until(lambda: "begins anew when a missed backup has ended" in log.read_text(), "not seen")
+        beats = heartbeat.look(ports.sql).rows
+        until(lambda: heartbeat.look(ports.sql).rows > beats + 1, "nobody beats any more")
+        assert agent(stead) == before
+    until(lambda: agent(stead) not in (0, before), "the agent did not begin anew")
+    assert runs(stead, Task.VERIFY)[0].cause == "missed"
