@@ -252,11 +252,11 @@ def test_who_is_no_longer_asked_to_watch_is_removed(tmp_path: Path) -> None:
     assert (tmp_path / "said").read_text().split()[-4:] == ["rm", "--stop", "--force", "grafana"]
 
 
-def test_down_ends_the_containers_of_all_profiles(tmp_path: Path) -> None:
+def test_down_ends_the_containers_of_all_profiles_and_of_killed_commands(tmp_path: Path) -> None:
     engine(tmp_path, down=f'echo "$COMPOSE_PROFILES $*" >{tmp_path}/said').down("--volumes")
     told = (tmp_path / "said").read_text()
     assert told.startswith("collector,monitoring,grafana,store,upgrade ")
-    assert told.endswith("down --volumes\n")
+    assert told.endswith("down --remove-orphans --volumes\n")
 
 
 NAMED = '\n[tls]\nca = "ca"\ncertificate = "crt"\nkey = "key"\n'

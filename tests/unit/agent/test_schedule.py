@@ -11,6 +11,7 @@ import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from pgstead.agent import run
+from pgstead.agent.long_work import LongWork
 from pgstead.errors import StateDirectoryError
 from pgstead.model.host import BackupTools
 from tests.unit.design.world import composed, host
@@ -28,6 +29,7 @@ def test_a_catalog_that_cannot_be_used_is_told_and_the_jobs_are_scheduled_all_th
     assert design.backup is not None
     backup = cast("Any", SimpleNamespace(catalog=SimpleNamespace(settle=refused)))
     scheduler = BackgroundScheduler(timezone=UTC, job_defaults={})  # never started
-    run._Backups(design, design.backup, cast("Any", None), backup).schedule(scheduler)
+    work = LongWork(lambda: None)
+    run._Backups(design, design.backup, cast("Any", None), backup, work).schedule(scheduler)
     assert len(scheduler.get_jobs()) >= 6
     assert "the catalog cannot be used" in caplog.text
