@@ -44,9 +44,10 @@ Preferences: AES256 SHA512 Uncompressed
 %commit
 """
 # For a keyring that is gone with the call. Left to itself the agent measures for a second how many
-# rounds take it 0.1 s, and then every file that is opened takes them: each segment of WAL. The
-# copy that stays (`make`) is protected by as many as there can be.
+# rounds take it 0.1 s, and then every file that is opened takes them: each segment of WAL.
 _PASSING = "s2k-count 1048576\n"
+# For one whose pairs are written down: as many as there can be (RFC 9580, 3.7.1.3).
+_LASTING = "s2k-count 65011712\n"
 
 
 def make(tools: BackupTools, directory: Path, recipient: str, passphrase: Path) -> None:
@@ -55,6 +56,7 @@ def make(tools: BackupTools, directory: Path, recipient: str, passphrase: Path) 
     Raises HostError where gpg cannot.
     """
     with home_of_a_moment(tools, starting=True) as home:
+        _protect(home, _LASTING)
         _add(tools, home, directory, recipient, passphrase)
 
 
@@ -63,7 +65,7 @@ def rotate(tools: BackupTools, directory: Path, recipient: str, passphrase: Path
 
     Earlier pairs stay beside it. Raises HostError where gpg cannot.
     """
-    with keyring(tools, directory, passphrase) as home:
+    with keyring(tools, directory, passphrase, lasting=True) as home:
         return _add(tools, home, directory, recipient, passphrase)
 
 
@@ -92,7 +94,7 @@ def change_passphrase(tools: BackupTools, directory: Path, passphrase: Path, wan
         raise HostError(f"the new passphrase cannot be read: {wanted}: {error}") from error
     pending = passphrase.with_name(passphrase.name + PENDING)
     # the keyring first: a change that was killed may have left what holds under that name
-    with keyring(tools, directory, passphrase) as home:
+    with keyring(tools, directory, passphrase, lasting=True) as home:
         before = _secret(directory)
         try:
             # it lies beside for as long as it is unknown which of the two holds
@@ -276,15 +278,17 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def keyring(tools: BackupTools, directory: Path, passphrase: Path | None) -> Generator[Path]:
+def keyring(
+    tools: BackupTools, directory: Path, passphrase: Path | None, *, lasting: bool = False
+) -> Generator[Path]:
     """Give GNUPGHOME for a moment: with the public half, and the secret one given its passphrase.
 
-    Raises HostError for a key that does not open.
+    With `lasting` its pairs are protected as those have to be that are written down. Raises
+    HostError for a key that does not open.
     """
     secret = passphrase is not None
     with home_of_a_moment(tools, starting=secret) as home:
-        with (home / "gpg-agent.conf").open("a", encoding="ascii") as conf:
-            conf.write(_PASSING)
+        _protect(home, _LASTING if lasting else _PASSING)
         name = SECRET if secret else PUBLIC
         if not (directory / name).is_file():
             raise HostError(
@@ -295,6 +299,11 @@ def keyring(tools: BackupTools, directory: Path, passphrase: Path | None) -> Gen
         if passphrase is not None:
             _open(tools, home, passphrase)
         yield home
+
+
+def _protect(home: Path, rounds: str) -> None:
+    with (home / "gpg-agent.conf").open("a", encoding="ascii") as conf:
+        conf.write(rounds)
 
 
 def _open(tools: BackupTools, home: Path, passphrase: Path) -> None:

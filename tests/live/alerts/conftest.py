@@ -76,9 +76,17 @@ def alerted_stead(**given: Any) -> Iterator[Alerted]:
 
 @pytest.fixture(scope="module")
 def alerted() -> Iterator[Alerted]:
-    """Give a stead that is looked at each second, whose rules wait for nothing."""
+    """Give a stead that is looked at each second, whose rules wait for nothing.
+
+    Nothing idles for as long as is critical: beside that the warning would not be told, and a
+    machine that stands still for two seconds would have seen nothing else.
+    """
     from pgstead.catalog.alert_rules import RULES
 
     at_once = "".join(f'[alerts.rules.{r.name}]\nafter = "0s"\n' for r in RULES if r.hold)
-    with alerted_stead(**{**MANIFEST, "extra": ALERTS + at_once}) as made:
+    idle = 'idle_in_transaction = { warning = "1s", critical = "%s" }'
+    warned = TELEMETRY.replace(idle % "3s", idle % "1h")
+    assert warned != TELEMETRY
+    given = {**MANIFEST, "telemetry": warned, "extra": ALERTS + at_once}
+    with alerted_stead(**given) as made:
         yield made

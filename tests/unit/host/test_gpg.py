@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     passphrase = place / "passphrase"
     passphrase.write_text("old\n")
     with gpg_homes.home_of_a_moment(TOOLS, starting=True) as home:
-        with (home / "gpg-agent.conf").open("a") as conf:
-            conf.write(gpg._PASSING)
+        gpg._protect(home, gpg._PASSING)
         gpg._add(TOOLS, home, place / "key", "stead@example.org", passphrase)
     return place
 
@@ -119,3 +120,24 @@ def test_another_process_may_have_put_it_at_its_place(
     monkeypatch.setattr(gpg, "_export_secret", after(gpg._export_secret, adopted))
     change(place, "new")
     assert holds(place) == "new"
+
+
+def rounds(key: Path) -> set[str]:
+    """Return the rounds that protect the pairs in a file, of which each has two."""
+    words = [str(GPG), "--batch", "--list-packets", str(key / gpg.SECRET)]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    found = re.findall(r"protect count: (\d+)", told)
+    assert len(found) % 2 == 0
+    assert found
+    return set(found)
+
+
+def test_pairs_are_written_down_under_as_many_rounds_as_there_can_be(place: Path) -> None:
+    assert rounds(place / "key") == {"1048576"}  # of the fixture
+    change(place, "new")
+    assert rounds(place / "key") == {"65011712"}
+    assert holds(place) == "new"
+    gpg.rotate(TOOLS, place / "key", "stead@example.org", place / "passphrase")
+    assert rounds(place / "key") == {"65011712"}
+    gpg.make(TOOLS, place / "other", "stead@example.org", place / "passphrase")
+    assert rounds(place / "other") == {"65011712"}
