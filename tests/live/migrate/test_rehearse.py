@@ -128,6 +128,8 @@ def test_what_is_built_concurrently_locks_nobody_out_and_no_way_back_is_no_crash
 ) -> None:
     made.revision(
         "aa02",
+        # a lock of a few milliseconds may fall between two looks
+        "op.execute('INSERT INTO item SELECT n, n FROM generate_series(1000000, 1300000) n')\n"
         "with op.get_context().autocommit_block():\n"
         "    op.create_index('item_size', 'item', ['size'], postgresql_concurrently=True)",
         # what a revision of a user says whose way back there is none: the subject of this test
