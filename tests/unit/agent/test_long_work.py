@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -32,11 +32,11 @@ def held(work: LongWork, *, beside: bool = False) -> tuple[threading.Thread, thr
 
     def job() -> None:
         began.set()
-        end.wait(10)
+        end.wait(120)
 
     thread = threading.Thread(target=work.do, args=(job, "a drill"), kwargs={"beside": beside})
     thread.start()
-    assert began.wait(10)
+    assert began.wait(120)
     return thread, end
 
 
@@ -98,6 +98,7 @@ class HeldBackups(agent_run._Backups):
 
     began, end, ended = threading.Event(), threading.Event(), threading.Event()
     looks = 0
+    jobs: Callable[[], set[str]] = set
     left = frozenset({"upkeep", "passwords", "mend credentials"})
 
     def schedule(self, scheduler: Any) -> None:
@@ -113,7 +114,7 @@ class HeldBackups(agent_run._Backups):
     def _made(self, cause: str) -> None:
         assert cause == "schedule"
         self.began.set()
-        self.end.wait(10)
+        self.end.wait(120)
         self.ended.set()
 
 
@@ -139,13 +140,13 @@ def test_an_agent_with_a_new_manifest_goes_on_until_the_backup_at_work_has_ended
 
     def changing() -> None:
         try:
-            assert HeldBackups.began.wait(10)
+            assert HeldBackups.began.wait(120)
             Path(design.layout.applied).write_text("after")
-            until(lambda: "begins anew" in caplog.text, "the manifest was not looked at", 10)
+            until(lambda: "begins anew" in caplog.text, "the manifest was not looked at")
             before = HeldBackups.looks
-            until(lambda: HeldBackups.looks > before + 2, "nobody looks any more", 5)
+            until(lambda: HeldBackups.looks > before + 2, "nobody looks any more")
             # what would change the stead by the old manifest is left to the next agent
-            until(lambda: not HeldBackups.left & HeldBackups.jobs(), "it may begin", 5)
+            until(lambda: not HeldBackups.left & HeldBackups.jobs(), "it may begin")
             seen.append("went on")
         finally:
             HeldBackups.end.set()
