@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path, PurePosixPath
@@ -98,7 +98,7 @@ class HeldBackups(agent_run._Backups):
 
     began, end, ended = threading.Event(), threading.Event(), threading.Event()
     looks = 0
-    jobs: Callable[[], set[str]] = set
+    scheduler: Any = None
     left = frozenset({"upkeep", "passwords", "mend credentials"})
 
     def schedule(self, scheduler: Any) -> None:
@@ -106,7 +106,7 @@ class HeldBackups(agent_run._Backups):
         scheduler.add_job(self._make, None, id="backup")
         scheduler.add_job(self._look, often, id="sample")
         scheduler.add_job(nothing, agent_run._cron("0 0 1 1 *"), id="upkeep")
-        HeldBackups.jobs = lambda: {job.id for job in scheduler.get_jobs()}
+        HeldBackups.scheduler = scheduler
 
     def _look(self) -> None:
         HeldBackups.looks += 1
@@ -116,6 +116,11 @@ class HeldBackups(agent_run._Backups):
         self.began.set()
         self.end.wait(120)
         self.ended.set()
+
+
+def jobs() -> set[str]:
+    """Return what the agent may still begin."""
+    return {job.id for job in HeldBackups.scheduler.get_jobs()}
 
 
 @pytest.fixture
@@ -146,7 +151,7 @@ def test_an_agent_with_a_new_manifest_goes_on_until_the_backup_at_work_has_ended
             before = HeldBackups.looks
             until(lambda: HeldBackups.looks > before + 2, "nobody looks any more")
             # what would change the stead by the old manifest is left to the next agent
-            until(lambda: not HeldBackups.left & HeldBackups.jobs(), "it may begin")
+            until(lambda: not HeldBackups.left & jobs(), "it may begin")
             seen.append("went on")
         finally:
             HeldBackups.end.set()
