@@ -82,9 +82,10 @@ def _drill(
         with run.step(
             f"restoring {found.name}", lambda: pace.bytes_below(data), found.cluster_size
         ):
-            backup.engine.archive()  # of whole segments Barman gives those that are taken in
+            # of whole segments Barman gives those that are taken in
+            whole = soundness.archived(backup, found)
             backup.engine.restore(found.name, data, target, staging=place / "staging")
-            soundness.laid_out(backup, found, data, wal=latest)
+            soundness.laid_out(backup, found, data, whole if latest else None)
         with run.step("replaying WAL"):
             started = backup.restored.start(data, timeout=_REPLAY)
         with started as session:

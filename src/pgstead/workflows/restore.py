@@ -179,13 +179,13 @@ def _first_that_leads(ports: Ports, wanted: Recipe, scratch: Path) -> tuple[str,
 def _replayed(ports: Ports, found: StoredBackup, target: Target, scratch: Path) -> heartbeat.Ledger:
     backup, place = ports_of(ports), scratch / "data"
     run = pace.Pace(ports.progress, _estimate(backup, found))
-    backup.engine.archive()
     soundness.stored(backup, found)
+    whole = soundness.archived(backup, found)
     with run.step(f"laying out {found.name}", lambda: pace.bytes_below(place), found.cluster_size):
         backup.engine.restore(found.name, place, target, staging=scratch / "staging")
     # nothing starts on files that are not what was copied, or on WAL that ends early
     everything = target.kind is TargetKind.LATEST and target.timeline in ("", "latest")
-    soundness.laid_out(backup, found, place, wal=everything)
+    soundness.laid_out(backup, found, place, whole if everything else None)
     with run.step("replaying WAL"):
         started = backup.restored.start(place, timeout=_REPLAY)
     with started as session:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -54,6 +54,12 @@ def stored(backup: BackupPorts, found: StoredBackup) -> None:
     backup.files.stored(found)
 
 
+def archived(backup: BackupPorts, found: StoredBackup) -> Sequence[str]:
+    """Take in what has been received; return the segments that are there whole now."""
+    backup.engine.archive()
+    return backup.files.stored(found)
+
+
 def _same(backup: BackupPorts, found: StoredBackup, made: Run) -> None:
     now = facts(found)
     for name in _FACTS:
@@ -80,17 +86,18 @@ def sums(made: Run) -> Mapping[str, str]:
 
 
 def laid_out(
-    backup: BackupPorts, found: StoredBackup, place: Path, *, wal: bool
+    backup: BackupPorts, found: StoredBackup, place: Path, whole: Sequence[str] | None
 ) -> tuple[int, int, str]:
     """Look at what was laid out; return files, segments, and where the last WAL record is.
 
-    Without `wal` that is left out: a recovery to a moment says itself where it falls short.
-    Raises BackupError that names what is wrong.
+    `whole` are the segments that the repository had before (`archived`): one that it has since
+    then may have been open when it was copied. Without them the WAL is left out: a recovery to a
+    moment says itself where it falls short. Raises BackupError that names what is wrong.
     """
     files = backup.files.verify(place, found)
-    if not wal:
+    if whole is None:
         return files, 0, ""
-    segments, last = backup.files.read_wal(place, found, backup.files.stored(found))
+    segments, last = backup.files.read_wal(place, found, whole)
     if segments == 0:
         raise BackupError(f"there is no WAL for {found.name}: nobody could start it")
     return files, segments, last

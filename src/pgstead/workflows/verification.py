@@ -106,13 +106,13 @@ def _verified(
     last, data = "", place / "data"
     run = pace.Pace(ports.progress, pace.usual(backup, Task.VERIFY, found.cluster_size))
     for attempt in range(_ATTEMPTS):
-        backup.engine.archive()
+        whole = soundness.archived(backup, found)
         with run.step(
             f"laying out {found.name}", lambda: pace.bytes_below(data), found.cluster_size
         ):
             backup.engine.restore(found.name, data, Target(), staging=place / "staging")
         with run.step("reading every file and every WAL record"):
-            told = soundness.laid_out(backup, found, data, wal=True)
+            told = soundness.laid_out(backup, found, data, whole)
         last = told[2]
         if not received or _place(last) >= _place(received):
             return Verified(*told)

@@ -12,7 +12,7 @@ import pytest
 
 from pgstead.host import processes, received
 from pgstead.model.backup import BackupPlan, Target
-from pgstead.workflows import segments
+from pgstead.workflows import segments, verification
 from tests.fix_stead import PGSTEAD, LiveStead
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -95,3 +95,25 @@ def test_a_segment_that_is_sealed_while_a_restore_is_laid_out_is_restored_open(
     assert len(heads) >= 4
     # the first page of a segment names its cluster (XLogLongPageHeaderData)
     assert {str(int.from_bytes(head[24:], sys.byteorder)) for head in heads} == {base.system_id}
+
+
+def test_a_segment_that_is_completed_after_it_was_copied_open_is_not_asked_for_whole(
+    stead: LiveStead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = stead.wired.ports.backup
+    assert backup is not None
+    copied = received.copy_spool
+
+    def early(plan: BackupPlan, into: Path, timeline: int) -> None:
+        copied(plan, into, timeline)
+        # what was open becomes full of records, and is taken in
+        with stead.superuser("jeex_idea") as session:
+            rows = "SELECT repeat('x', 900) FROM generate_series(1, 30000)"
+            session.execute(f"CREATE TABLE filler AS {rows}")
+            session.execute("DROP TABLE filler")
+        segments.close(stead.wired.ports)
+
+    name = backup.engine.backups()[-1].name
+    monkeypatch.setattr(received, "copy_spool", early)
+    verified = verification.verify(stead.wired.ports, "test", name)
+    assert verified.segments > 0
