@@ -165,6 +165,18 @@ def test_who_runs_by_another_configuration_or_image_is_outdated(
     assert found == (frozenset({"postgres"}) if outdated else frozenset())
 
 
+def test_one_that_ends_and_begins_anew_all_the_time_is_not_kept_by_what_it_runs_by_no_more(
+    tmp_path: Path,
+) -> None:
+    outdated = row("postgres", "c0", "i1")
+    gone = row("postgres", "c0", "i1", State="exited")
+    looked = tmp_path / "looked"
+    flapping = f"[ -e {looked} ] && echo '{gone}' || echo '{outdated}'; touch {looked}"
+    config = f"echo '{json.dumps(CONFIG)}'"
+    told = {"hash": "echo postgres c1", "config": config, "ps": flapping}
+    assert composed_up._kept(engine(tmp_path, **told)) == frozenset()
+
+
 def test_a_look_that_did_not_say_that_all_is_well_is_a_refusal(tmp_path: Path) -> None:
     composed_up._must_pass("prepare", engine(tmp_path, run="echo passed"), Impact.RELOAD)
     with pytest.raises(SteadError, match="the look at what runs"):  # podman lost the status

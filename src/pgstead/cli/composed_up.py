@@ -120,8 +120,7 @@ def start(engine: ComposeEngine, console: Console, allow: Impact) -> None:
 
 def _kept(engine: ComposeEngine) -> frozenset[str]:
     """Return the services that run as they are wanted."""
-    running = {found.service for found in engine.containers() if found.state == "running"}
-    return frozenset(running) - engine.outdated()
+    return frozenset(name for name, as_wanted in engine.running().items() if as_wanted)
 
 
 def _tell(

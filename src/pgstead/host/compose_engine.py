@@ -135,7 +135,7 @@ class ComposeEngine:
         return done.returncode
 
     def once(self, service: str, *arguments: str, options: Sequence[str] = ()) -> int:
-        """Run one more container of a service to its end, and return its exit status."""
+        """Run one more container of a service to its end; return its exit status."""
         with self._one_more(service) as name:
             return self.run(*_ONCE, *options, "--name", name, service, *arguments)
 
@@ -143,8 +143,7 @@ class ComposeEngine:
     def _one_more(self, service: str) -> Generator[str]:
         """Give a name to one that is removed afterwards.
 
-        `--rm` has the engine do that at its end, and podman forgets how it ended (4.3 says 0 of a
-        container that ended with 7).
+        By `--rm` the engine does that at its end, and podman 4.3 says 0 then, however it ended.
         """
         name = f"{service}-{secrets.token_hex(6)}"
         try:
@@ -301,18 +300,25 @@ class ComposeEngine:
 
     def outdated(self) -> frozenset[str]:
         """Return the services that run by another configuration or image than is wanted."""
+        return frozenset(name for name, as_wanted in self.running().items() if not as_wanted)
+
+    def running(self) -> Mapping[str, bool]:
+        """Return the services that run, and whether as is wanted.
+
+        It is one look: who begins anew each second may run for one, and not for the next.
+        """
         told = self.ask("config", "--hash", "*")
         wanted = dict(line.split()[:2] for line in told.out.splitlines() if line.strip())
         config = json.loads(self.ask("config", "--format", "json").out)["services"]
-        changed: set[str] = set()
-        for found in self.containers():
-            if found.state != "running" or found.service not in wanted or not found.configured:
+        seen: dict[str, bool] = {}
+        for found in (each for each in self.containers() if each.state == "running"):
+            if found.service not in wanted or not found.configured:
+                seen[found.service] = True
                 continue
             image = self._image(str(config[found.service].get("image", "")))
-            another = bool(image and found.image) and not _same(image, found.image)
-            if found.configured != wanted[found.service] or another:
-                changed.add(found.service)
-        return frozenset(changed)
+            same = not (image and found.image) or _same(image, found.image)
+            seen[found.service] = same and found.configured == wanted[found.service]
+        return seen
 
     def closure(self, service: str) -> frozenset[str]:
         """Return a service and all that it depends on."""
