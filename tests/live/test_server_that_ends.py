@@ -74,7 +74,7 @@ def ends(request: pytest.FixtureRequest, stead: LiveStead) -> Ports:
 
 def lost_reading(port: SocketSql) -> Iterator[Callable[[], int]]:
     with Reading(port, 18) as reading:
-        yield lambda: reading.rows(PID.as_string().encode(), {})[0]["pid"]  # type: ignore[arg-type]
+        yield lambda: reading.rows(PID.format(), {})[0]["pid"]
 
 
 def lost_session(port: SocketSql) -> Iterator[Callable[[], int]]:

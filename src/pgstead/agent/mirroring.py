@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
-from contextlib import suppress
-from pathlib import Path
 
 from pgstead.errors import SteadError
 from pgstead.host import listing
@@ -50,15 +47,7 @@ class Mirroring:
         plan, backup = self._plan.mirror, self._ports.backup
         if plan is None or backup is None or not self._ports.sql.answers():
             return
-        closed = _newest(listing.two_down(self._plan.wals))
+        there = listing.two_down(self._plan.wals)
+        closed = max(map(listing.written, there), default=0.0)
         if closed and time.time() - closed > plan.max_age / 2:
             segments.close(self._ports)
-
-
-def _newest(paths: Iterable[Path]) -> float:
-    """Return when the newest of files was written, 0 without any; one that goes is none."""
-    newest = 0.0
-    for path in paths:
-        with suppress(FileNotFoundError):
-            newest = max(newest, path.stat().st_mtime)
-    return newest

@@ -16,7 +16,7 @@ from pgstead.errors import NotRunningError, SqlError
 from pgstead.host import doors
 from pgstead.model.design import Design
 from pgstead.ports import Secrets
-from pgstead.ports.lost import lost
+from pgstead.ports.lost import held
 
 _OPTIONS = "-c TimeZone=UTC -c idle_session_timeout=0"
 
@@ -51,10 +51,5 @@ class RoleAccounts:
                 hint="`pgstead plan` shows a role, a password or a rule that differs; `pgstead up`"
                 " mends it",
             ) from error
-        try:
-            with connection:
-                yield connection
-        except psycopg.OperationalError as error:
-            if not connection.broken:
-                raise  # a refusal, or what another connection met
-            raise lost(error) from error
+        with held(connection):
+            yield connection

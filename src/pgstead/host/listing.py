@@ -33,6 +33,14 @@ def files_below(folder: str | Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in names)
 
 
+def written(path: Path) -> float:
+    """Return when a file was last written, 0 for one that is gone by now."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
 def size_of(path: Path) -> int:
     """Return the bytes of a file, 0 for one that is gone by now."""
     try:

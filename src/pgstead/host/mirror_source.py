@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pgstead.errors import MirrorError
-from pgstead.host import gpg
+from pgstead.host import gpg, listing
 from pgstead.host.files import problem
 from pgstead.host.plaintext import PASSING
 from pgstead.model.backup import SERVER, BackupPlan, StoredBackup
@@ -85,7 +85,7 @@ class MirrorSource:
         """
         kept = [
             path
-            for path in sorted(Path(self._plan.wals).glob("*/*"))
+            for path in sorted(listing.two_down(self._plan.wals))
             if len(path.name.partition(".")[0]) == _SEGMENT and not PASSING.match(path.name)
         ]
         return self._there(kept, fixed=True)

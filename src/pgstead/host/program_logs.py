@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+from pgstead.host import listing
 from pgstead.host.files import LocalFiles
 from pgstead.model.design import Program
 from pgstead.model.layout import Layout
@@ -46,18 +47,10 @@ def tail(layout: Layout, *names: str, lines: int = 4) -> str:
 
 def server_words(layout: Layout) -> str:
     """Return what the server's own log says last, errors only."""
-    newest = max(Path(layout.server_log).glob("*.log"), key=_written, default=None)
+    newest = max(Path(layout.server_log).glob("*.log"), key=listing.written, default=None)
     if newest is None:
         return ""
     found = LocalFiles(layout.state).read(layout.server_log / newest.name)
     lines = found.text.splitlines()[-50:] if found is not None else []
     grave = [line for line in lines if any(w in line for w in ("FATAL:", "PANIC:", "ERROR:"))]
     return " | ".join(grave[-3:])
-
-
-def _written(log: Path) -> float:
-    """Return when a log was last written; one that is let go of meanwhile is the oldest."""
-    try:
-        return log.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0

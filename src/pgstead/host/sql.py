@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from pgstead.errors import NotRunningError, SqlError
-from pgstead.ports.lost import lost
+from pgstead.ports.lost import held
 
 _TIMEOUT = "60s"
 
@@ -60,15 +60,10 @@ class SocketSql:
             connection = self._open(database)
         except psycopg.OperationalError as error:
             raise _refusal(error, database) from error
-        try:
-            with connection:
-                if read_only:
-                    connection.execute("SET default_transaction_read_only = on")
-                yield connection
-        except psycopg.OperationalError as error:
-            if not connection.broken:
-                raise  # a refusal, or what another connection met
-            raise lost(error) from error
+        with held(connection):
+            if read_only:
+                connection.execute("SET default_transaction_read_only = on")
+            yield connection
 
     def answers(self) -> bool:
         """Say whether the server accepts connections now."""

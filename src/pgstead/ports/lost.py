@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -25,6 +27,18 @@ def lost(error: psycopg.Error) -> NotRunningError:
         f"a connection to the server was lost: {said(error)}",
         hint="`pgstead status` shows whether it runs; run the command again when it does",
     )
+
+
+@contextmanager
+def held(connection: psycopg.Connection[Any]) -> Generator[None]:
+    """Close it in the end. Raises NotRunningError where it was lost meanwhile."""
+    try:
+        with connection:
+            yield
+    except psycopg.OperationalError as error:
+        if not connection.broken:
+            raise  # a refusal, or what another connection met
+        raise lost(error) from error
 
 
 def meant(

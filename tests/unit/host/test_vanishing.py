@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -16,25 +16,7 @@ from pgstead.host import leftovers, processes, program_logs
 from pgstead.host.migrations import AlembicMigrations, scripts
 from pgstead.model.layout import Layout
 from pgstead.prove import history_files, traces
-
-
-class Listing:
-    """What a directory held; when it is told, some of it is gone."""
-
-    def __init__(self, found: list[Any]) -> None:
-        self._found = iter(found)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Have nothing to close."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._found
-
-    def __next__(self) -> Any:
-        return next(self._found)
+from tests.unit.host.looked_at import Listing
 
 
 @pytest.fixture(params=[1, 2], ids=["seen once", "seen twice"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import pytest
 
@@ -14,32 +14,11 @@ from pgstead.host import backup_info, plaintext, received, wal_reading
 from pgstead.host.restored_files import RestoredFiles
 from pgstead.host.vault import RepositoryVault
 from pgstead.model.backup import SERVER, BackupPlan, State
+from tests.unit.host.looked_at import Listing
 
 OLD, NEW = "20260101T000000", "20260102T000000"
 FOLDERS = ("0000000100000000", "0000000100000001")
 LAST = f"{FOLDERS[1]}{'0' * 7}1"
-
-
-class Listing:
-    """What a directory held when it was looked at."""
-
-    def __init__(self, found: list[Any]) -> None:
-        self._found = iter(found)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Have nothing to close."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._found
-
-    def __next__(self) -> Any:
-        return next(self._found)
-
-    def close(self) -> None:
-        """Have nothing to close."""
 
 
 def delete(repository: Path) -> None:
