@@ -20,6 +20,7 @@ from pgstead.design import (
     brought,
     compose,
     container_directories,
+    container_network,
     memory,
     monitoring_containers,
     store_container,
@@ -70,27 +71,10 @@ def service_name(entry: DatabaseEntry) -> str:
     return f"api-{label(entry.name)}"
 
 
-def subnets(manifest: Manifest) -> tuple[str, str]:
-    """Return the internal network, and the one that ports are published from."""
-    whole = ipaddress.ip_network(manifest.containers.network)
-    internal, edge = whole.subnets(prefixlen_diff=1)
-    return str(internal), str(edge)
-
-
-def server_address(manifest: Manifest) -> str:
-    """Return the server's address in the internal network: the same, whatever container it is.
-
-    A resolver inside PgBouncer keeps what a name led to for as long as the engine's DNS says (ten
-    minutes and more), whatever `dns_max_ttl` is.
-    """
-    internal, _ = subnets(manifest)
-    return str(ipaddress.ip_network(internal)[2])
-
-
 def network(manifest: Manifest) -> ContainerNetwork:
     """Return how the containers see each other."""
-    internal, edge = subnets(manifest)
-    hosts = {"direct": "postgres.internal", "pooler": "pgbouncer.internal"}
+    internal, edge = container_network.subnets(manifest)
+    hosts = {"direct": container_network.SERVER, "pooler": container_network.POOLER}
     for entry in manifest.databases:
         if entry.service:
             hosts[f"api-{entry.name}"] = f"{service_name(entry)}.internal"
@@ -136,11 +120,14 @@ def _opened(entry: DatabaseEntry) -> DatabaseEntry:
 
 def composition(manifest: Manifest, host: HostFacts, place: str = STEAD) -> Composition:
     """Return the containers of a stead, sized for `host`; the manifest lies at `place` in them."""
-    internal, edge = subnets(manifest)
+    internal, edge = container_network.subnets(manifest)
     network = ipaddress.ip_network(internal)
     return Composition(
         project=f"pgstead-{label(manifest.name)}",
-        containers=tuple(_placed(_within(c, host), place) for c in _containers(manifest, host)),
+        containers=tuple(
+            container_network.acquainted(_placed(_within(c, host), place), manifest)
+            for c in _containers(manifest, host)
+        ),
         internal=internal,
         given=str([*network.subnets(prefixlen_diff=1)][1]),
         gateway=str(network[1]),
@@ -211,8 +198,7 @@ def _postgres(manifest: Manifest, host: HostFacts) -> Container:
         environment={"LC_ALL": "C.UTF-8", "TZ": "UTC"},
         mounts=(*_cluster(), Mount("postgres-tls", f"{HOME}/tls", read_only=True)),
         published=(_published(manifest, manifest.server.port, SERVER_PORT),),
-        alias=network(manifest).hosts["direct"],
-        address=server_address(manifest),
+        alias=container_network.SERVER,
         waits={"prepare": Until.DONE},
         health=Health(f"psql -XAtqc 'SELECT 1' '{asks}'", start_period=600),
         stop_signal="SIGINT",  # fast shutdown; SIGTERM would wait for every client
@@ -244,8 +230,7 @@ def _pgbouncer(manifest: Manifest) -> Container:
         ),
         temporary=("/tmp", CLUSTER),  # noqa: S108 - each container's own
         published=(_published(manifest, manifest.pooler.port, POOLER_PORT),),
-        alias=network(manifest).hosts["pooler"],
-        hosts={network(manifest).hosts["direct"]: server_address(manifest)},
+        alias=container_network.POOLER,
         waits={"postgres": Until.HEALTHY},
         health=Health(f"psql -XAtqc 'SHOW VERSION' '{asks}'"),
         stop_signal="SIGQUIT",  # at once, in every version; SIGTERM waits for clients

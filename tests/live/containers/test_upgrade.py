@@ -90,7 +90,7 @@ def test_what_is_interrupted_has_the_older_version_serve_again(older: Contained)
         words, cwd=older.stead.directory, stderr=subprocess.PIPE, start_new_session=True
     ) as running:
         try:
-            _until_stopped(older)
+            _until_stopped(older, running)
             running.send_signal(signal.SIGINT)
             _, told = running.communicate(timeout=600)
         finally:
@@ -102,10 +102,13 @@ def test_what_is_interrupted_has_the_older_version_serve_again(older: Contained)
     _as_it_should_be(older, OLD, held)
 
 
-def _until_stopped(contained: Contained, seconds: float = 600) -> None:
+def _until_stopped(
+    contained: Contained, running: subprocess.Popen[bytes], seconds: float = 600
+) -> None:
     """Wait until the older server was stopped for its upgrade."""
     end = time.monotonic() + seconds
     while _state(contained) != "exited":
+        assert running.poll() is None, running.stderr and running.stderr.read()
         assert time.monotonic() < end, contained.health()
         time.sleep(0.05)
 
@@ -143,7 +146,7 @@ def test_who_is_killed_meanwhile_leaves_something_that_the_next_run_ends(
     _ask_for(older, NEW)
     words = [*PGSTEAD, "upgrade", "--target", "compose", "--unrehearsed"]
     with subprocess.Popen(words, cwd=older.stead.directory) as running:
-        _until_stopped(older)
+        _until_stopped(older, running)
         running.kill()
     older.run("upgrade", "--unrehearsed")
     _as_it_should_be(older, NEW, held)

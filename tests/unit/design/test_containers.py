@@ -128,17 +128,36 @@ def test_the_two_networks_do_not_overlap_and_fill_the_one_that_is_named() -> Non
 
 
 @pytest.mark.parametrize("network", ["10.213.52.0/24", "10.213.52.64/26"])
-def test_the_server_keeps_its_address_and_the_engine_gives_it_to_nobody(network: str) -> None:
+@pytest.mark.parametrize("name", ["postgres", "pgbouncer"])
+def test_server_and_pooler_keep_their_addresses_and_the_engine_gives_them_to_nobody(
+    network: str, name: str
+) -> None:
     told = _composition(f'{SERVICE}\n[containers]\nnetwork = "{network}"\n')
-    server = told.container("postgres")
-    kept = ipaddress.IPv4Address(server.address)
+    address = told.container(name).address
+    kept = ipaddress.IPv4Address(address)
     internal, given = map(ipaddress.IPv4Network, (told.internal, told.given))
     assert given.subnet_of(internal)
     assert kept in internal
     assert kept not in given
-    assert told.gateway not in {server.address, str(internal[0])}
+    assert told.gateway not in {address, str(internal[0])}
     assert ipaddress.IPv4Address(told.gateway) not in given
-    assert told.container("pgbouncer").hosts == {server.alias: server.address}
+    others = [c for c in told.containers if c.name != name]
+    assert [c.address for c in others].count(address) == 0
+
+
+def test_ours_know_server_and_pooler_without_asking_the_engines_dns() -> None:
+    told = upgrade_container.added(_composition(SERVICE))
+    known = {c.alias: c.address for c in map(told.container, ("postgres", "pgbouncer"))}
+    ours = [c for c in told.containers if c.built]
+    assert {c.name for c in ours} >= {"provision", "agent", "wal-receiver", "api-shop", "upgrade"}
+    for container in ours:
+        assert container.hosts == {n: a for n, a in known.items() if n != container.alias}
+
+
+def test_without_a_pooler_nobody_is_told_of_one() -> None:
+    told = _composition("[pooler]\nenabled = false\n")
+    server = told.container("postgres")
+    assert told.container("agent").hosts == {server.alias: server.address}
 
 
 def test_without_backups_there_is_no_receiver() -> None:

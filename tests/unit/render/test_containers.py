@@ -48,12 +48,16 @@ def test_the_internal_network_has_no_way_out(told: Mapping[str, Any]) -> None:
     assert outside == {"postgres", "pgbouncer", "api-shop"}
 
 
-def test_the_server_keeps_its_address_and_the_pooler_knows_it(told: Mapping[str, Any]) -> None:
+def test_server_and_pooler_keep_their_addresses_and_others_know_them(
+    told: Mapping[str, Any],
+) -> None:
     services = told["services"]
-    internal = services["postgres"]["networks"]["internal"]
-    assert services["pgbouncer"]["extra_hosts"] == dict.fromkeys(
-        internal["aliases"], internal["ipv4_address"]
-    )
+    known: dict[str, str] = {}
+    for name in ("postgres", "pgbouncer"):
+        internal = services[name]["networks"]["internal"]
+        known |= dict.fromkeys(internal["aliases"], internal["ipv4_address"])
+    assert services["agent"]["extra_hosts"] == known
+    assert services["api-shop"]["extra_hosts"] == known
     (config,) = told["networks"]["internal"]["ipam"]["config"]
     assert set(config) == {"subnet", "ip_range", "gateway"}
 
