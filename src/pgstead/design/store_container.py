@@ -31,13 +31,13 @@ _PORT = 7070
 _BUCKET = "backups"
 _SEEN = "/etc/store"
 # A directory is a bucket; keys are in the environment of that process alone, so that no engine
-# tells them; a renewed certificate is read at SIGHUP.
+# tells them; a renewed certificate is read at SIGHUP, before `up` that renewed it has ended.
 _SCRIPT = f"""umask 077
 mkdir -p /store/{_BUCKET}
 export ROOT_ACCESS_KEY_ID="$(cat {_SEEN}/{STORE_KEYS[0]})"
 export ROOT_SECRET_ACCESS_KEY="$(cat {_SEEN}/{STORE_KEYS[1]})"
 touch /tmp/read
-while sleep 60; do
+while sleep 2; do
   if test {_SEEN}/{STORE}.crt -nt /tmp/read; then touch /tmp/read; kill -HUP $$; fi
 done &
 exec /usr/local/bin/versitygw --port :{_PORT} --cert {_SEEN}/{STORE}.crt --key {_SEEN}/{STORE}.key\

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import subprocess
 import time
@@ -12,17 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.fix_stead import PGSTEAD
-from tests.live.containers.contained import IMAGES, Contained, contained_stead
+from tests.live.containers.contained import Contained, contained_stead
+from tests.live.containers.older import NEW, OLD, ON_BOTH, ask_for, build_base, version
 from tests.live.upgrade.writers import LOAD, writing
 
-OLD, NEW = 17, 18
-BASE = "localhost/pgstead-tests-both:1"
-# Debian's newest has one version. The one before has the other, of which nothing else is taken.
-_BOTH = """\
-FROM docker.io/library/debian:forky-slim
-RUN grep -rhs '^deb ' /etc/apt | sed 's/forky/trixie/' >/etc/apt/sources.list.d/older.list && \
- printf 'Package: *\\nPin: release n=trixie\\nPin-Priority: 50\\n' >/etc/apt/preferences.d/older
-"""
 FILL = (
     "CREATE TABLE public.kept AS SELECT n, md5(n::text) AS said FROM generate_series(1, 50000) n",
     "ANALYZE",
@@ -32,13 +24,8 @@ SUM = "SELECT count(*) || ' ' || md5(string_agg(said, '' ORDER BY n)) FROM publi
 
 @pytest.fixture(scope="module", name="older")
 def _older(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contained]:
-    place = tmp_path_factory.mktemp("both")
-    (place / "Dockerfile").write_text(_BOTH)
-    words = ["docker", "build", "--tag", BASE, str(place)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    images = IMAGES.replace("docker.io/library/debian:forky-slim", BASE)
-    with contained_stead("test-older", part=60, images=images, extra=LOAD, major=OLD) as found:
+    build_base(tmp_path_factory.mktemp("both"))
+    with contained_stead("test-older", part=60, images=ON_BOTH, extra=LOAD, major=OLD) as found:
         found.run("up")
         found.wait_until_healthy()
         for statement in FILL:
@@ -46,18 +33,9 @@ def _older(_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield found
 
 
-def _ask_for(contained: Contained, major: int) -> None:
-    text = contained.stead.manifest.read_text()
-    contained.stead.manifest.write_text(re.sub(r"(?m)^major = \d+$", f"major = {major}", text))
-
-
-def _version(contained: Contained) -> int:
-    return int(contained.ask("postgres", "SHOW server_version_num")) // 10000
-
-
 def _as_it_should_be(contained: Contained, major: int, held: str) -> None:
     contained.wait_until_healthy()
-    assert _version(contained) == major
+    assert version(contained) == major
     assert contained.ask("postgres", SUM).strip() == held
     assert "nothing to change" in contained.run("plan").stdout
     assert not (contained.directory / "compose.before-upgrade.yml").exists()
@@ -71,20 +49,20 @@ def test_a_rehearsal_changes_nothing(older: Contained) -> None:
     held = older.ask("postgres", SUM).strip()
     before = {row["Service"]: row["ID"] for row in older.rows()}
     compose = (older.directory / "compose.yml").read_text()
-    _ask_for(older, NEW)
+    ask_for(older, NEW)
     told = older.json("upgrade", "--rehearse")
     assert "rehearsed" in told, told
     print(told["rehearsed"]["seconds"], told["downtime"])
     assert told["rehearsed"]["differences"] == []
     assert (older.directory / "compose.yml").read_text() == compose
-    _ask_for(older, OLD)
+    ask_for(older, OLD)
     assert {row["Service"]: row["ID"] for row in older.rows()} == before
     _as_it_should_be(older, OLD, held)
 
 
 def test_what_is_interrupted_has_the_older_version_serve_again(older: Contained) -> None:
     held = older.ask("postgres", SUM).strip()
-    _ask_for(older, NEW)
+    ask_for(older, NEW)
     words = [*PGSTEAD, "upgrade", "--target", "compose", "--unrehearsed"]
     with subprocess.Popen(
         words, cwd=older.stead.directory, stderr=subprocess.PIPE, start_new_session=True
@@ -97,7 +75,7 @@ def test_what_is_interrupted_has_the_older_version_serve_again(older: Contained)
             running.kill()
     print(running.returncode, told.decode()[-6000:])
     assert running.returncode == 130
-    _ask_for(older, OLD)
+    ask_for(older, OLD)
     older.run("up")
     _as_it_should_be(older, OLD, held)
 
@@ -122,7 +100,7 @@ def _state(contained: Contained) -> str:
 
 def test_an_upgrade_makes_the_poolers_clients_wait_and_keeps_all(older: Contained) -> None:
     held = older.ask("postgres", SUM).strip()
-    _ask_for(older, NEW)
+    ask_for(older, NEW)
     with writing(older.door, 20, 0.5) as writers:
         told = older.json("upgrade")
     print(told["seconds"], told["downtime"], told["predicted"], f"{writers.longest:.2f} s at most")
@@ -134,7 +112,7 @@ def test_an_upgrade_makes_the_poolers_clients_wait_and_keeps_all(older: Containe
 
 def test_the_way_back_leads_to_the_version_before(older: Contained) -> None:
     held = older.ask("postgres", SUM).strip()
-    _ask_for(older, OLD)
+    ask_for(older, OLD)
     older.run("upgrade", "--back")
     _as_it_should_be(older, OLD, held)
 
@@ -143,7 +121,7 @@ def test_who_is_killed_meanwhile_leaves_something_that_the_next_run_ends(
     older: Contained,
 ) -> None:
     held = older.ask("postgres", SUM).strip()
-    _ask_for(older, NEW)
+    ask_for(older, NEW)
     words = [*PGSTEAD, "upgrade", "--target", "compose", "--unrehearsed"]
     with subprocess.Popen(words, cwd=older.stead.directory) as running:
         _until_stopped(older, running)
