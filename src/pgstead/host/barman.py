@@ -20,6 +20,7 @@ from pgstead.errors import BackupError, SteadError
 from pgstead.host import (
     backup_info,
     barman_histories,
+    barman_log,
     gpg,
     gpg_homes,
     listing,
@@ -107,11 +108,14 @@ class BarmanProgram:
         room: Path | None = None,
         gentle: bool = False,
     ) -> programs.Outcome:
+        log = Path(self._layout.backup, "barman.log")
+        begun = barman_log.size(log)
         outcome = self._run(*arguments, timeout=timeout, home=home, room=room, gentle=gentle)
         if not outcome.ok:
+            words = _words(outcome)
+            told = filter(None, (words, barman_log.reasons(log, begun, words)))
             raise BackupError(
-                f"barman {arguments[0]} failed: {_words(outcome)}",
-                hint=f"{self._layout.backup / 'barman.log'} has all of it",
+                f"barman {arguments[0]} failed: {' / '.join(told)}", hint=f"{log} has all of it"
             )
         return outcome
 

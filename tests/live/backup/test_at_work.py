@@ -117,3 +117,17 @@ def test_a_segment_that_is_completed_after_it_was_copied_open_is_not_asked_for_w
     monkeypatch.setattr(received, "copy_spool", early)
     verified = verification.verify(stead.wired.ports, "test", name)
     assert verified.segments > 0
+
+
+def test_a_backup_that_nobody_receives_the_wal_for_says_which_checks_refused_it(
+    stead: LiveStead,
+) -> None:
+    supervisor = stead.wired.ports.supervisor
+    supervisor.stop("wal-receiver")
+    try:
+        told = stead.run("backup", "now", status=1).stderr
+    finally:
+        supervisor.start("wal-receiver")
+    assert "nobody receives the WAL" in told
+    assert "Check 'replication slot' failed" in told
+    assert "`pgstead logs wal-receiver`" in told
