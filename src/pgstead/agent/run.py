@@ -28,7 +28,7 @@ from pgstead.agent.rotating import Rotating
 from pgstead.agent.sampling import Sampler
 from pgstead.agent.upkeeping import Upkeeping
 from pgstead.errors import SteadError
-from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
+from pgstead.model.backup import BackupPlan, Ending, Run, State, Task
 from pgstead.model.design import Design
 from pgstead.plan.continuity import followed
 from pgstead.ports import Ports
@@ -249,6 +249,8 @@ class _Backups:
             self._long(lambda: self._made("first"), "the first backup")
         elif _missed(self._plan.schedule, last):
             self._long(lambda: self._made("missed"), "a missed backup")
+        elif not self._is_judged(done[-1].name):  # who made it was killed before
+            self._long(lambda: self._verified(done[-1].name), "a missed verification")
         drills = self._backup.catalog.runs(Task.DRILL, limit=1)
         if last is not None and drills and _missed(self._plan.drill, drills[0].begun):
             self._long(lambda: self._drilled("missed"), "a missed drill")
@@ -262,12 +264,17 @@ class _Backups:
 
     def _increment(self) -> None:
         with self._turn:
+            self._long(self._incremented, "an incremental backup")
 
-            def made(cause: str) -> StoredBackup:
-                parent = backups.newest(self._backup).name
-                return backups.make(self._ports, cause, parent=parent, gentle=True)
+    def _incremented(self) -> None:
+        """Make one on top of the newest; a whole one where that fails, for it stands on nothing."""
 
-            self._long(lambda: backups.retried(made, "schedule"), "an incremental backup")
+        def made_and_verified(why: str) -> None:
+            parent = "" if why == "retry" else backups.newest(self._backup).name
+            made = backups.make(self._ports, why, parent=parent, gentle=True)
+            verification.verify(self._ports, why, made.name)
+
+        backups.retried(made_and_verified, "schedule")
 
     def _made(self, cause: str) -> None:
         """Make one, verify it, let go of old ones; each step once more where it fails."""
@@ -278,6 +285,14 @@ class _Backups:
 
         backups.retried(made_and_verified, cause)
         backups.expire(self._design, self._ports, cause)
+
+    def _is_judged(self, name: str) -> bool:
+        ended = {Ending.DONE, Ending.FAILED}
+        runs = self._backup.catalog.runs(Task.VERIFY)
+        return any(run.backup == name and run.ending in ended for run in runs)
+
+    def _verified(self, name: str) -> None:
+        backups.retried(lambda why: verification.verify(self._ports, why, name), "missed")
 
     def _export(self) -> None:
         self._long(lambda: self._exported("schedule"), "an export")

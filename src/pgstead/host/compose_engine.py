@@ -204,10 +204,11 @@ class ComposeEngine:
         out, err = (text.decode("utf-8", "replace") for text in (done.stdout, done.stderr))
         return Told(done.returncode, out, err)
 
-    def ask_once(self, service: str, *arguments: str, given: bytes = b"") -> Told:
-        """Run one more container of a service to its end, and return what it says."""
+    def ask_once(self, service: str, *words: str, told: str = "", given: bytes = b"") -> Told:
+        """Run one more container of a service, told a variable, to its end; return what it says."""
+        options = ("-e", told) if told else ()
         with self._one_more(service) as name:
-            return self.ask(*_ONCE, "-T", "--name", name, service, *arguments, given=given)
+            return self.ask(*_ONCE, "-T", *options, "--name", name, service, *words, given=given)
 
     def converse(self, *arguments: str, heard: bool = True) -> subprocess.Popen[bytes]:
         """Begin it, with pipes to talk through; what is not `heard` goes to the terminal."""
@@ -274,9 +275,8 @@ class ComposeEngine:
         ) as running:
             assert running.stdout is not None
             for line in running.stdout:
-                text = line.decode("utf-8", "replace").rstrip()
-                said.append(text)
-                sys.stderr.write(f"{text}\n")
+                said.append(line.decode("utf-8", "replace").rstrip())
+                sys.stderr.write(f"{said[-1]}\n")
         return running.returncode, list(said)
 
     def _built(self, *profiles: str) -> dict[str, str]:

@@ -105,6 +105,21 @@ def test_a_backup_that_was_missed_is_made_once(stead: LiveStead) -> None:
     assert {r.ending for r in runs(stead, Task.BACKUP)} == {Ending.DONE}
 
 
+def test_a_backup_that_nobody_verified_is_verified_by_the_next_agent(stead: LiveStead) -> None:
+    """As whoever was killed after it was made leaves one."""
+    supervisor = stead.wired.ports.supervisor
+    supervisor.stop("agent")
+    stead.run("backup", "now")
+    newest = runs(stead, Task.BACKUP)[0].backup
+    assert runs(stead, Task.VERIFY)[0].backup != newest
+    supervisor.start("agent")
+    judged = until(
+        lambda: next((r for r in runs(stead, Task.VERIFY) if r.backup == newest and r.ended), None),
+        "nobody verified it",
+    )
+    assert (judged.cause, judged.ending) == ("missed", Ending.DONE)
+
+
 @pytest.mark.soak
 def test_an_agent_with_a_new_manifest_beats_on_until_its_backup_has_ended(stead: LiveStead) -> None:
     """Ten seconds lie between two beats."""
