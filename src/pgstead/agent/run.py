@@ -28,7 +28,7 @@ from pgstead.agent.rotating import Rotating
 from pgstead.agent.sampling import Sampler
 from pgstead.agent.upkeeping import Upkeeping
 from pgstead.errors import SteadError
-from pgstead.model.backup import BackupPlan, Ending, Run, State, Task
+from pgstead.model.backup import BackupPlan, Ending, Run, State, StoredBackup, Task
 from pgstead.model.design import Design
 from pgstead.plan.continuity import followed
 from pgstead.ports import Ports
@@ -249,8 +249,9 @@ class _Backups:
             self._long(lambda: self._made("first"), "the first backup")
         elif _missed(self._plan.schedule, last):
             self._long(lambda: self._made("missed"), "a missed backup")
-        elif not self._is_judged(done[-1].name):  # who made it was killed before
-            self._long(lambda: self._verified(done[-1].name), "a missed verification")
+        elif not self._is_judged(done[-1]):  # who made it was killed before
+            verified = partial(self._verified, done[-1])
+            self._long(lambda: backups.retried(verified, "missed"), "a missed verification")
         drills = self._backup.catalog.runs(Task.DRILL, limit=1)
         if last is not None and drills and _missed(self._plan.drill, drills[0].begun):
             self._long(lambda: self._drilled("missed"), "a missed drill")
@@ -269,30 +270,29 @@ class _Backups:
     def _incremented(self) -> None:
         """Make one on top of the newest; a whole one where that fails, for it stands on nothing."""
 
-        def made_and_verified(why: str) -> None:
+        def attempt(why: str) -> None:
             parent = "" if why == "retry" else backups.newest(self._backup).name
-            made = backups.make(self._ports, why, parent=parent, gentle=True)
-            verification.verify(self._ports, why, made.name)
+            self._verified(backups.make(self._ports, why, parent=parent, gentle=True), why)
 
-        backups.retried(made_and_verified, "schedule")
+        backups.retried(attempt, "schedule")
 
     def _made(self, cause: str) -> None:
         """Make one, verify it, let go of old ones; each step once more where it fails."""
 
-        def made_and_verified(why: str) -> None:
-            made = backups.make(self._ports, why, gentle=cause == "schedule")
-            verification.verify(self._ports, why, made.name)
+        def attempt(why: str) -> None:
+            self._verified(backups.make(self._ports, why, gentle=cause == "schedule"), why)
 
-        backups.retried(made_and_verified, cause)
+        backups.retried(attempt, cause)
         backups.expire(self._design, self._ports, cause)
 
-    def _is_judged(self, name: str) -> bool:
-        ended = {Ending.DONE, Ending.FAILED}
-        runs = self._backup.catalog.runs(Task.VERIFY)
-        return any(run.backup == name and run.ending in ended for run in runs)
+    def _verified(self, made: StoredBackup, cause: str) -> None:
+        verification.verify(self._ports, cause, made.name)
 
-    def _verified(self, name: str) -> None:
-        backups.retried(lambda why: verification.verify(self._ports, why, name), "missed")
+    def _is_judged(self, made: StoredBackup) -> bool:
+        """Say whether somebody verifies it or did to the end; it may have failed, and is told."""
+        reached = {Ending.RUNNING, Ending.DONE, Ending.FAILED}
+        runs = self._backup.catalog.runs(Task.VERIFY)
+        return any(run.backup == made.name and run.ending in reached for run in runs)
 
     def _export(self) -> None:
         self._long(lambda: self._exported("schedule"), "an export")

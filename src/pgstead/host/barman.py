@@ -109,7 +109,7 @@ class BarmanProgram:
         gentle: bool = False,
     ) -> programs.Outcome:
         log = Path(self._layout.backup, "barman.log")
-        begun = barman_log.size(log)
+        begun = listing.size_of(log)
         outcome = self._run(*arguments, timeout=timeout, home=home, room=room, gentle=gentle)
         if not outcome.ok:
             words = _words(outcome)

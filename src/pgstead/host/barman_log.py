@@ -5,20 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pgstead.host import listing
+
 _LAST = 2**16  # bytes: what one call writes is less
 # 2026-11-23 07:57:10,375 [68] barman.server ERROR: Check 'replication slot' failed for server 'x'
 _COMPLAINT = re.compile(
     rb"^[\d-]+ [\d:,]+ \[\d+\] barman\.\w+ (?:WARNING|ERROR): (.+)$", re.MULTILINE
 )
 _ELSEWHERE = "Check the log"  # of what a call prints; it is in the log too, and says as little
-
-
-def size(log: Path) -> int:
-    """Return how long the log is, 0 where there is none yet."""
-    try:
-        return log.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def reasons(log: Path, begun: int, words: str) -> str:
@@ -28,7 +22,7 @@ def reasons(log: Path, begun: int, words: str) -> str:
     """
     if _ELSEWHERE not in words:
         return ""
-    now = size(log)
+    now = listing.size_of(log)
     since = begun if begun <= now else 0  # it was begun anew
     try:
         with log.open("rb") as file:

@@ -12,6 +12,7 @@ import pytest
 
 from pgstead.host import processes, received
 from pgstead.model.backup import BackupPlan, Target
+from pgstead.ports.backup import BackupPorts
 from pgstead.workflows import segments, verification
 from tests.fix_stead import PGSTEAD, LiveStead
 
@@ -25,6 +26,14 @@ def stead(sealed: LiveStead) -> LiveStead:
     with sealed.superuser() as session:
         session.execute("CHECKPOINT")
     return sealed
+
+
+@pytest.fixture
+def backup(stead: LiveStead) -> BackupPorts:
+    """What its backups work with."""
+    found = stead.wired.ports.backup
+    assert found is not None
+    return found
 
 
 def seen(stead: LiveStead, *arguments: str) -> tuple[int, str]:
@@ -75,10 +84,8 @@ def test_what_a_person_waits_for_is_made_at_once(stead: LiveStead) -> None:
 
 
 def test_a_segment_that_is_sealed_while_a_restore_is_laid_out_is_restored_open(
-    stead: LiveStead, monkeypatch: pytest.MonkeyPatch
+    stead: LiveStead, backup: BackupPorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backup = stead.wired.ports.backup
-    assert backup is not None
     copied = received.copy_spool
 
     def late(plan: BackupPlan, into: Path, timeline: int) -> None:
@@ -98,10 +105,8 @@ def test_a_segment_that_is_sealed_while_a_restore_is_laid_out_is_restored_open(
 
 
 def test_a_segment_that_is_completed_after_it_was_copied_open_is_not_asked_for_whole(
-    stead: LiveStead, monkeypatch: pytest.MonkeyPatch
+    stead: LiveStead, backup: BackupPorts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backup = stead.wired.ports.backup
-    assert backup is not None
     copied = received.copy_spool
 
     def early(plan: BackupPlan, into: Path, timeline: int) -> None:
